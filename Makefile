@@ -1,0 +1,37 @@
+# make help lists the targets.
+
+.PHONY: run build test lint generate bench clean help
+
+# Every program of ours is pure Go; only the race detector (make test) needs a C compiler.
+build: ## bin/tandem, one static binary
+	CGO_ENABLED=0 go build -trimpath -o bin/tandem .
+
+run: build ## build, and serve on :8080 with ./data
+	bin/tandem
+
+# TANDEM_REQUIRE=all: a test that misses something it needs fails here instead of being skipped.
+test: ## everything: linters, Go tests with the race detector, the page in a browser
+	scripts/setup
+	$(MAKE) lint
+	TANDEM_REQUIRE=all go test -race ./...
+	$(MAKE) build
+	cd frontend && npm ci --no-audit --no-fund && TANDEM_BIN=$(CURDIR)/bin/tandem npm test
+
+lint: ## format, vet, staticcheck, and that generated code is up to date
+	@files=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
+	if [ -n "$$files" ]; then echo "not gofmt'ed:" $$files; exit 1; fi
+	go vet ./...
+	go tool -modfile=tools/go.mod staticcheck ./...
+	scripts/check-generated
+
+generate: ## the REST types and routes of api/ from openapi.yaml
+	cd api && go tool -modfile=../tools/go.mod oapi-codegen -config oapi-codegen.yaml ../openapi.yaml
+
+bench: ## the figures; make bench ARGS=-short for a quick look
+	go run ./bench $(ARGS)
+
+clean: ## what building leaves behind; never data
+	rm -rf bin frontend/node_modules
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 14

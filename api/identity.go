@@ -1,0 +1,86 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"tandem/auth"
+	"tandem/chat"
+)
+
+var errMissingToken = errors.New("send an access token: Authorization: Bearer …")
+
+type viewerKey struct{}
+
+// viewer is who calls; the middleware has seen to it for every operation with security.
+func viewer(ctx context.Context) chat.Viewer { return ctx.Value(viewerKey{}).(chat.Viewer) }
+
+// authenticate lets in whoever the operation's security lets in.
+func (s *Server) authenticate(op *operation) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		if !op.secured {
+			return next
+		}
+		return func(c echo.Context) error {
+			r := c.Request()
+			v, err := s.bearer(r)
+			if err != nil {
+				return err
+			}
+			c.SetRequest(r.WithContext(context.WithValue(r.Context(), viewerKey{}, v)))
+			return next(c)
+		}
+	}
+}
+
+// bearer is who the Authorization header says, or errMissingToken, auth.ErrInvalidToken or ErrTokenExpired.
+func (s *Server) bearer(r *http.Request) (chat.Viewer, error) {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "bearer") { // RFC 9110 §11.1: schemes know no case
+		return chat.Viewer{}, errMissingToken
+	}
+	id, err := s.Auth.Verify(strings.TrimSpace(token))
+	return viewerOf(id), err
+}
+
+func viewerOf(id auth.Identity) chat.Viewer {
+	return chat.Viewer{User: id.User, Name: id.Name, Session: id.Session, Expires: id.Expires}
+}
+
+// refuseTokenInURL refuses access tokens in the query: URLs end up in logs, histories and Referer headers.
+func refuseTokenInURL(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if u := c.Request().URL; u.RawQuery != "" {
+			for name, values := range u.Query() {
+				if !isTokenName(name) && !looksLikeJWT(values) {
+					continue
+				}
+				f := badField(name, "an access token does not belong into a URL; send it as Authorization: Bearer")
+				f.code, f.title = "token_in_url", "Token in the URL"
+				return f
+			}
+		}
+		return next(c)
+	}
+}
+
+func isTokenName(name string) bool {
+	switch strings.ToLower(name) {
+	case "access_token", "token", "jwt", "bearer", "authorization", "auth":
+		return true
+	}
+	return false
+}
+
+func looksLikeJWT(values []string) bool {
+	for _, v := range values {
+		if strings.HasPrefix(v, "eyJ") && strings.Count(v, ".") == 2 {
+			return true
+		}
+	}
+	return false
+}

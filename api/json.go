@@ -1,0 +1,90 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"unicode/utf8"
+)
+
+// maxDepth is how deep JSON may nest. Nothing of ours nests by more than a few.
+const maxDepth = 32
+
+// checkJSON refuses what encoding/json would mend or let pass: bytes that are no UTF-8 and surrogates without
+// their other half, which it replaces, and absurd depth. A syntax error and trailing data are refused too.
+func checkJSON(data []byte) error {
+	if !utf8.Valid(data) {
+		return invalidJSON("it is not valid UTF-8")
+	}
+	if tooDeep(data) { // before the parser, which recurses
+		return invalidJSON("it nests deeper than 32")
+	}
+	if !json.Valid(data) {
+		return invalidJSON("it is not a single JSON value")
+	}
+	if loneSurrogate(data) {
+		return invalidJSON("it has half of a surrogate pair")
+	}
+	return nil
+}
+
+func invalidJSON(detail string) *fault {
+	return &fault{http.StatusBadRequest, "invalid_json", "Invalid JSON", "body: " + detail, []field{{"body", detail}}}
+}
+
+func tooDeep(data []byte) bool {
+	depth, inString := 0, false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			if depth++; depth > maxDepth {
+				return true
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return false
+}
+
+// loneSurrogate looks at the \u escapes of valid JSON.
+func loneSurrogate(data []byte) bool {
+	for i := 0; i+1 < len(data); i++ {
+		if data[i] != '\\' {
+			continue
+		}
+		i++ // the escaped character
+		if data[i] != 'u' {
+			continue
+		}
+		switch hex4(data[i+1:]) &^ 0x3ff {
+		case 0xdc00:
+			return true
+		case 0xd800:
+			rest := data[i+5:]
+			if len(rest) < 6 || rest[0] != '\\' || rest[1] != 'u' || hex4(rest[2:])&^0x3ff != 0xdc00 {
+				return true
+			}
+			i += 6
+		}
+		i += 4
+	}
+	return false
+}
+
+func hex4(b []byte) (n int) {
+	for _, c := range b[:4] {
+		n <<= 4
+		switch {
+		case c <= '9':
+			n |= int(c - '0')
+		default:
+			n |= int(c|0x20-'a') + 10
+		}
+	}
+	return n
+}

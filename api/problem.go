@@ -1,0 +1,136 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+
+	"github.com/labstack/echo/v4"
+
+	"tandem/auth"
+	"tandem/chat"
+	"tandem/realtime"
+)
+
+// fault is an error as the client shall see it.
+type fault struct {
+	status int
+	code   string
+	title  string
+	detail string
+	fields []field
+}
+
+// field is what is wrong with one field.
+type field struct {
+	Field  string `json:"field"`
+	Detail string `json:"detail"`
+}
+
+func (f *fault) Error() string { return f.code + ": " + f.detail }
+
+// badField is a 400 about one field.
+func badField(name, format string, args ...any) *fault {
+	detail := fmt.Sprintf(format, args...)
+	return &fault{http.StatusBadRequest, "invalid_request", "Invalid request", name + ": " + detail, []field{{name, detail}}}
+}
+
+// faults maps the errors of the other packages. Their text is the detail.
+var faults = []struct {
+	err    error
+	status int
+	code   string
+	title  string
+	field  string
+}{
+	{chat.ErrRoomNotFound, http.StatusNotFound, "room_not_found", "Room not found", ""},
+	{chat.ErrRoomExists, http.StatusConflict, "room_exists", "Room exists", "name"},
+	{chat.ErrMayNotPost, http.StatusForbidden, "posting_restricted", "Posting is restricted", ""},
+	{chat.ErrMessageTooBig, http.StatusBadRequest, "message_too_long", "Message too long", "message"},
+	{chat.ErrKeyMismatch, http.StatusUnprocessableEntity, "idempotency_mismatch", "Idempotency key reused", "Idempotency-Key"},
+	{chat.ErrUserNotFound, http.StatusUnauthorized, "invalid_token", "Invalid token", ""}, // the caller's account is gone
+	{chat.ErrUnavailable, http.StatusServiceUnavailable, "unavailable", "Unavailable", ""},
+	{realtime.ErrDraining, http.StatusServiceUnavailable, "unavailable", "Unavailable", ""},
+	{realtime.ErrUpgrade, http.StatusBadRequest, "bad_upgrade", "No WebSocket handshake", ""},
+	{auth.ErrBusy, http.StatusServiceUnavailable, "unavailable", "Unavailable", ""},
+	{auth.ErrNameTaken, http.StatusConflict, "username_taken", "Username taken", "username"},
+	{auth.ErrSignupClosed, http.StatusForbidden, "signup_closed", "Signing up is closed", ""},
+	{auth.ErrBadPassword, http.StatusBadRequest, "invalid_request", "Invalid request", "password"},
+	{auth.ErrBadCredentials, http.StatusUnauthorized, "bad_credentials", "Wrong username or password", ""},
+	{auth.ErrInvalidToken, http.StatusUnauthorized, "invalid_token", "Invalid token", ""},
+	{auth.ErrTokenExpired, http.StatusUnauthorized, "token_expired", "Token expired", ""},
+	{auth.ErrInvalidRefresh, http.StatusUnauthorized, "invalid_token", "Invalid token", "refresh_token"},
+	{auth.ErrRefreshReused, http.StatusUnauthorized, "refresh_reused", "Refresh token reused", "refresh_token"},
+	{auth.ErrInvalidTicket, http.StatusUnauthorized, "invalid_token", "Invalid ticket", "ticket"},
+	{errMissingToken, http.StatusUnauthorized, "missing_token", "Credentials missing", ""},
+}
+
+// faultOf gives the client's view of err; false where it is none of those known, which is a 500.
+func faultOf(err error) (*fault, bool) {
+	if f, ok := errors.AsType[*fault](err); ok {
+		return f, true
+	}
+	if i, ok := errors.AsType[*chat.Invalid](err); ok {
+		return badField(i.Field, "%s", i.Detail), true
+	}
+	for _, m := range faults {
+		if !errors.Is(err, m.err) {
+			continue
+		}
+		f := &fault{m.status, m.code, m.title, m.err.Error(), nil}
+		if m.field != "" {
+			f.fields = []field{{m.field, f.detail}}
+		}
+		return f, true
+	}
+	if h, ok := errors.AsType[*echo.HTTPError](err); ok {
+		switch h.Code {
+		case http.StatusNotFound:
+			return &fault{h.Code, "not_found", "Not found", "There is nothing at this path.", nil}, true
+		case http.StatusMethodNotAllowed:
+			return &fault{h.Code, "method_not_allowed", "Method not allowed", "See the Allow header for what this path takes.", nil}, true
+		case http.StatusBadRequest:
+			return &fault{h.Code, "invalid_request", "Invalid request", fmt.Sprint(h.Message), nil}, true
+		}
+	}
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return &fault{http.StatusServiceUnavailable, "unavailable", "Unavailable", "The request was given up.", nil}, true
+	}
+	return &fault{http.StatusInternalServerError, "internal", "Internal error", "The server failed; its log says why, under the request id.", nil}, false
+}
+
+// problem is the only place that writes errors: RFC 9457. What the client need not know is logged.
+func (s *Server) problem(err error, c echo.Context) {
+	if c.Response().Committed {
+		return
+	}
+	f, known := faultOf(err)
+	h := c.Response().Header()
+	if !known || f.status == http.StatusServiceUnavailable {
+		s.Logger.Error("request failed", "id", h.Get(headerRequestID), "method", c.Request().Method,
+			"path", c.Request().URL.Path, "status", f.status, "error", err)
+	}
+	switch f.status {
+	case http.StatusUnauthorized:
+		challenge := "Bearer"
+		if f.code == "invalid_token" || f.code == "token_expired" {
+			challenge = `Bearer error="invalid_token"` // RFC 6750 §3.1
+		}
+		h.Set("WWW-Authenticate", challenge)
+	case http.StatusServiceUnavailable:
+		h.Set("Retry-After", "1")
+	}
+	body, _ := json.Marshal(struct {
+		Type   string  `json:"type"`
+		Title  string  `json:"title"`
+		Status int     `json:"status"`
+		Detail string  `json:"detail,omitempty"`
+		Code   string  `json:"code"`
+		Errors []field `json:"errors,omitempty"`
+	}{"urn:tandem:problem:" + f.code, f.title, f.status, f.detail, f.code, f.fields})
+	_ = c.Blob(f.status, "application/problem+json", body) // fails where the client is gone
+}

@@ -1,0 +1,127 @@
+// Package api is the HTTP face of tandem: routes, validation against openapi.yaml, problem+json, and the
+// stream endpoint. It alone knows Echo.
+package api
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/labstack/echo/v4"
+
+	"tandem/auth"
+	"tandem/chat"
+	"tandem/realtime"
+)
+
+// Config is what New needs.
+type Config struct {
+	Chat   *chat.Service
+	Auth   *auth.Service
+	Hub    *realtime.Hub
+	Spec   []byte // openapi.yaml
+	Page   fs.FS  // the files of the page at /
+	Ready  func(ctx context.Context) error
+	Logger *slog.Logger
+}
+
+// Server answers HTTP.
+type Server struct {
+	Config
+	echo       *echo.Echo
+	operations map[string]*operation // by operationId
+	draining   atomic.Bool
+	requests   atomic.Uint64
+	instance   string // begins the ids of this process's requests
+}
+
+// New returns a Server, or an error where the spec or the page cannot be read.
+func New(cfg Config) (*Server, error) {
+	doc, err := openapi3.NewLoader().LoadFromData(cfg.Spec)
+	if err != nil {
+		return nil, fmt.Errorf("read openapi.yaml: %w", err)
+	}
+	s := &Server{
+		Config:     cfg,
+		echo:       echo.New(),
+		operations: operationsOf(doc),
+		instance:   strconv.FormatUint(rand.Uint64(), 36) + "-",
+	}
+	e := s.echo
+	e.HideBanner, e.HidePort = true, true
+	e.HTTPErrorHandler = s.problem
+	// Whose X-Forwarded-For counts comes with trusted proxies; until then nobody's does.
+	e.IPExtractor = echo.ExtractIPDirect()
+	e.Use(s.observe, refuseTokenInURL)
+
+	guards := make(map[string][]echo.MiddlewareFunc, len(s.operations))
+	for id, op := range s.operations {
+		guards[id] = []echo.MiddlewareFunc{s.authenticate(op), readBody(op), op.validate}
+	}
+	RegisterHandlersWithOptions(e, NewStrictHandler(s, nil), RegisterHandlersOptions{OperationMiddlewares: guards})
+
+	e.GET("/v1/events", s.openStream, s.operations["openStream"].validate)
+	e.GET("/healthz", s.health)
+	e.GET("/readyz", s.ready)
+	e.GET("/openapi.yaml", s.describe)
+	if err := s.servePage(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
+
+// Drain makes /readyz say that no more requests should come.
+func (s *Server) Drain() { s.draining.Store(true) }
+
+const headerRequestID = "X-Request-Id"
+
+// observe gives each request an id, logs it, and turns a panic into a problem.
+func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) (err error) {
+		start := time.Now()
+		r := c.Request()
+		id := r.Header.Get(headerRequestID)
+		if !plainID(id) {
+			id = s.instance + strconv.FormatUint(s.requests.Add(1), 36)
+		}
+		c.Response().Header().Set(headerRequestID, id)
+		defer func() {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("panic: %v", p)
+			}
+			if err != nil {
+				c.Error(err) // here, so that the status below is the one that is sent
+				err = nil
+			}
+			if s.Logger.Enabled(r.Context(), slog.LevelDebug) {
+				// The path without its query, where a ticket may be.
+				s.Logger.Debug("request", "id", id, "method", r.Method, "path", r.URL.Path,
+					"status", c.Response().Status, "took", time.Since(start))
+			}
+		}()
+		return next(c)
+	}
+}
+
+// plainID tells whether a request id from outside may go into logs and answers.
+func plainID(id string) bool {
+	if id == "" || len(id) > 64 {
+		return false
+	}
+	for i := range len(id) {
+		c := id[i]
+		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && c != '-' && c != '_' && c != '.' {
+			return false
+		}
+	}
+	return true
+}

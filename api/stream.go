@@ -1,0 +1,121 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/gorilla/websocket"
+	"github.com/labstack/echo/v4"
+
+	"tandem/chat"
+	"tandem/realtime"
+)
+
+// openStream answers GET /v1/events. Everything that can be refused is refused before the first byte.
+func (s *Server) openStream(c echo.Context) error {
+	r := c.Request()
+	query := r.URL.Query()
+	framer, err := transport(r, query)
+	if err != nil {
+		return err
+	}
+	request, err := streamRequest(r, query)
+	if err != nil {
+		return err
+	}
+	v, err := s.streamViewer(r, query)
+	if err != nil {
+		return err
+	}
+	stream, err := s.Hub.Open(r.Context(), v, framer, request)
+	if err != nil {
+		return err
+	}
+	if framer == realtime.WebSocket {
+		return stream.ServeWebSocket(c.Response(), r, refuseCommand)
+	}
+	return stream.ServeSSE(c.Response())
+}
+
+// streamViewer takes an access token from the header or a ticket from the query.
+func (s *Server) streamViewer(r *http.Request, query url.Values) (chat.Viewer, error) {
+	ticket := query.Get("ticket")
+	if ticket == "" || r.Header.Get("Authorization") != "" {
+		return s.bearer(r)
+	}
+	id, err := s.Auth.SpendTicket(r.Context(), ticket)
+	return viewerOf(id), err
+}
+
+// transport is what the client asks for: by Upgrade, by format, by Accept.
+func transport(r *http.Request, query url.Values) (realtime.Framer, error) {
+	upgrade := websocket.IsWebSocketUpgrade(r)
+	switch format := query.Get("format"); {
+	case format == "ws" && !upgrade:
+		return nil, badField("format", "ws needs a WebSocket handshake")
+	case format == "sse" && upgrade:
+		return nil, badField("format", "a WebSocket handshake asks for ws")
+	case upgrade:
+		return realtime.WebSocket, nil
+	case format == "sse" || acceptsSSE(r.Header.Values("Accept")):
+		return realtime.SSE, nil
+	}
+	return nil, badField("Accept", "the stream is text/event-stream, or a WebSocket")
+}
+
+func acceptsSSE(accept []string) bool {
+	if len(accept) == 0 {
+		return true
+	}
+	for part := range strings.SplitSeq(strings.Join(accept, ","), ",") {
+		kind, _, _ := strings.Cut(part, ";")
+		switch strings.ToLower(strings.TrimSpace(kind)) {
+		case "text/event-stream", "text/*", "*/*", "":
+			return true
+		}
+	}
+	return false
+}
+
+func streamRequest(r *http.Request, query url.Values) (realtime.Request, error) {
+	req := realtime.Request{Rooms: query["room"]}
+	if n := query.Get("history"); n != "" {
+		req.History, _ = strconv.Atoi(n) // validated by the description
+	}
+	// The header wins: an EventSource repeats its URL, with the since of its first connection.
+	if last := r.Header.Get("Last-Event-ID"); last != "" {
+		if cursor, err := chat.ParseCursor(last); err == nil {
+			req.Cursor = &cursor
+		} else {
+			req.Malformed = true // an EventSource would never come back from a 400
+		}
+		return req, nil
+	}
+	for _, name := range []string{"since", "last_event_id", "lastEventId"} {
+		if !query.Has(name) {
+			continue
+		}
+		cursor, err := chat.ParseCursor(query.Get(name))
+		if err != nil {
+			return req, badField(name, "%s", err)
+		}
+		req.Cursor = &cursor
+		break
+	}
+	return req, nil
+}
+
+// refuseCommand answers what a client sends over the WebSocket, until commands are there.
+func refuseCommand([]byte) []byte {
+	b, _ := json.Marshal(map[string]any{
+		"type": "reply", "status": http.StatusBadRequest,
+		"body": map[string]any{
+			"type": "urn:tandem:problem:not_over_socket", "title": "Not over the socket", "status": http.StatusBadRequest,
+			"code": "not_over_socket", "detail": "This server takes no commands over the WebSocket yet; use the REST API.",
+		},
+	})
+	return b
+}

@@ -1,0 +1,175 @@
+package api
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/labstack/echo/v4"
+)
+
+// MaxBody is the largest request body, in bytes.
+const MaxBody = 64 << 10
+
+// bodyTimeout is how long a client may take to send its body.
+const bodyTimeout = 10 * time.Second
+
+// operation is one operation of openapi.yaml.
+type operation struct {
+	route   *routers.Route
+	secured bool // needs an access token
+	body    *openapi3.RequestBody
+	raw     bool // takes a body of any type as text
+}
+
+func operationsOf(doc *openapi3.T) map[string]*operation {
+	ops := make(map[string]*operation)
+	for path, item := range doc.Paths.Map() {
+		for method, o := range item.Operations() {
+			op := &operation{
+				route:   &routers.Route{Spec: doc, Path: path, PathItem: item, Method: method, Operation: o},
+				secured: o.Security == nil, // else the document's own applies, which is the access token
+			}
+			if o.RequestBody != nil {
+				op.body = o.RequestBody.Value
+				_, op.raw = op.body.Content["text/plain"]
+			}
+			ops[o.OperationID] = op
+		}
+	}
+	return ops
+}
+
+// readBody reads a body whole, bounded in bytes and time, and refuses what is no proper JSON before anything
+// looks into it.
+func readBody(op *operation) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		if op.body == nil {
+			return next
+		}
+		return func(c echo.Context) error {
+			r := c.Request()
+			if r.ContentLength > MaxBody {
+				return errTooLarge()
+			}
+			if r.ContentLength != 0 {
+				_ = http.NewResponseController(c.Response()).SetReadDeadline(time.Now().Add(bodyTimeout)) // net/http resets it
+			}
+			data, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, MaxBody))
+			if _, large := errors.AsType[*http.MaxBytesError](err); large {
+				return errTooLarge()
+			}
+			if err != nil {
+				c.Response().Header().Set("Connection", "close")
+				return &fault{http.StatusRequestTimeout, "body_timeout", "Body incomplete", "The body did not arrive within 10 seconds.", nil}
+			}
+			kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+			switch isJSON := kind == "application/json" || strings.HasSuffix(kind, "+json"); {
+			case isJSON:
+				r.Header.Set("Content-Type", "application/json")
+				if err := checkJSON(data); err != nil {
+					return err
+				}
+			case op.raw:
+				r.Header.Set("Content-Type", "text/plain")
+			default:
+				f := badField("Content-Type", "send application/json (curl --json does)")
+				f.code = "unsupported_media_type"
+				return f
+			}
+			r.Body = io.NopCloser(bytes.NewReader(data))
+			r.ContentLength = int64(len(data))
+			return next(c)
+		}
+	}
+}
+
+func errTooLarge() *fault {
+	return &fault{http.StatusRequestEntityTooLarge, "body_too_large", "Body too large", "A body has at most 64 KiB.", nil}
+}
+
+var validation = &openapi3filter.Options{
+	AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, // authenticate has done it
+	MultiError:         true,
+}
+
+// validate refuses a request that the operation's description does not allow.
+func (op *operation) validate(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		params := make(map[string]string, len(c.ParamNames()))
+		for _, name := range c.ParamNames() {
+			value := c.Param(name)
+			if r.URL.RawPath != "" { // Echo routes by it, and then leaves parameters escaped
+				var err error
+				if value, err = url.PathUnescape(value); err != nil {
+					return badField(name, "is not percent-encoded UTF-8")
+				}
+			}
+			params[name] = value
+		}
+		err := openapi3filter.ValidateRequest(r.Context(), &openapi3filter.RequestValidationInput{
+			Request: r, PathParams: params, Route: op.route, Options: validation,
+		})
+		if err != nil {
+			return invalidRequest(err)
+		}
+		return next(c)
+	}
+}
+
+// invalidRequest names the fields that err is about. It never repeats a value, which may be a password.
+func invalidRequest(err error) *fault {
+	f := &fault{status: http.StatusBadRequest, code: "invalid_request", title: "Invalid request"}
+	collect(f, "", err)
+	if len(f.fields) == 0 {
+		f.detail = "The request does not fit the description in /openapi.yaml."
+		return f
+	}
+	f.detail = f.fields[0].Field + ": " + f.fields[0].Detail
+	return f
+}
+
+func collect(f *fault, name string, err error) {
+	switch e := err.(type) {
+	case nil:
+	case openapi3.MultiError:
+		for _, err := range e {
+			collect(f, name, err)
+		}
+	case *openapi3filter.RequestError:
+		switch {
+		case e.Parameter != nil:
+			name = e.Parameter.Name
+		case e.RequestBody != nil && e.Input.Request.Header.Get("Content-Type") == "text/plain":
+			name = "message"
+		default:
+			name = "body"
+		}
+		if e.Err == nil {
+			f.fields = append(f.fields, field{name, e.Reason})
+			return
+		}
+		collect(f, name, e.Err)
+	case *openapi3.SchemaError:
+		if path := e.JSONPointer(); len(path) > 0 && name == "body" {
+			name = strings.Join(path, ".")
+		}
+		if name == "message" && e.SchemaField == "maxLength" {
+			f.code, f.title = "message_too_long", "Message too long"
+		}
+		f.fields = append(f.fields, field{name, e.Reason})
+	case *openapi3filter.ParseError:
+		f.fields = append(f.fields, field{name, e.Reason})
+	default:
+		f.fields = append(f.fields, field{name, err.Error()})
+	}
+}

@@ -1,0 +1,95 @@
+package auth
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	lru "github.com/hashicorp/golang-lru/v2"
+)
+
+const (
+	// AccessLife is how long an access token counts.
+	AccessLife = 15 * time.Minute
+	// leeway forgives clocks that differ.
+	leeway = 30 * time.Second
+	// MinSecret is the least length of an HS256 secret in bytes (RFC 7518 §3.2).
+	MinSecret = 32
+)
+
+// tokens makes and verifies access tokens.
+type tokens struct {
+	secret   []byte
+	issuer   string
+	audience string
+	now      func() time.Time
+	parser   *jwt.Parser
+	verified *lru.Cache[[sha256.Size]byte, Identity] // by the token's hash: no token is kept
+}
+
+type claims struct {
+	Name    string `json:"name"`
+	Session int64  `json:"sid"`
+	jwt.RegisteredClaims
+}
+
+func newTokens(secret []byte, issuer, audience string, now func() time.Time) (*tokens, error) {
+	if len(secret) < MinSecret {
+		return nil, fmt.Errorf("the JWT secret has %d bytes, but HS256 needs at least %d", len(secret), MinSecret)
+	}
+	verified, err := lru.New[[sha256.Size]byte, Identity](100_000)
+	if err != nil {
+		return nil, err
+	}
+	return &tokens{
+		secret: secret, issuer: issuer, audience: audience, now: now, verified: verified,
+		// One algorithm: whoever may choose it may choose a weaker one, or none (RFC 8725 §3.1).
+		parser: jwt.NewParser(jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), jwt.WithExpirationRequired(),
+			jwt.WithIssuer(issuer), jwt.WithAudience(audience), jwt.WithLeeway(leeway), jwt.WithTimeFunc(now),
+			jwt.WithStrictDecoding()),
+	}, nil
+}
+
+// issue makes an access token. The same arguments give the same token.
+func (t *tokens) issue(u User, session int64, at time.Time) (string, error) {
+	return jwt.NewWithClaims(jwt.SigningMethodHS256, claims{
+		Name:    u.Name,
+		Session: session,
+		RegisteredClaims: jwt.RegisteredClaims{
+			Issuer:    t.issuer,
+			Audience:  jwt.ClaimStrings{t.audience},
+			Subject:   strconv.FormatInt(u.ID, 10),
+			IssuedAt:  jwt.NewNumericDate(at),
+			ExpiresAt: jwt.NewNumericDate(at.Add(AccessLife)),
+		},
+	}).SignedString(t.secret)
+}
+
+// verify returns ErrInvalidToken or ErrTokenExpired for a token that does not count.
+func (t *tokens) verify(token string) (Identity, error) {
+	hash := sha256.Sum256([]byte(token))
+	if id, ok := t.verified.Get(hash); ok {
+		if t.now().After(id.Expires.Add(leeway)) {
+			return Identity{}, ErrTokenExpired
+		}
+		return id, nil
+	}
+	var c claims
+	_, err := t.parser.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return t.secret, nil })
+	if errors.Is(err, jwt.ErrTokenExpired) {
+		return Identity{}, ErrTokenExpired
+	}
+	if err != nil {
+		return Identity{}, ErrInvalidToken
+	}
+	user, err := strconv.ParseInt(c.Subject, 10, 64)
+	if err != nil || user <= 0 || c.Session <= 0 {
+		return Identity{}, ErrInvalidToken
+	}
+	id := Identity{User: user, Name: c.Name, Session: c.Session, Expires: c.ExpiresAt.Time}
+	t.verified.Add(hash, id)
+	return id, nil
+}

@@ -1,0 +1,110 @@
+package auth
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"fmt"
+	"runtime"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/crypto/argon2"
+	"golang.org/x/text/secure/precis"
+)
+
+// OWASP's least for argon2id: 19 MiB, two passes, one lane.
+const (
+	argonMemory = 19 * 1024 // KiB
+	argonTime   = 2
+	argonLanes  = 1
+	argonKey    = 32 // bytes
+	argonSalt   = 16 // bytes
+)
+
+// passwords hashes passwords, few at a time: each takes 19 MiB and a core for tens of milliseconds, and the
+// chat must not feel a thousand logins.
+type passwords struct {
+	slots chan struct{}
+	dummy string // a hash that nothing matches, checked for unknown names so that they take as long
+}
+
+// maxWait is how long a login waits for a slot before it is refused as ErrBusy.
+const maxWait = 10 * time.Second
+
+func newPasswords() *passwords {
+	p := &passwords{slots: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
+	p.dummy = phc(make([]byte, argonSalt), make([]byte, argonKey))
+	return p
+}
+
+// preparePassword applies PRECIS OpaqueString (RFC 8265 §4.2) and the bounds on length.
+func preparePassword(s string) (string, error) {
+	if len(s) > 1024 {
+		return "", ErrBadPassword
+	}
+	p, err := precis.OpaqueString.String(s)
+	if err != nil || utf8.RuneCountInString(p) < 8 || len(p) > 1024 {
+		return "", ErrBadPassword
+	}
+	return p, nil
+}
+
+func (p *passwords) hash(ctx context.Context, password string) (string, error) {
+	salt := make([]byte, argonSalt)
+	_, _ = rand.Read(salt) // never fails (crypto/rand)
+	key, err := p.derive(ctx, password, salt)
+	if err != nil {
+		return "", err
+	}
+	return phc(salt, key), nil
+}
+
+// match takes as long for a wrong password as for a right one.
+func (p *passwords) match(ctx context.Context, password, stored string) (bool, error) {
+	salt, want, err := parsePHC(stored)
+	if err != nil {
+		return false, err
+	}
+	key, err := p.derive(ctx, password, salt)
+	if err != nil {
+		return false, err
+	}
+	return subtle.ConstantTimeCompare(key, want) == 1, nil
+}
+
+func (p *passwords) derive(ctx context.Context, password string, salt []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, maxWait)
+	defer cancel()
+	select {
+	case p.slots <- struct{}{}:
+		defer func() { <-p.slots }()
+		return argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonLanes, argonKey), nil
+	case <-ctx.Done():
+		return nil, ErrBusy
+	}
+}
+
+// phc is the PHC string format, which says how it was made.
+func phc(salt, key []byte) string {
+	b64 := base64.RawStdEncoding
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonTime, argonLanes,
+		b64.EncodeToString(salt), b64.EncodeToString(key))
+}
+
+// parsePHC reads what phc writes. Other parameters come with the first change of ours.
+func parsePHC(s string) (salt, key []byte, err error) {
+	prefix := fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$", argon2.Version, argonMemory, argonTime, argonLanes)
+	rest, ok := strings.CutPrefix(s, prefix)
+	saltText, keyText, two := strings.Cut(rest, "$")
+	if !ok || !two {
+		return nil, nil, fmt.Errorf("unknown kind of password hash %q", strings.SplitN(s, "$", 3)[:2])
+	}
+	if salt, err = base64.RawStdEncoding.DecodeString(saltText); err != nil {
+		return nil, nil, err
+	}
+	key, err = base64.RawStdEncoding.DecodeString(keyText)
+	return salt, key, err
+}

@@ -1,0 +1,225 @@
+package auth
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// SessionLife is how long a session lasts after it was last refreshed.
+	SessionLife = 30 * 24 * time.Hour
+	// TicketLife is how long a ticket waits to be used.
+	TicketLife = 30 * time.Second
+	// reuseGrace is how long a spent refresh token gets the same answer again: two tabs refresh at once, or
+	// an answer is lost on the way.
+	reuseGrace = 10 * time.Second
+)
+
+// Config is what New needs to know.
+type Config struct {
+	Secret       []byte // of HS256, at least MinSecret bytes
+	Issuer       string
+	Audience     string
+	SignupClosed bool
+	Now          func() time.Time
+}
+
+// Service lets people in. Its methods may be called concurrently.
+type Service struct {
+	store     Store
+	passwords *passwords
+	tokens    *tokens
+	refresh   []byte // key of refresh tokens
+	closed    bool
+	now       func() time.Time
+}
+
+// New returns a Service over store, or an error for a secret that is too short.
+func New(store Store, cfg Config) (*Service, error) {
+	t, err := newTokens(cfg.Secret, cfg.Issuer, cfg.Audience, cfg.Now)
+	if err != nil {
+		return nil, err
+	}
+	return &Service{
+		store: store, passwords: newPasswords(), tokens: t, closed: cfg.SignupClosed, now: cfg.Now,
+		refresh: mac(cfg.Secret, "tandem refresh tokens"), // a key for one use each
+	}, nil
+}
+
+// Grant is what a login gives.
+type Grant struct {
+	User         User
+	AccessToken  string
+	ExpiresIn    time.Duration
+	RefreshToken string
+}
+
+// Signup makes an account under a prepared name and logs in.
+func (s *Service) Signup(ctx context.Context, name, password string) (Grant, error) {
+	if s.closed {
+		return Grant{}, ErrSignupClosed
+	}
+	password, err := preparePassword(password)
+	if err != nil {
+		return Grant{}, err
+	}
+	// Before the costly hash; CreateUser decides.
+	if _, err := s.store.UserByName(ctx, name); err == nil {
+		return Grant{}, ErrNameTaken
+	} else if !errors.Is(err, ErrNoUser) {
+		return Grant{}, err
+	}
+	hash, err := s.passwords.hash(ctx, password)
+	if err != nil {
+		return Grant{}, err
+	}
+	u, err := s.store.CreateUser(ctx, name, hash)
+	if err != nil {
+		return Grant{}, err
+	}
+	return s.begin(ctx, u)
+}
+
+// Login returns ErrBadCredentials for an unknown name, which may be empty, as for a wrong password, and
+// after the same time.
+func (s *Service) Login(ctx context.Context, name, password string) (Grant, error) {
+	u, err := s.store.UserByName(ctx, name)
+	known := err == nil
+	if !known && !errors.Is(err, ErrNoUser) {
+		return Grant{}, err
+	}
+	stored := s.passwords.dummy
+	if known {
+		stored = u.Password
+	}
+	prepared, bad := preparePassword(password)
+	ok, err := s.passwords.match(ctx, prepared, stored)
+	if err != nil {
+		return Grant{}, err
+	}
+	if !ok || !known || bad != nil || u.Disabled {
+		return Grant{}, ErrBadCredentials
+	}
+	return s.begin(ctx, u)
+}
+
+// Refresh spends a refresh token and gives the next pair.
+func (s *Service) Refresh(ctx context.Context, token string) (Grant, error) {
+	id, generation, ok := parseRefresh(token)
+	if !ok {
+		return Grant{}, ErrInvalidRefresh
+	}
+	for {
+		n, err := s.store.Session(ctx, id)
+		if errors.Is(err, ErrNoSession) {
+			return Grant{}, ErrInvalidRefresh
+		} else if err != nil {
+			return Grant{}, err
+		}
+		now := s.now()
+		if !hmac.Equal([]byte(token), []byte(s.refreshToken(n, generation))) || now.After(n.ExpiresAt) {
+			return Grant{}, ErrInvalidRefresh
+		}
+		u, err := s.store.UserByID(ctx, n.User)
+		if err != nil && !errors.Is(err, ErrNoUser) {
+			return Grant{}, err
+		}
+		if err != nil || u.Disabled {
+			return Grant{}, ErrInvalidRefresh
+		}
+		switch {
+		case generation == n.Generation:
+			// Whole milliseconds, as they are stored: the answer is made again from them.
+			now = now.Truncate(time.Millisecond)
+			if _, err := s.store.Rotate(ctx, id, generation, now, now.Add(SessionLife)); err != nil {
+				return Grant{}, err
+			}
+			// Rotated, by us or by a faster one: either way the row now says what the answer is.
+		case generation == n.Generation-1 && now.Sub(n.RotatedAt) <= reuseGrace:
+			return s.grant(u, n)
+		default:
+			// Somebody has a copy: end the session for both of them (RFC 9700 §4.14.2).
+			if err := s.store.EndSession(ctx, id); err != nil {
+				return Grant{}, err
+			}
+			return Grant{}, ErrRefreshReused
+		}
+	}
+}
+
+// User is the account behind an identity; ErrInvalidToken where it is gone or disabled.
+func (s *Service) User(ctx context.Context, id Identity) (User, error) {
+	u, err := s.store.UserByID(ctx, id.User)
+	if errors.Is(err, ErrNoUser) || err == nil && u.Disabled {
+		return User{}, ErrInvalidToken
+	}
+	return u, err
+}
+
+// Verify says whom an access token stands for; ErrInvalidToken or ErrTokenExpired where for nobody.
+func (s *Service) Verify(token string) (Identity, error) { return s.tokens.verify(token) }
+
+// Ticket makes a ticket for one stream of id's.
+func (s *Service) Ticket(ctx context.Context, id Identity) (string, error) {
+	ticket := rand.Text()
+	return ticket, s.store.CreateTicket(ctx, hashTicket(ticket), id, s.now().Add(TicketLife))
+}
+
+// SpendTicket says whose ticket this was, once; ErrInvalidTicket otherwise.
+func (s *Service) SpendTicket(ctx context.Context, ticket string) (Identity, error) {
+	return s.store.SpendTicket(ctx, hashTicket(ticket))
+}
+
+// begin starts a session.
+func (s *Service) begin(ctx context.Context, u User) (Grant, error) {
+	now := s.now().Truncate(time.Millisecond)
+	n := Session{User: u.ID, Seed: make([]byte, 32), RotatedAt: now, ExpiresAt: now.Add(SessionLife)}
+	_, _ = rand.Read(n.Seed) // never fails (crypto/rand)
+	var err error
+	if n.ID, err = s.store.CreateSession(ctx, n); err != nil {
+		return Grant{}, err
+	}
+	return s.grant(u, n)
+}
+
+// grant is a function of its arguments, so that a repeated refresh gets the same answer on any node.
+func (s *Service) grant(u User, n Session) (Grant, error) {
+	access, err := s.tokens.issue(u, n.ID, n.RotatedAt)
+	return Grant{User: u, AccessToken: access, ExpiresIn: AccessLife, RefreshToken: s.refreshToken(n, n.Generation)}, err
+}
+
+// refreshToken is "<session>.<generation>.<mac>": it needs the session's seed from the database and the key,
+// and is stored nowhere.
+func (s *Service) refreshToken(n Session, generation int64) string {
+	head := fmt.Sprintf("%d.%d", n.ID, generation)
+	return head + "." + base64.RawURLEncoding.EncodeToString(mac(s.refresh, string(n.Seed)+head))
+}
+
+func parseRefresh(token string) (session, generation int64, ok bool) {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return 0, 0, false
+	}
+	session, err1 := strconv.ParseInt(parts[0], 10, 64)
+	generation, err2 := strconv.ParseInt(parts[1], 10, 64)
+	return session, generation, err1 == nil && err2 == nil
+}
+
+func mac(key []byte, text string) []byte {
+	m := hmac.New(sha256.New, key)
+	m.Write([]byte(text))
+	return m.Sum(nil)
+}
+
+func hashTicket(ticket string) []byte {
+	sum := sha256.Sum256([]byte(ticket))
+	return sum[:]
+}

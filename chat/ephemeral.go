@@ -1,0 +1,100 @@
+package chat
+
+// Ephemeral is an event without an id: told to whoever is there, never stored.
+type Ephemeral struct {
+	Type string
+	JSON []byte
+}
+
+// MaxListed is how many users a user_list names; it counts all.
+const MaxListed = 500
+
+// StreamOpen is the first event of every stream. resumed says that a cursor was honoured; lost names the
+// rooms that were asked for with a cursor and may no longer be followed.
+func StreamOpen(user string, rooms, lost []string, since Cursor, resumed bool) Ephemeral {
+	return ephemeral("stream_open", struct {
+		Type    string   `json:"type"`
+		User    string   `json:"user"`
+		Rooms   []string `json:"rooms"`
+		Lost    []string `json:"lost"`
+		Since   string   `json:"since"`
+		Resumed bool     `json:"resumed"`
+		Log     string   `json:"log"`
+	}{"stream_open", user, notNil(rooms), notNil(lost), since.String(), resumed, since.Log})
+}
+
+// UserList says who is in a room; users are the first MaxListed of count.
+func UserList(room string, users []string, count int) Ephemeral {
+	return ephemeral("user_list", struct {
+		Type  string   `json:"type"`
+		Room  string   `json:"room"`
+		Users []string `json:"users"`
+		Count int      `json:"count"`
+	}{"user_list", room, notNil(users), count})
+}
+
+// UserJoin and UserLeave say that a user came into a room and left it.
+func UserJoin(room, user string) Ephemeral { return presence("user_join", room, user) }
+
+// UserLeave is UserJoin's counterpart.
+func UserLeave(room, user string) Ephemeral { return presence("user_leave", room, user) }
+
+func presence(typ, room, user string) Ephemeral {
+	return ephemeral(typ, struct {
+		Type string `json:"type"`
+		Room string `json:"room"`
+		User string `json:"user"`
+	}{typ, room, user})
+}
+
+// Ping says that the stream is alive and has seen everything of its topics up to since.
+func Ping(since Cursor) Ephemeral {
+	return ephemeral("ping", struct {
+		Type  string `json:"type"`
+		Since string `json:"since"`
+	}{"ping", since.String()})
+}
+
+// Why a cursor cannot be honoured.
+const (
+	ResetMalformed   = "malformed_cursor"
+	ResetOtherLog    = "other_log"
+	ResetAheadOfHead = "ahead_of_head"
+	ResetBeforeFloor = "before_floor"
+)
+
+// StreamReset says that the cursor cannot be honoured and that the stream goes on live from head.
+func StreamReset(reason string, floor, head int64) Ephemeral {
+	return ephemeral("stream_reset", struct {
+		Type   string `json:"type"`
+		Reason string `json:"reason"`
+		Floor  int64  `json:"floor"`
+		Head   int64  `json:"head"`
+	}{"stream_reset", reason, floor, head})
+}
+
+// Why a stream is ended by the server.
+const (
+	CloseTokenExpired = "token_expired"
+	CloseRestart      = "restart"
+)
+
+// StreamClose is the last event of a stream that the server ends; the client may come back after retryMS
+// milliseconds.
+func StreamClose(reason string, retryMS int64) Ephemeral {
+	return ephemeral("stream_close", struct {
+		Type    string `json:"type"`
+		Reason  string `json:"reason"`
+		RetryMS int64  `json:"retry_ms"`
+	}{"stream_close", reason, retryMS})
+}
+
+func ephemeral(typ string, v any) Ephemeral { return Ephemeral{typ, encode(v)} }
+
+// notNil keeps an empty list an empty list in JSON.
+func notNil(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}

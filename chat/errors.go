@@ -1,0 +1,24 @@
+package chat
+
+import "errors"
+
+// What the service answers where it cannot do as asked. api maps each to a status and a code.
+var (
+	ErrRoomNotFound  = errors.New("no such room")
+	ErrRoomExists    = errors.New("there is a room of that name")
+	ErrUserNotFound  = errors.New("no such user")
+	ErrMayNotPost    = errors.New("posting is restricted in this room")
+	ErrKeyMismatch   = errors.New("the idempotency key was used with another body")
+	ErrUnavailable   = errors.New("the service cannot do this now; nothing was changed")
+	ErrMessageTooBig = errors.New("a message has at most 4,000 characters")
+	// ErrStale is for Store: what a decision was made on has changed; Service decides again.
+	ErrStale = errors.New("decided on an old state")
+)
+
+// Invalid is input that does not fit; Field is its name in body, path, query or header.
+type Invalid struct {
+	Field  string
+	Detail string
+}
+
+func (e *Invalid) Error() string { return e.Field + ": " + e.Detail }

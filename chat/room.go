@@ -1,0 +1,61 @@
+package chat
+
+import "time"
+
+// Visibility says who may see a room.
+type Visibility string
+
+// Posting says who may post into a room.
+type Posting string
+
+// Role is what a member may do in a room; empty for who is no member.
+type Role string
+
+// The values of Visibility, Posting and Role.
+const (
+	Public  Visibility = "public"
+	Private Visibility = "private"
+
+	PostingEveryone Posting = "everyone"
+	PostingAdmins   Posting = "admins" // owners, moderators and the site's admins
+
+	RoleOwner     Role = "owner"
+	RoleModerator Role = "moderator"
+	RoleMember    Role = "member"
+)
+
+// Room is a room's row.
+type Room struct {
+	ID         int64
+	Name       string // prepared
+	Title      string
+	Visibility Visibility
+	Posting    Posting
+	CreatedBy  string
+	CreatedAt  time.Time
+	Version    int64 // grows with every change that may take a right from someone
+}
+
+// RoomView is a room as one user sees it.
+type RoomView struct {
+	Room
+	Role   Role  // the viewer's
+	LastID int64 // of its latest message; 0 where there is none
+}
+
+// User is an account's row, as far as the rules look at it.
+type User struct {
+	ID       int64
+	Name     string // prepared
+	Admin    bool   // of the whole site
+	Disabled bool
+	Version  int64 // grows with every change that may take a right from the user
+}
+
+// Viewer is who asks: a user, in a session, for as long as their token lasts.
+type Viewer struct {
+	User    int64
+	Name    string
+	Session int64
+	Expires time.Time
+}

@@ -1,0 +1,50 @@
+package chat
+
+import "context"
+
+// Store keeps what Service decides. Its writes are durable when they return, and their events are in the
+// log, numbered, in the same transaction. A write whose Guard no longer fits changes nothing and returns
+// ErrStale; one that the database cannot take now changes nothing and returns ErrUnavailable.
+type Store interface {
+	Reader
+	// Post appends the message e. Where key was used before by the same user in the same topic it returns the
+	// event posted then and false, or ErrKeyMismatch where that had another fingerprint.
+	Post(ctx context.Context, g Guard, e Event, key *Key) (Event, bool, error)
+	// CreateRoom makes r and its owner's membership; events are made once its number is known. It returns
+	// ErrRoomExists where the name is taken.
+	CreateRoom(ctx context.Context, g Guard, r Room, events func(Room) []Event) (Room, error)
+	// SetMember gives user a role in room and appends e.
+	SetMember(ctx context.Context, g Guard, room, user int64, role Role, e Event) error
+}
+
+// Reader is the reading half of Store.
+type Reader interface {
+	// User returns ErrUserNotFound where there is none, or no longer.
+	User(ctx context.Context, id int64) (User, error)
+	// Room returns ErrRoomNotFound.
+	Room(ctx context.Context, name string, viewer int64) (RoomView, error)
+	// Rooms lists what viewer may see, by name, behind after.
+	Rooms(ctx context.Context, viewer int64, after string, limit int) ([]RoomView, error)
+	// Messages lists a room's messages in ascending order of id.
+	Messages(ctx context.Context, room int64, p Page) ([]Event, error)
+}
+
+// Guard is what a decision was made on. It fits as long as both rows have these versions; a zero number is
+// not looked at.
+type Guard struct {
+	Room, RoomVersion int64
+	User, UserVersion int64
+}
+
+// Key makes retries of a request safe.
+type Key struct {
+	Name        string
+	Fingerprint []byte // of the body
+}
+
+// Page asks for the Limit messages behind After, or before Before, or, with neither, for the latest.
+type Page struct {
+	Before, After int64
+	HasAfter      bool // After counts: 0 is before the first message
+	Limit         int
+}

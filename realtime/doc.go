@@ -1,0 +1,13 @@
+// Package realtime carries the log's events to whoever follows them: the hub with its ring of recent
+// events, streams, presence, and the framers of each transport.
+//
+// A stream is a set of topics and a cursor. There is no queue per stream: Stream.Next sends what follows the
+// cursor, from the ring, or from the log where the ring no longer has it. Opening, live delivery, resuming
+// and falling behind are that same step, so a slow reader costs nothing but its cursor.
+//
+// Goroutines: Hub.Run has three (bus, look at the log's head, clock) and returns after all of them. Each
+// served stream has one that reads its connection and, only while there is something to send, one that
+// writes; Serve returns after both.
+//
+// The package knows net/http, but not Echo, and imports only chat of ours.
+package realtime

@@ -1,0 +1,255 @@
+package realtime
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"tandem/chat"
+)
+
+// ErrDraining means that the node is stopping and opens no more streams.
+var ErrDraining = errors.New("the server is restarting")
+
+// Log is the durable log, read.
+type Log interface {
+	Head(ctx context.Context) (chat.LogState, error)
+	// Read returns, in order of id, the first limit events of the topics behind each one's start, up to upto.
+	Read(ctx context.Context, topics []chat.TopicSince, upto int64, limit int) ([]chat.Event, error)
+	// ReadAll is Read for every topic.
+	ReadAll(ctx context.Context, after, upto int64, limit int) ([]chat.Event, error)
+	// Start is the id before the n-th last message of a topic, 0 where it has fewer.
+	Start(ctx context.Context, topic chat.Topic, n int) (int64, error)
+}
+
+// Access says which rooms a viewer may follow now; missing are those that they may not.
+type Access interface {
+	Follow(ctx context.Context, v chat.Viewer, rooms []string) (may []chat.Room, missing []string, err error)
+}
+
+// Config is what a Hub needs to know.
+type Config struct {
+	RingBytes int // how much of the recent log to keep in memory; 0 is nothing
+	Logger    *slog.Logger
+}
+
+const (
+	// straggle is how long a hole in the ids may fill by itself before the log is read.
+	straggle = 10 * time.Millisecond
+	// lookEvery is how often the hub looks at the log's head although the bus says nothing is missing.
+	lookEvery = 5 * time.Second
+	// logPage is how many events one read of the log brings.
+	logPage = 256
+)
+
+// Hub brings the log's events, in the order of their ids, to the streams that follow their topics.
+type Hub struct {
+	log    Log
+	access Access
+	bus    Bus
+	logger *slog.Logger
+	name   string // the log's
+
+	// in guards what comes from the bus; its holder alone reads the log for the hub.
+	in      sync.Mutex
+	pending []chat.Event // ahead of a hole, sorted by id
+	gap     *time.Timer  // runs while there is a hole
+
+	mu         sync.RWMutex
+	pos        int64 // every event up to it is in the ring, or was
+	ring       ring
+	topics     map[chat.Topic]*topic
+	streams    map[*Stream]struct{}
+	departures []departure
+	draining   bool
+
+	serving sync.WaitGroup
+}
+
+// New returns a Hub that stands at the log's head. It delivers while Run runs.
+func New(ctx context.Context, log Log, access Access, bus Bus, cfg Config) (*Hub, error) {
+	state, err := log.Head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Hub{
+		log: log, access: access, bus: bus, logger: cfg.Logger, name: state.Name,
+		pos:     state.Head,
+		ring:    ring{limit: cfg.RingBytes, floor: state.Head},
+		topics:  make(map[chat.Topic]*topic),
+		streams: make(map[*Stream]struct{}),
+	}, nil
+}
+
+func (h *Hub) now() time.Time { return time.Now() }
+
+// Run delivers until ctx ends.
+func (h *Hub) Run(ctx context.Context) {
+	var wg sync.WaitGroup
+	wg.Go(func() { h.bus.Receive(ctx, func(batch []chat.Event) { h.receive(ctx, batch) }) })
+	wg.Go(func() { every(ctx, lookEvery, func(time.Time) { h.look(ctx) }) })
+	wg.Go(func() { every(ctx, time.Second, h.tick) })
+	wg.Wait()
+	h.in.Lock()
+	if h.gap != nil {
+		h.gap.Stop()
+	}
+	h.in.Unlock()
+}
+
+func every(ctx context.Context, d time.Duration, f func(now time.Time)) {
+	t := time.NewTicker(d)
+	defer t.Stop()
+	for {
+		select {
+		case now := <-t.C:
+			f(now)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// receive takes a batch from the bus. What follows the position goes on; a hole may fill for a moment, then
+// the log is read.
+func (h *Hub) receive(ctx context.Context, batch []chat.Event) {
+	h.in.Lock()
+	defer h.in.Unlock()
+	if len(batch) == 0 {
+		h.catchUp(ctx)
+		return
+	}
+	h.pending = append(h.pending, batch...)
+	if len(h.pending) > len(batch) { // stragglers come in any order
+		slices.SortFunc(h.pending, func(a, b chat.Event) int { return int(a.ID - b.ID) })
+	}
+	h.takePending()
+	if len(h.pending) > 0 && h.gap == nil {
+		h.gap = time.AfterFunc(straggle, func() {
+			h.in.Lock()
+			defer h.in.Unlock()
+			h.gap = nil
+			if len(h.pending) > 0 && ctx.Err() == nil {
+				h.catchUp(ctx)
+			}
+		})
+	}
+}
+
+// takePending delivers the pending events that follow the position without a hole. h.in is held.
+func (h *Hub) takePending() {
+	next := h.pos + 1 // only the holder of h.in moves it
+	from := 0
+	for from < len(h.pending) && h.pending[from].ID < next {
+		from++ // known already
+	}
+	to := from
+	for to < len(h.pending) && h.pending[to].ID <= next {
+		if h.pending[to].ID == next {
+			next++
+		}
+		to++
+	}
+	if to > from {
+		h.deliver(h.pending[from:to], next-1)
+	}
+	h.pending = slices.Delete(h.pending, 0, to)
+	if len(h.pending) == 0 {
+		h.pending = nil // the batch's memory is not ours to keep
+	}
+}
+
+// look reads the log if its head is ahead of the hub.
+func (h *Hub) look(ctx context.Context) {
+	h.in.Lock()
+	defer h.in.Unlock()
+	h.catchUp(ctx)
+}
+
+// catchUp reads the log up to its head. After reading (a, b] the position is b, whatever rows came. Where the
+// log cannot be read the next look tries again. h.in is held.
+func (h *Hub) catchUp(ctx context.Context) {
+	state, err := h.log.Head(ctx)
+	for err == nil && h.pos < state.Head {
+		upto := min(state.Head, h.pos+logPage)
+		var events []chat.Event
+		if events, err = h.log.ReadAll(ctx, h.pos, upto, logPage); err == nil {
+			h.deliver(events, upto)
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		h.logger.Warn("reading the log failed; trying again", "error", err)
+		return
+	}
+	h.takePending()
+}
+
+// deliver puts events into the ring, moves the position to upto and wakes who follows them. h.in is held.
+func (h *Hub) deliver(events []chat.Event, upto int64) {
+	var changed []*topic
+	last := h.pos
+	h.mu.Lock()
+	for i := range events {
+		e := &events[i]
+		if e.ID <= last {
+			continue // doubled by the bus
+		}
+		last = e.ID
+		if e.Topic == chat.Control {
+			continue // for the nodes; nobody acts on any yet
+		}
+		n := &entry{id: e.ID, at: e.ID, typ: e.Type, json: e.JSON(), topics: [2]*topic{h.topic(e.Topic)}}
+		if e.Also != chat.NoTopic {
+			n.topics[1] = h.topic(e.Also)
+		}
+		h.ring.push(n)
+		for _, t := range n.topics {
+			if t != nil && len(t.subs) > 0 && !slices.Contains(changed, t) {
+				changed = append(changed, t)
+			}
+		}
+	}
+	h.pos = upto
+	h.ring.evict(h.forgetIfUnused)
+	h.mu.Unlock()
+	h.wake(changed)
+}
+
+// wake has the streams of these topics look for what follows their cursors.
+func (h *Hub) wake(topics []*topic) {
+	if len(topics) == 0 {
+		return
+	}
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	wakeAll(topics)
+}
+
+// wakeAll is wake for who holds Hub.mu.
+func wakeAll(topics []*topic) {
+	for _, t := range topics {
+		for _, s := range t.subs {
+			s.wake()
+		}
+	}
+}
+
+// topic returns the topic with that key, made if need be. h.mu is held.
+func (h *Hub) topic(key chat.Topic) *topic {
+	t := h.topics[key]
+	if t == nil {
+		t = &topic{key: key}
+		h.topics[key] = t
+	}
+	return t
+}
+
+// forgetIfUnused drops a topic that nobody follows and the ring has nothing of. h.mu is held.
+func (h *Hub) forgetIfUnused(t *topic) {
+	if len(t.entries) == 0 && len(t.subs) == 0 && len(t.people) == 0 && h.topics[t.key] == t {
+		delete(h.topics, t.key)
+	}
+}

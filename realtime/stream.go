@@ -1,0 +1,328 @@
+package realtime
+
+import (
+	"context"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"tandem/chat"
+)
+
+// Stream is a set of topics and a cursor over them.
+//
+// Its cursor moves in Next alone, which one goroutine at a time calls (see Serve). Other goroutines may Wake
+// it, send it a control frame or close it.
+type Stream struct {
+	hub    *Hub
+	viewer chat.Viewer
+	framer Framer
+	topics []*topic
+
+	pos    int64   // everything of the topics up to it was sent
+	seq    uint64  // the same as a place in the ring; means nothing while behind
+	told   uint64  // presence up to this place in the ring is known to the client
+	behind bool    // the ring no longer has, or may not have, what follows pos
+	begin  []int64 // where each topic's history begins, while pos is below the last of them
+
+	opening []byte // frames that come first
+	present bool   // the viewer is counted in the rooms
+
+	state atomic.Int32 // idle, busy, again
+
+	mu      sync.Mutex
+	control []byte // frames of the transport's own: pongs, replies
+	ping    bool   // one is due
+	closing string // why the stream is to end
+	retry   time.Duration
+	ending  []byte // frames that end the connection without a stream_close
+
+	conn     net.Conn     // set by Serve, under mu
+	writing  sync.Mutex   // held by the goroutine that writes
+	stalled  atomic.Int64 // when the write that is under way began, Unix seconds; 0 for none
+	lastPing time.Time    // the clock's
+}
+
+// States of a stream: is somebody in Next, and was it woken since that one looked?
+const (
+	idle int32 = iota
+	busy
+	again
+)
+
+const (
+	// burst is about how many bytes Next gives at once.
+	burst = 32 << 10
+	// maxControl bounds the control frames that wait for a peer who sends and does not read.
+	maxControl = 256 << 10
+)
+
+// Next appends to buf the frames that follow what was sent before, some 32 KiB at most; nothing, where there
+// is nothing to send now. done says that the stream has ended with these frames. An error means that the log
+// could not be read: nothing is lost, and a later call goes on.
+func (s *Stream) Next(ctx context.Context, buf []byte) (out []byte, done bool, err error) {
+	out = buf
+	if s.opening != nil {
+		out, s.opening = append(out, s.opening...), nil
+	}
+	s.mu.Lock()
+	out, s.control = append(out, s.control...), nil
+	ping, ending, closing, retry := s.ping, s.ending, s.closing, s.retry
+	s.ping = false
+	s.mu.Unlock()
+	switch {
+	case ending != nil:
+		return append(out, ending...), true, nil
+	case closing != "":
+		c := chat.StreamClose(closing, retry.Milliseconds())
+		out = s.framer.Frame(out, c.Type, chat.Cursor{}, c.JSON)
+		return s.framer.End(out, closing), true, nil
+	}
+	for len(out) < burst {
+		n := len(out)
+		if s.behind {
+			out, err = s.fromLog(ctx, out)
+		} else {
+			out = s.fromRing(out)
+		}
+		if err != nil || len(out) == n && !s.behind {
+			break
+		}
+	}
+	if ping && err == nil {
+		p := chat.Ping(s.cursor())
+		out = s.framer.Frame(out, p.Type, s.cursor(), p.JSON)
+	}
+	return out, false, err
+}
+
+// fromRing appends what the ring has behind s, or finds that s is behind the ring.
+func (s *Stream) fromRing(out []byte) []byte {
+	h := s.hub
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if s.seq < h.ring.evicted {
+		s.behind = true
+		return out
+	}
+	var few [4]*entry // enough for the usual case, without an allocation
+	entries := few[:0]
+	upto := h.ring.seq
+	topics := 0
+	const most = 256
+	for _, t := range s.topics {
+		tail, more := t.tail(s.seq, most)
+		if len(tail) > 0 {
+			topics++
+			entries = append(entries, tail...)
+		}
+		if more {
+			upto = min(upto, tail[len(tail)-1].seq)
+		}
+	}
+	if topics > 1 {
+		entries = merge(entries)
+	}
+	for _, e := range entries {
+		if e.seq > upto {
+			break
+		}
+		if len(out) >= burst {
+			upto = e.seq - 1
+			break
+		}
+		if e.id == 0 && e.seq > s.told || e.id > s.pos && !s.beforeBegin(e) {
+			out = append(out, e.frame(s.framer, h.name)...)
+		}
+		s.pos = max(s.pos, e.at)
+	}
+	s.seq = upto
+	s.told = max(s.told, upto)
+	if upto == h.ring.seq {
+		s.pos = max(s.pos, h.pos)
+	}
+	return out
+}
+
+// fromLog appends what the log has behind s, until the ring has the rest.
+func (s *Stream) fromLog(ctx context.Context, out []byte) ([]byte, error) {
+	h := s.hub
+	h.mu.RLock()
+	if s.pos >= h.ring.floor {
+		defer h.mu.RUnlock()
+		s.behind = false
+		s.seq = h.ring.seqAt(s.pos)
+		// What happened to presence meanwhile was missed; the list of now says it all.
+		for _, t := range s.topics {
+			if t.changed > s.told {
+				out = append(out, t.userList().frame(s.framer, h.name)...)
+			}
+		}
+		s.told = h.ring.seq
+		return out, nil
+	}
+	upto := h.pos // all of it is committed, so that a read sees it
+	h.mu.RUnlock()
+
+	since := make([]chat.TopicSince, len(s.topics))
+	for i, t := range s.topics {
+		since[i] = chat.TopicSince{Topic: t.key, After: s.pos}
+		if s.begin != nil {
+			since[i].After = max(s.pos, s.begin[i])
+		}
+	}
+	events, err := h.log.Read(ctx, since, upto, logPage)
+	if err != nil {
+		return out, err
+	}
+	var json []byte
+	for i := range events {
+		if len(out) >= burst {
+			return out, nil // long messages; the rest is read again
+		}
+		e := &events[i]
+		json = e.AppendJSON(json[:0])
+		out = s.framer.Frame(out, e.Type, chat.Cursor{ID: e.ID, Log: h.name}, json)
+		s.pos = e.ID
+	}
+	if len(events) < logPage {
+		s.pos = upto
+	}
+	return out, nil
+}
+
+// beforeBegin tells whether a durable entry lies before the history that was asked for, in each of its
+// topics that s follows.
+func (s *Stream) beforeBegin(e *entry) bool {
+	if s.begin == nil {
+		return false
+	}
+	for i, t := range s.topics {
+		if (t == e.topics[0] || t == e.topics[1]) && e.id > s.begin[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *Stream) cursor() chat.Cursor { return chat.Cursor{ID: s.pos, Log: s.hub.name} }
+
+// wake has somebody call Next again, now or after the call that is under way.
+func (s *Stream) wake() {
+	for {
+		switch s.state.Load() {
+		case idle:
+			if s.state.CompareAndSwap(idle, busy) {
+				go s.flush()
+				return
+			}
+		case busy:
+			if s.state.CompareAndSwap(busy, again) {
+				return
+			}
+		default:
+			return
+		}
+	}
+}
+
+// rest is called by who is in Next and found nothing: false means that it was woken meanwhile.
+func (s *Stream) rest() bool {
+	if s.state.CompareAndSwap(busy, idle) {
+		return true
+	}
+	s.state.Store(busy)
+	return false
+}
+
+// Control sends a frame of the transport's own, such as a pong. It returns false where too much waits
+// already: the peer sends without reading.
+func (s *Stream) Control(frame []byte) bool {
+	s.mu.Lock()
+	ok := len(s.control)+len(frame) <= maxControl
+	if ok {
+		s.control = append(s.control, frame...)
+	}
+	s.mu.Unlock()
+	if ok {
+		s.wake()
+	}
+	return ok
+}
+
+// Close ends the stream with a stream_close; the client may come back after retry.
+func (s *Stream) Close(reason string, retry time.Duration) {
+	s.mu.Lock()
+	if s.closing == "" {
+		s.closing, s.retry = reason, retry
+	}
+	s.mu.Unlock()
+	s.wake()
+}
+
+// End ends the connection with these frames of the transport's own.
+func (s *Stream) End(frames []byte) {
+	s.mu.Lock()
+	if s.ending == nil {
+		s.ending = frames
+	}
+	s.mu.Unlock()
+	s.wake()
+}
+
+const (
+	// pingEvery is how often a stream shows that it is alive, below the 30 s of common proxies.
+	pingEvery = 20 * time.Second
+	// stallLimit is how long a single write may take; with 32 KiB a write, it is met by any reader that
+	// still takes some 600 bytes a second.
+	stallLimit = 55 * time.Second
+)
+
+// tick is the clock of all streams: pings, expired tokens, stalled readers, and people who have left.
+func (h *Hub) tick(now time.Time) {
+	h.depart(now)
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for s := range h.streams {
+		if now.Sub(s.lastPing) >= pingEvery {
+			s.lastPing = now // only the clock looks at it
+			s.mu.Lock()
+			s.ping = true
+			s.mu.Unlock()
+			s.wake()
+		}
+		if !s.viewer.Expires.IsZero() && !now.Before(s.viewer.Expires) {
+			s.Close(chat.CloseTokenExpired, 0)
+		}
+		if since := s.stalled.Load(); since != 0 && now.Unix()-since > int64(stallLimit/time.Second) {
+			s.cut()
+		}
+	}
+}
+
+// Drain refuses new streams, tells all that are open to come back soon, spread over some seconds so that
+// they do not come all at once, and returns when they have ended or, after cutting them, when ctx ends.
+func (h *Hub) Drain(ctx context.Context) {
+	h.mu.Lock()
+	h.draining = true
+	for s := range h.streams {
+		s.Close(chat.CloseRestart, time.Second+rand.N(4*time.Second))
+	}
+	h.mu.Unlock()
+
+	ended := make(chan struct{})
+	go func() { h.serving.Wait(); close(ended) }()
+	select {
+	case <-ended:
+		return
+	case <-ctx.Done():
+	}
+	h.mu.RLock()
+	for s := range h.streams {
+		s.cut()
+	}
+	h.mu.RUnlock()
+	<-ended
+}

@@ -1,0 +1,91 @@
+-- +goose Up
+
+-- The log's own row. head is the id of the latest event; ids are dense, so there are as many events as head
+-- says. floor is the oldest id that is kept. name changes where ids may have been given out twice.
+CREATE TABLE log (
+  one   INTEGER PRIMARY KEY CHECK (one = 1),
+  name  TEXT    NOT NULL,
+  head  INTEGER NOT NULL,
+  floor INTEGER NOT NULL
+);
+
+-- A topic is 2 × room, or 2 × user + 1 for an inbox; 1 is control.
+-- body is the JSON text that follows the id, never parsed here.
+CREATE TABLE events (
+  id     INTEGER PRIMARY KEY,
+  topic  INTEGER NOT NULL,
+  also   INTEGER,           -- a second topic that it reaches under the same id
+  author INTEGER NOT NULL,
+  type   TEXT    NOT NULL,
+  body   TEXT    NOT NULL
+);
+CREATE INDEX events_by_topic ON events (topic, id);
+CREATE INDEX events_by_also  ON events (also, id) WHERE also IS NOT NULL;
+
+CREATE TABLE users (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  name       TEXT    NOT NULL UNIQUE, -- prepared; kept for ever, so that it is not given out again
+  password   TEXT    NOT NULL,        -- argon2id, in the PHC string format
+  admin      INTEGER NOT NULL DEFAULT 0,
+  disabled   INTEGER NOT NULL DEFAULT 0,
+  version    INTEGER NOT NULL DEFAULT 1,
+  created_at INTEGER NOT NULL         -- all times are Unix milliseconds
+);
+
+CREATE TABLE sessions (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  user_id    INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,
+  seed       BLOB    NOT NULL,        -- refresh tokens are derived from it and a key; none is stored
+  generation INTEGER NOT NULL,        -- how often it was refreshed
+  rotated_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL
+);
+CREATE INDEX sessions_by_user   ON sessions (user_id);
+CREATE INDEX sessions_by_expiry ON sessions (expires_at);
+
+CREATE TABLE tickets (
+  hash       BLOB    PRIMARY KEY,
+  user_id    INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,
+  session_id INTEGER NOT NULL REFERENCES sessions ON DELETE CASCADE,
+  until      INTEGER NOT NULL,        -- when a stream opened with it ends: with the token that asked
+  expires_at INTEGER NOT NULL
+);
+CREATE INDEX tickets_by_expiry ON tickets (expires_at);
+
+-- AUTOINCREMENT: a room made anew under an old name must get another number, and so another topic.
+CREATE TABLE rooms (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  name       TEXT    NOT NULL UNIQUE,
+  title      TEXT    NOT NULL,
+  visibility TEXT    NOT NULL,
+  posting    TEXT    NOT NULL,
+  created_by INTEGER NOT NULL REFERENCES users,
+  created_at INTEGER NOT NULL,
+  version    INTEGER NOT NULL DEFAULT 1
+);
+
+CREATE TABLE members (
+  room_id INTEGER NOT NULL REFERENCES rooms ON DELETE CASCADE,
+  user_id INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,
+  role    TEXT    NOT NULL,
+  since   INTEGER NOT NULL,
+  PRIMARY KEY (room_id, user_id)
+) WITHOUT ROWID;
+CREATE INDEX members_by_user ON members (user_id);
+
+CREATE TABLE idempotency (
+  user_id     INTEGER NOT NULL,
+  topic       INTEGER NOT NULL,
+  key         TEXT    NOT NULL,
+  fingerprint BLOB    NOT NULL,
+  event_id    INTEGER NOT NULL,
+  created_at  INTEGER NOT NULL,
+  PRIMARY KEY (user_id, topic, key)
+) WITHOUT ROWID;
+CREATE INDEX idempotency_by_age ON idempotency (created_at);
+
+-- What all nodes share and nobody need configure, such as the generated JWT secret.
+CREATE TABLE settings (
+  name  TEXT PRIMARY KEY,
+  value BLOB NOT NULL
+) WITHOUT ROWID;

@@ -57,12 +57,12 @@ function tellProblem(form, err) {
 
 const messageOf = (err) => (err.status ? err.message : 'The server cannot be reached.');
 
-$('logout').addEventListener('click', () => {
-  outbox.items = [];
+$('logout').addEventListener('click', forget);
+addEventListener('signed-out', () => {
+  outbox.items = []; // whoever comes next is not to find them, nor to send them
   drafts.clear();
-  forget();
+  route();
 });
-addEventListener('signed-out', () => route());
 addEventListener('storage', () => { if ((me() ?? '') !== shown) location.reload(); }); // another tab logged in or out
 
 // ---- where
@@ -74,7 +74,6 @@ function route() {
   $('door').hidden = !!user;
   $('house').hidden = !user;
   $('house').dataset.screen = room ? 'room' : 'rooms';
-  $('house').dataset.transport = transport;
   $('me').textContent = user ?? '';
   $('back').href = link('', transport);
   $('transport').querySelector(`[value=${transport}]`).checked = true;
@@ -92,7 +91,7 @@ async function open(name, transport) {
   $('text').value = drafts.get(name) ?? '';
   $('text').placeholder = `Message ${name}`;
   tellLength();
-  $('room').classList.toggle('closed', true);
+  $('room').classList.add('closed');
   if (!name) return tellClosed('Pick a room, or enter one by its name.');
   const still = () => where().room === name && !view && me();
   try {
@@ -100,11 +99,11 @@ async function open(name, transport) {
     if (!still()) return;
     if (room.name !== name) return location.replace(link(room.name, transport)); // Lobby is lobby
   } catch (err) {
-    if (still() && err.status) return tellClosed(err.message, err.status === 404 && name);
-    // Without an answer: go on, the stream will say that it retries, and come back.
     if (!still()) return;
+    if (err.status < 500) return tellClosed(err.message, err.status === 404 && name);
+    // Not reached, or not well: the stream will find out too, say that it retries, and come back.
   }
-  $('room').classList.toggle('closed', false);
+  $('room').classList.remove('closed');
   $('empty').hidden = true;
   view = new Room(name, where().transport, me(), outbox);
   if (matchMedia('(hover: hover)').matches) $('text').focus(); // a phone would open its keyboard
@@ -112,7 +111,10 @@ async function open(name, transport) {
 
 function tellClosed(text, makeable) {
   $('empty').replaceChildren(make('p', { textContent: text }));
-  if (makeable) $('empty').append(make('button', { textContent: `Make the room ${makeable}`, onclick: () => enter(makeable).catch((err) => tellClosed(err.message)) }));
+  if (makeable) {
+    const go = () => enter(makeable).catch((err) => tellClosed(messageOf(err)));
+    $('empty').append(make('button', { textContent: `Make the room ${makeable}`, onclick: go }));
+  }
   $('empty').hidden = false;
 }
 
@@ -174,11 +176,11 @@ $('enter').addEventListener('submit', async (e) => {
 const length = (text) => [...text].length; // characters, as the server counts them; not UTF-16 units
 
 function tellLength() {
-  const n = length($('text').value);
-  const over = n - LONGEST;
+  const over = length($('text').value) - LONGEST;
   $('text').ariaInvalid = String(over > 0);
   $('text-note').className = over > 0 ? 'error' : 'soft';
-  $('text-note').textContent = over > 0 ? `Too long by ${over.toLocaleString()}. A message has at most ${LONGEST.toLocaleString()} characters.`
+  $('text-note').textContent = over > 0
+    ? `Too long by ${over.toLocaleString()}. A message has at most ${LONGEST.toLocaleString()} characters.`
     : over > -200 ? `${-over} left` : '';
 }
 

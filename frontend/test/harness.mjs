@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 
-const PATIENCE = 20_000; // ms
+const PATIENCE = 30_000; // ms, generous for a busy machine
 export const PASSWORD = 'correct horse';
 
 /** Waits until check() gives something true, and returns it. An error in check counts as "not yet". */

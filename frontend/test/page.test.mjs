@@ -4,7 +4,7 @@ import { after, afterEach, before, test } from 'node:test';
 import { cp, rm } from 'node:fs/promises';
 import { PASSWORD, Server, Window, launch, until } from './harness.mjs';
 
-const TIMEOUT = { timeout: 90_000 };
+const TIMEOUT = { timeout: 150_000 };
 let browser, server;
 let windows = [];
 
@@ -245,6 +245,18 @@ test('changing the transport in mid-conversation loses and doubles nothing', TIM
   assertInOrder(a);
   assert.deepEqual(a.filter((m) => m.user === 'fay').map((m) => m.text), range(80, 'fay'));
   assert.deepEqual(a.filter((m) => m.user === 'bob').map((m) => m.text), range(switches, 'bob'));
+});
+
+test('a connection that has gone silent is given up after 45 s', TIMEOUT, async () => {
+  const win = await newWindow();
+  await win.page.clock.install();
+  await win.enter('login', 'bob', 'ws');
+  await win.go('lobby');
+  await win.page.clock.fastForward(44_000);
+  assert.deepEqual([win.sockets, await win.state()], [1, 'live']);
+  await win.page.clock.fastForward(2_000);
+  await until('it has come back', async () => win.sockets === 2 && await win.state() === 'live');
+  assert.equal((await win.texts()).length, 20);
 });
 
 for (const signal of ['SIGTERM', 'SIGKILL']) {

@@ -5,12 +5,14 @@ import { join } from 'node:path';
 import { Server, Window, launch, until } from './harness.mjs';
 
 const talk = [ // days ago, time, who, what
+  [1, '17:20', 'ada', 'Who could try the next build from somewhere with bad reception?'],
+  [1, '17:38', 'grace', 'The office, at any time. The proxy cuts whatever it does not understand.'],
   [1, '17:41', 'linus', 'The train home has no tunnels, so no test tonight.'],
   [1, '17:43', 'grace', 'Tomorrow then. I leave the proxy as it is.'],
   [0, '09:02', 'ada', 'Morning. The new build is on staging, both transports on.'],
   [0, '09:02', 'ada', 'Anyone behind the office proxy, please try it before ten.'],
   [0, '09:04', 'grace', 'On it. WebSocket dies after 30 s as always, so I went over to SSE. Nothing lost.'],
-  [0, '09:05', 'linus', 'Phone on the morning train, four tunnels so far. Every message is there, each of them once.'],
+  [0, '09:05', 'linus', 'Phone on the morning train, four tunnels so far. Every message is there, once.'],
   [0, '09:05', 'linus', 'How does it know where it stopped?'],
   [0, '09:07', 'ada', 'Every event has an id, dense and in the order of commit. The client comes back with\n\n    GET /v1/events?room=dev&since=184223\n\nand gets what follows. A cut, another transport, an hour asleep: all the same question.'],
   [0, '09:08', 'grace', 'So a cursor, and no session on the server that could get lost. Nice.'],

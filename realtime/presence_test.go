@@ -1,0 +1,113 @@
+package realtime
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"tandem/chat"
+)
+
+func TestTabsCountOnceAndLeavingHasAGrace(t *testing.T) {
+	inBubble(t, bigRing, func(b *bench) {
+		ada := b.open("ada", Request{Rooms: []string{"lobby"}})
+		expect(t, ada.seen(), "stream_open", "user_list:[ada]")
+
+		first := b.open("bo", Request{Rooms: []string{"lobby"}})
+		expect(t, first.seen(), "stream_open", "user_list:[ada bo]") // and no user_join of its own
+		second := b.open("bo", Request{Rooms: []string{"lobby"}})
+		expect(t, second.seen(), "stream_open", "user_list:[ada bo]")
+		expect(t, ada.seen(), "user_join:bo")
+
+		first.conn.Close()
+		time.Sleep(2 * grace)
+		expect(t, ada.seen()) // the other tab is there
+		second.conn.Close()
+		time.Sleep(grace - time.Second)
+		expect(t, ada.seen())
+		time.Sleep(2 * time.Second)
+		expect(t, ada.seen(), "user_leave:bo")
+	})
+}
+
+func TestReloadMakesNoNoise(t *testing.T) {
+	inBubble(t, bigRing, func(b *bench) {
+		ada := b.open("ada", Request{Rooms: []string{"lobby"}})
+		bo := b.open("bo", Request{Rooms: []string{"lobby"}})
+		ada.seen()
+		for range 5 {
+			bo.conn.Close()
+			time.Sleep(grace - time.Second)
+			bo = b.open("bo", Request{Rooms: []string{"lobby"}})
+			expect(t, bo.seen(), "stream_open", "user_list:[ada bo]")
+		}
+		time.Sleep(2 * grace)
+		expect(t, ada.seen())
+	})
+}
+
+// Presence is not in the log: who was behind when it changed gets the list of now.
+func TestFallingBehindBringsTheListAnew(t *testing.T) {
+	inBubble(t, 0, func(b *bench) { // without a ring everybody is always behind
+		ada := b.open("ada", Request{Rooms: []string{"lobby"}})
+		ada.seen()
+		b.post(lobby)
+		expect(t, ada.seen(), "chat_message:1") // nothing of presence was missed
+		bo := b.open("bo", Request{Rooms: []string{"lobby"}})
+		expect(t, bo.seen(), "stream_open", "user_list:[ada bo]")
+		expect(t, ada.seen(), "user_list:[ada bo]")
+		bo.conn.Close()
+		time.Sleep(2 * grace)
+		expect(t, ada.seen(), "user_list:[ada]")
+	})
+}
+
+func TestOpeningThatFailsLeavesNobodyBehind(t *testing.T) {
+	inBubble(t, bigRing, func(b *bench) {
+		ada := b.open("ada", Request{Rooms: []string{"lobby"}})
+		ada.seen()
+		b.acc.onCheck = func() { b.log.fail(true) }
+		if _, err := b.Open(b.ctx, chat.Viewer{User: 2, Name: "bo"}, SSE, Request{Rooms: []string{"lobby"}}); err == nil {
+			t.Error("opening succeeded though the log cannot be read")
+		}
+		b.log.fail(false)
+		time.Sleep(2 * grace)
+		expect(t, ada.seen())
+		if n := b.Online(int64(len("lobby"))); n != 1 {
+			t.Errorf("%d users are in the room, want 1", n)
+		}
+	})
+}
+
+func TestLargeRoomsAreCountedNotTold(t *testing.T) {
+	inBubble(t, bigRing, func(b *bench) {
+		ada := b.open("a", Request{Rooms: []string{"lobby"}})
+		ada.seen()
+		var streams []*Stream
+		for i := range chat.MaxListed + 9 {
+			s, err := b.Open(b.ctx, chat.Viewer{User: int64(1000 + i), Name: fmt.Sprintf("u%03d", i)}, SSE, Request{Rooms: []string{"lobby"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			streams = append(streams, s)
+		}
+		if got := len(ada.seen()); got != chat.MaxListed-1 {
+			t.Errorf("%d joins were told, want those up to %d people", got, chat.MaxListed)
+		}
+		late := b.open("zz", Request{Rooms: []string{"lobby"}})
+		late.seen()
+		<-late.raw
+		if list := <-late.raw; list["count"] != float64(chat.MaxListed+11) || len(list["users"].([]any)) != chat.MaxListed {
+			t.Errorf("the list counts %v and names %d", list["count"], len(list["users"].([]any)))
+		}
+		for _, s := range streams {
+			s.Drop()
+		}
+		time.Sleep(2 * grace)
+		got := ada.seen()
+		// Back at the size that is told, everybody gets the list, and then single leaves again.
+		if len(got) != chat.MaxListed-1 || len(got[0]) < 100 || got[1][:10] != "user_leave" {
+			t.Errorf("after %d left %d events came", len(streams), len(got))
+		}
+	})
+}

@@ -42,7 +42,7 @@ func newPasswords() *passwords {
 
 // preparePassword applies PRECIS OpaqueString (RFC 8265 §4.2) and the bounds on length.
 func preparePassword(s string) (string, error) {
-	if len(s) > 1024 {
+	if len(s) > 1024 || !utf8.ValidString(s) {
 		return "", ErrBadPassword
 	}
 	p, err := precis.OpaqueString.String(s)

@@ -123,7 +123,7 @@ function howToBegin(room) {
   const line = make('pre', { tabIndex: 0 }, "curl -d 'hello from a terminal' \\\n  -H 'Authorization: Bearer ", token, "' \\\n  ",
     new URL(`${roomPath(room)}/messages`, location.href).href);
   const copy = make('button', { className: 'plain', textContent: 'Copy' });
-  const fill = async () => { token.textContent = await accessToken(); };
+  const fill = () => accessToken().then((fresh) => { token.textContent = fresh; }, () => {}); // offline, it stays
   copy.onclick = async () => {
     await fill();
     getSelection().selectAllChildren(line);

@@ -1,0 +1,269 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// memory is a Store of one process; the real one is tried over HTTP in the whole program's tests.
+type memory struct {
+	Store
+	mu      sync.Mutex
+	session Session
+	ended   bool
+}
+
+func (m *memory) UserByID(context.Context, int64) (User, error) { return User{ID: 1, Name: "ada"}, nil }
+
+func (m *memory) CreateSession(_ context.Context, s Session) (int64, error) {
+	s.ID = 1
+	m.session = s
+	return 1, nil
+}
+
+func (m *memory) Session(_ context.Context, id int64) (Session, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if id != 1 || m.ended {
+		return Session{}, ErrNoSession
+	}
+	return m.session, nil
+}
+
+func (m *memory) Rotate(_ context.Context, _, from int64, at, expires time.Time) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.session.Generation != from {
+		return false, nil
+	}
+	m.session.Generation++
+	m.session.RotatedAt, m.session.ExpiresAt = at, expires
+	return true, nil
+}
+
+func (m *memory) EndSession(context.Context, int64) error { m.ended = true; return nil }
+
+// clock is a time that the test moves.
+type clock struct{ t time.Time }
+
+func (c *clock) now() time.Time { return c.t }
+
+var secret = []byte("0123456789abcdef0123456789abcdef")
+
+func newService(t *testing.T) (*Service, *memory, *clock) {
+	t.Helper()
+	c := &clock{time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)}
+	m := &memory{}
+	s, err := New(m, Config{Secret: secret, Issuer: "tandem", Audience: "tandem", Now: c.now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, m, c
+}
+
+func TestSpentRefreshTokenGetsTheSameAnswerForTenSeconds(t *testing.T) {
+	s, m, c := newService(t)
+	ctx := t.Context()
+	first, err := s.begin(ctx, User{ID: 1, Name: "ada"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.t = c.t.Add(time.Hour)
+	second, err := s.Refresh(ctx, first.RefreshToken)
+	if err != nil || second.RefreshToken == first.RefreshToken || second.AccessToken == first.AccessToken {
+		t.Fatalf("refreshing gives %+v, %v", second, err)
+	}
+	c.t = c.t.Add(9900 * time.Millisecond)
+	if again, err := s.Refresh(ctx, first.RefreshToken); err != nil || again != second {
+		t.Errorf("again within the grace: %+v, %v; want %+v", again, err, second)
+	}
+	if _, err := s.Refresh(ctx, second.RefreshToken); err != nil {
+		t.Errorf("the next generation: %v", err)
+	}
+	if m.ended {
+		t.Fatal("the session was ended")
+	}
+	// Two generations old is too old at once, and whoever has it has a copy.
+	if _, err := s.Refresh(ctx, first.RefreshToken); !errors.Is(err, ErrRefreshReused) || !m.ended {
+		t.Errorf("a token two generations old gives %v, ended %v", err, m.ended)
+	}
+}
+
+func TestSpentRefreshTokenEndsTheSessionAfterTheGrace(t *testing.T) {
+	s, m, c := newService(t)
+	first, _ := s.begin(t.Context(), User{ID: 1, Name: "ada"})
+	second, err := s.Refresh(t.Context(), first.RefreshToken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.t = c.t.Add(10*time.Second + time.Millisecond)
+	if _, err := s.Refresh(t.Context(), first.RefreshToken); !errors.Is(err, ErrRefreshReused) || !m.ended {
+		t.Errorf("got %v, ended %v", err, m.ended)
+	}
+	if _, err := s.Refresh(t.Context(), second.RefreshToken); !errors.Is(err, ErrInvalidRefresh) {
+		t.Errorf("the thief's, or the owner's, newer token gives %v", err)
+	}
+}
+
+func TestManyTabsRefreshingAtOnceGetOneAnswer(t *testing.T) {
+	s, _, _ := newService(t)
+	first, _ := s.begin(t.Context(), User{ID: 1, Name: "ada"})
+	answers := make(chan Grant, 20)
+	var wg sync.WaitGroup
+	for range cap(answers) {
+		wg.Go(func() {
+			g, err := s.Refresh(context.Background(), first.RefreshToken)
+			if err != nil {
+				t.Error(err)
+			}
+			answers <- g
+		})
+	}
+	wg.Wait()
+	one := <-answers
+	for range cap(answers) - 1 {
+		if g := <-answers; g != one {
+			t.Errorf("two answers: %+v and %+v", g, one)
+		}
+	}
+}
+
+func TestForgedRefreshTokensAreInvalidAndHarmless(t *testing.T) {
+	s, m, c := newService(t)
+	first, _ := s.begin(t.Context(), User{ID: 1, Name: "ada"})
+	next, err := s.Refresh(t.Context(), first.RefreshToken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.t = c.t.Add(time.Minute)
+	mac := first.RefreshToken[strings.LastIndex(first.RefreshToken, "."):]
+	for _, forged := range []string{"", "x", "1.0", "1.0.", "1.1" + mac, "1.7" + mac, "2.0" + mac, "1.-1" + mac, first.RefreshToken + "x", "01.0" + mac} {
+		if _, err := s.Refresh(t.Context(), forged); !errors.Is(err, ErrInvalidRefresh) {
+			t.Errorf("%q gives %v", forged, err)
+		}
+	}
+	if m.ended {
+		t.Error("a forged token ended the session")
+	}
+	c.t = c.t.Add(SessionLife)
+	if _, err := s.Refresh(t.Context(), next.RefreshToken); !errors.Is(err, ErrInvalidRefresh) {
+		t.Errorf("after the session's life: %v", err)
+	}
+}
+
+func TestAccessTokens(t *testing.T) {
+	s, _, c := newService(t)
+	g, err := s.begin(t.Context(), User{ID: 7, Name: "ada"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second comes from the cache
+		id, err := s.Verify(g.AccessToken)
+		if err != nil || id.User != 7 || id.Name != "ada" || id.Session != 1 || !id.Expires.Equal(c.t.Add(AccessLife)) {
+			t.Errorf("verify gives %+v, %v", id, err)
+		}
+	}
+	c.t = c.t.Add(AccessLife + leeway - time.Second)
+	if _, err := s.Verify(g.AccessToken); err != nil {
+		t.Errorf("within the leeway: %v", err)
+	}
+	c.t = c.t.Add(2 * time.Second)
+	if _, err := s.Verify(g.AccessToken); !errors.Is(err, ErrTokenExpired) {
+		t.Errorf("after it, cached: %v", err)
+	}
+	s.tokens.verified.Purge()
+	if _, err := s.Verify(g.AccessToken); !errors.Is(err, ErrTokenExpired) {
+		t.Errorf("after it, uncached: %v", err)
+	}
+}
+
+func TestTokensThatDoNotCount(t *testing.T) {
+	s, _, c := newService(t)
+	good := func() jwt.MapClaims {
+		return jwt.MapClaims{"iss": "tandem", "aud": "tandem", "sub": "7", "name": "ada", "sid": 1, "iat": c.t.Unix(), "exp": c.t.Add(time.Minute).Unix()}
+	}
+	sign := func(m jwt.SigningMethod, key any, change func(jwt.MapClaims)) string {
+		claims := good()
+		change(claims)
+		text, err := jwt.NewWithClaims(m, claims).SignedString(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	same := func(jwt.MapClaims) {}
+	if _, err := s.Verify(sign(jwt.SigningMethodHS256, secret, same)); err != nil {
+		t.Fatalf("a good one: %v", err)
+	}
+	without := func(name string) func(jwt.MapClaims) { return func(c jwt.MapClaims) { delete(c, name) } }
+	with := func(name string, v any) func(jwt.MapClaims) { return func(c jwt.MapClaims) { c[name] = v } }
+	for name, token := range map[string]string{
+		"none":            sign(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, same),
+		"HS512":           sign(jwt.SigningMethodHS512, secret, same),
+		"HS384":           sign(jwt.SigningMethodHS384, secret, same),
+		"another secret":  sign(jwt.SigningMethodHS256, []byte("another secret of 32 bytes......"), same),
+		"no exp":          sign(jwt.SigningMethodHS256, secret, without("exp")),
+		"no iss":          sign(jwt.SigningMethodHS256, secret, without("iss")),
+		"no aud":          sign(jwt.SigningMethodHS256, secret, without("aud")),
+		"no sub":          sign(jwt.SigningMethodHS256, secret, without("sub")),
+		"no sid":          sign(jwt.SigningMethodHS256, secret, without("sid")),
+		"another issuer":  sign(jwt.SigningMethodHS256, secret, with("iss", "other")),
+		"other audience":  sign(jwt.SigningMethodHS256, secret, with("aud", "other")),
+		"sub no number":   sign(jwt.SigningMethodHS256, secret, with("sub", "ada")),
+		"not yet":         sign(jwt.SigningMethodHS256, secret, with("nbf", c.t.Add(time.Hour).Unix())),
+		"empty":           "",
+		"words":           "not a token",
+		"cut":             sign(jwt.SigningMethodHS256, secret, same)[:100],
+		"trailing":        sign(jwt.SigningMethodHS256, secret, same) + "x",
+		"a refresh token": s.refreshToken(Session{ID: 1}, 0),
+	} {
+		if _, err := s.Verify(token); !errors.Is(err, ErrInvalidToken) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestShortSecretIsRefused(t *testing.T) {
+	if _, err := New(&memory{}, Config{Secret: secret[:31], Now: time.Now}); err == nil {
+		t.Error("31 bytes were accepted")
+	}
+}
+
+func TestPasswords(t *testing.T) {
+	p := newPasswords()
+	hash, err := p.hash(t.Context(), "correct horse")
+	if err != nil || !strings.HasPrefix(hash, "$argon2id$v=19$m=19456,t=2,p=1$") {
+		t.Fatalf("%q, %v", hash, err)
+	}
+	for password, want := range map[string]bool{"correct horse": true, "correct horsf": false, "": false} {
+		if ok, err := p.match(t.Context(), password, hash); err != nil || ok != want {
+			t.Errorf("%q matches: %v, %v", password, ok, err)
+		}
+	}
+	if _, err := p.match(t.Context(), "x", "$2y$10$bcrypt"); err == nil {
+		t.Error("an unknown kind of hash was compared")
+	}
+	for password, ok := range map[string]bool{
+		"1234567": false, "12345678": true, "пароль12": true, strings.Repeat("x", 1024): true, strings.Repeat("x", 1025): false,
+		"nul\x00inside": false, "tab\tinside": false, "bad\xffutf8": false,
+	} {
+		if _, err := preparePassword(password); (err == nil) != ok {
+			t.Errorf("%.20q: %v", password, err)
+		}
+	}
+	// A login that finds no slot is refused when its caller gives up; it does not pile up.
+	for range cap(p.slots) {
+		p.slots <- struct{}{}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if _, err := p.hash(ctx, "correct horse"); !errors.Is(err, ErrBusy) {
+		t.Errorf("without a slot: %v", err)
+	}
+}

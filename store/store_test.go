@@ -1,0 +1,358 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"tandem/auth"
+	"tandem/chat"
+)
+
+func openStore(t *testing.T, dir string, committed func([]chat.Event)) *SQLite {
+	t.Helper()
+	s, err := Open(t.Context(), Config{Dir: dir, Now: time.Now, Committed: committed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// world is a store with one user and one room.
+func world(t *testing.T, committed func([]chat.Event)) (*SQLite, chat.User, chat.Room) {
+	t.Helper()
+	s := openStore(t, t.TempDir(), committed)
+	a, err := s.CreateUser(t.Context(), "ada", "hash")
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := s.User(t.Context(), a.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, u, makeRoom(t, s, u, "lobby")
+}
+
+func makeRoom(t *testing.T, s *SQLite, u chat.User, name string) chat.Room {
+	t.Helper()
+	r, err := s.CreateRoom(t.Context(), chat.Guard{User: u.ID, UserVersion: u.Version},
+		chat.Room{Name: name, Visibility: chat.Public, Posting: chat.PostingEveryone, CreatedAt: time.Now()},
+		func(chat.Room) []chat.Event { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func message(u chat.User, r chat.Room, text string) chat.Event {
+	return chat.Event{Topic: chat.RoomTopic(r.ID), Type: chat.TypeChatMessage, Author: u.ID, Body: fmt.Sprintf(`"message":%q}`, text)}
+}
+
+func guardOf(u chat.User, r chat.Room) chat.Guard {
+	return chat.Guard{User: u.ID, UserVersion: u.Version, Room: r.ID, RoomVersion: r.Version}
+}
+
+func ids(events []chat.Event) (list []int64) {
+	for _, e := range events {
+		list = append(list, e.ID)
+	}
+	return list
+}
+
+// Whatever fails or is retried in a batch, the ids of what is stored have no holes.
+func TestIDsAreDenseWhateverFails(t *testing.T) {
+	s, u, r := world(t, nil)
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	stored := 0
+	for i := range 400 {
+		wg.Go(func() {
+			ctx := context.Background()
+			var err error
+			fresh := true
+			switch i % 5 {
+			case 0:
+				_, fresh, err = s.Post(ctx, guardOf(u, r), message(u, r, "plain"), nil)
+			case 1: // of each key one counts
+				_, fresh, err = s.Post(ctx, guardOf(u, r), message(u, r, "keyed"), &chat.Key{Name: fmt.Sprint(i % 7), Fingerprint: []byte("f")})
+			case 2: // decided on an old row
+				g := guardOf(u, r)
+				g.RoomVersion++
+				if _, _, err = s.Post(ctx, g, message(u, r, "stale"), nil); !errors.Is(err, chat.ErrStale) {
+					t.Errorf("a stale post gives %v", err)
+				}
+				return
+			case 3: // appends, then fails: undone, and its neighbours are not
+				err = s.log.do(ctx, func(tx *tx) error {
+					if _, err := tx.append(message(u, r, "undone")); err != nil {
+						return err
+					}
+					return chat.ErrRoomExists
+				})
+				if !errors.Is(err, chat.ErrRoomExists) {
+					t.Errorf("a failing job gives %v", err)
+				}
+				return
+			case 4:
+				_, _, err = s.Post(ctx, guardOf(u, r), message(u, r, "other"), &chat.Key{Name: "taken", Fingerprint: fmt.Append(nil, i)})
+				if errors.Is(err, chat.ErrKeyMismatch) {
+					return
+				}
+			}
+			if err != nil {
+				t.Error(err)
+			} else if fresh {
+				mu.Lock()
+				stored++
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	events, err := s.ReadAll(t.Context(), 0, chat.MaxID, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(events) != stored || stored != 80+7+1 {
+		t.Errorf("%d events are stored, %d were acknowledged, want 88", len(events), stored)
+	}
+	for i, e := range events {
+		if e.ID != int64(i+1) {
+			t.Fatalf("event %d has id %d", i+1, e.ID)
+		}
+	}
+	if state, _ := s.Head(t.Context()); state.Head != int64(stored) {
+		t.Errorf("the head is %d after %d events", state.Head, stored)
+	}
+}
+
+// Nobody hears of an event that a crash could still take back: another connection, which sees only what is
+// committed, finds it when it is published.
+func TestPublishedIsCommitted(t *testing.T) {
+	var other *sql.DB
+	published := 0
+	s, u, r := world(t, func(batch []chat.Event) {
+		for _, e := range batch {
+			var body string
+			if err := other.QueryRow(`SELECT body FROM events WHERE id = ?`, e.ID).Scan(&body); err != nil {
+				t.Errorf("event %d was published, but is not committed: %v", e.ID, err)
+			}
+			published++
+		}
+	})
+	var file string
+	if err := s.reads.QueryRow(`SELECT file FROM pragma_database_list WHERE name = 'main'`).Scan(&file); err != nil {
+		t.Fatal(err)
+	}
+	other = open(file, "query_only(ON)")
+	defer other.Close()
+	for range 10 {
+		e, _, err := s.Post(t.Context(), guardOf(u, r), message(u, r, "hi"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if published != int(e.ID) {
+			t.Errorf("event %d was answered before it was published", e.ID)
+		}
+	}
+}
+
+func TestRetryBringsTheFirstEvent(t *testing.T) {
+	s, u, r := world(t, nil)
+	other := makeRoom(t, s, u, "other")
+	key := &chat.Key{Name: "k", Fingerprint: []byte("one")}
+	first, fresh, err := s.Post(t.Context(), guardOf(u, r), message(u, r, "hi"), key)
+	if err != nil || !fresh {
+		t.Fatal(fresh, err)
+	}
+	again, fresh, err := s.Post(t.Context(), guardOf(u, r), message(u, r, "hi"), key)
+	if err != nil || fresh || again != first {
+		t.Errorf("a retry gives %+v, %v, %v; want %+v", again, fresh, err, first)
+	}
+	if _, _, err = s.Post(t.Context(), guardOf(u, r), message(u, r, "x"), &chat.Key{Name: "k", Fingerprint: []byte("two")}); !errors.Is(err, chat.ErrKeyMismatch) {
+		t.Errorf("another body gives %v", err)
+	}
+	if e, fresh, err := s.Post(t.Context(), guardOf(u, other), message(u, other, "hi"), key); err != nil || !fresh || e.ID != 2 {
+		t.Errorf("the key in another room gives %+v, %v, %v", e, fresh, err)
+	}
+}
+
+func TestReadMergesTopicsAndPages(t *testing.T) {
+	s, u, a := world(t, nil)
+	b := makeRoom(t, s, u, "b")
+	other := makeRoom(t, s, u, "other")
+	for i := range 60 {
+		if _, _, err := s.Post(t.Context(), guardOf(u, []chat.Room{a, b, other}[i%3]), message(u, []chat.Room{a, b, other}[i%3], "x"), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// One that is in two of the topics comes once.
+	if err := s.SetMember(t.Context(), guardOf(u, a), a.ID, u.ID, chat.RoleMember, chat.Event{Topic: chat.RoomTopic(a.ID), Also: chat.InboxTopic(u.ID), Type: chat.TypeMemberAdded, Body: `"x":1}`}); err != nil {
+		t.Fatal(err)
+	}
+	var want []int64
+	for id := int64(11); id <= 60; id++ {
+		if inA, inB := id%3 == 1, id%3 == 2; inA || inB && id > 30 {
+			want = append(want, id)
+		}
+	}
+	want = append(want, 61)
+	from := []chat.TopicSince{{Topic: chat.RoomTopic(a.ID), After: 10}, {Topic: chat.RoomTopic(b.ID), After: 30}, {Topic: chat.InboxTopic(u.ID), After: 10}}
+	var got []int64
+	for len(got) < 100 {
+		page, err := s.Read(t.Context(), from, 61, 7)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(page) == 0 {
+			break
+		}
+		got = append(got, ids(page)...)
+		for i := range from {
+			from[i].After = max(from[i].After, page[len(page)-1].ID)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+	if page, _ := s.Read(t.Context(), []chat.TopicSince{{Topic: chat.RoomTopic(a.ID)}}, 10, 100); !slices.Equal(ids(page), []int64{1, 4, 7, 10}) {
+		t.Errorf("up to 10 there are %v", ids(page))
+	}
+	if start, err := s.Start(t.Context(), chat.RoomTopic(b.ID), 3); err != nil || start != 52 {
+		t.Errorf("the third last message of b begins behind %d, %v; want 52", start, err)
+	}
+	if start, err := s.Start(t.Context(), chat.RoomTopic(b.ID), 21); err != nil || start != 0 {
+		t.Errorf("more messages than there are begin behind %d, %v; want 0", start, err)
+	}
+}
+
+func TestReopeningKeepsTheLog(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, dir, nil)
+	before, err := s.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := s.CreateUser(t.Context(), "ada", "hash")
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, _ := s.User(t.Context(), a.ID)
+	r := makeRoom(t, s, u, "lobby")
+	if _, _, err := s.Post(t.Context(), guardOf(u, r), message(u, r, "hi"), nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.Post(t.Context(), guardOf(u, r), message(u, r, "late"), nil); !errors.Is(err, chat.ErrUnavailable) {
+		t.Errorf("posting into a closed store gives %v", err)
+	}
+	s = openStore(t, dir, nil)
+	after, err := s.Head(t.Context())
+	if err != nil || after.Name != before.Name || after.Head != 1 {
+		t.Errorf("reopened: %+v, %v; before: %+v", after, err, before)
+	}
+}
+
+func TestCloseAnswersWhatWaits(t *testing.T) {
+	s, u, r := world(t, nil)
+	var wg sync.WaitGroup
+	acknowledged := make(chan int64, 500)
+	for range cap(acknowledged) {
+		wg.Go(func() {
+			e, _, err := s.Post(context.Background(), guardOf(u, r), message(u, r, "hi"), nil)
+			if err == nil {
+				acknowledged <- e.ID
+			} else if !errors.Is(err, chat.ErrUnavailable) {
+				t.Error(err)
+			}
+		})
+	}
+	var file string
+	_ = s.reads.QueryRow(`SELECT file FROM pragma_database_list WHERE name = 'main'`).Scan(&file)
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	wg.Wait() // everybody gets an answer
+	close(acknowledged)
+	s = openStore(t, filepath.Dir(file), nil)
+	state, err := s.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id := range acknowledged {
+		if id > state.Head {
+			t.Errorf("event %d was acknowledged, but the head is %d", id, state.Head)
+		}
+	}
+}
+
+func TestDamagedLogIsNotServed(t *testing.T) {
+	dir := t.TempDir()
+	if err := openStore(t, dir, nil).Close(); err != nil {
+		t.Fatal(err)
+	}
+	db := open(filepath.Join(dir, "tandem.db"))
+	if _, err := db.Exec(`UPDATE log SET head = 7`); err != nil {
+		t.Fatal(err)
+	}
+	db.Close()
+	if _, err := Open(t.Context(), Config{Dir: dir, Now: time.Now}); err == nil {
+		t.Error("a log whose head is not its last event was opened")
+	}
+}
+
+func TestConnectionsAreSetUp(t *testing.T) {
+	s := openStore(t, t.TempDir(), nil)
+	for _, tt := range []struct{ pragma, want string }{
+		{"journal_mode", "wal"}, {"synchronous", "2"}, {"foreign_keys", "1"},
+	} {
+		var got string
+		err := s.log.do(t.Context(), func(tx *tx) error { return tx.queryRow(`PRAGMA ` + tt.pragma).Scan(&got) })
+		if err != nil || got != tt.want {
+			t.Errorf("the writer's %s is %q, %v; want %q", tt.pragma, got, err, tt.want)
+		}
+	}
+	if _, err := s.reads.Exec(`DELETE FROM events`); err == nil {
+		t.Error("a reading connection may write")
+	}
+}
+
+func TestSweepRemovesWhatHasExpired(t *testing.T) {
+	s, u, r := world(t, nil)
+	ctx := t.Context()
+	now := time.Now()
+	for i, age := range []time.Duration{0, 23 * time.Hour, 26 * time.Hour} {
+		s.log.now = func() time.Time { return now.Add(-age) }
+		if _, _, err := s.Post(ctx, guardOf(u, r), message(u, r, "x"), &chat.Key{Name: fmt.Sprint(i), Fingerprint: []byte("f")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.log.now = time.Now
+	for _, life := range []time.Duration{-time.Second, time.Hour} {
+		id, err := s.CreateSession(ctx, auth.Session{User: u.ID, Seed: []byte("s"), RotatedAt: now, ExpiresAt: now.Add(life)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.CreateTicket(ctx, fmt.Append(nil, life), auth.Identity{User: u.ID, Session: id, Expires: now}, now.Add(life)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.log.do(ctx, s.log.sweep); err != nil {
+		t.Fatal(err)
+	}
+	for table, want := range map[string]int{"idempotency": 2, "sessions": 1, "tickets": 1, "events": 3} {
+		var n int
+		if err := s.reads.QueryRow(`SELECT count(*) FROM ` + table).Scan(&n); err != nil || n != want {
+			t.Errorf("%s has %d rows, %v; want %d", table, n, err, want)
+		}
+	}
+}

@@ -9,8 +9,9 @@ import (
 
 // Signup implements StrictServerInterface.
 func (s *Server) Signup(ctx context.Context, r SignupRequestObject) (SignupResponseObject, error) {
+	// Both at once, so that a form can show both.
 	name, err := chat.PrepareUsername(r.Body.Username)
-	if err != nil {
+	if err := both(err, auth.CheckPassword(r.Body.Password)); err != nil {
 		return nil, err
 	}
 	g, err := s.Auth.Signup(ctx, name, r.Body.Password)

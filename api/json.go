@@ -2,7 +2,6 @@ package api
 
 import (
 	"encoding/json"
-	"net/http"
 	"unicode/utf8"
 )
 
@@ -13,22 +12,24 @@ const maxDepth = 32
 // their other half, which it replaces, and absurd depth. A syntax error and trailing data are refused too.
 func checkJSON(data []byte) error {
 	if !utf8.Valid(data) {
-		return invalidJSON("it is not valid UTF-8")
+		return invalidJSON("the body is not valid UTF-8")
 	}
 	if tooDeep(data) { // before the parser, which recurses
-		return invalidJSON("it nests deeper than 32")
+		return invalidJSON("the body nests deeper than 32")
 	}
 	if !json.Valid(data) {
-		return invalidJSON("it is not a single JSON value")
+		return invalidJSON("the body is not a single JSON value")
 	}
 	if loneSurrogate(data) {
-		return invalidJSON("it has half of a surrogate pair")
+		return invalidJSON("the body has half of a surrogate pair")
 	}
 	return nil
 }
 
 func invalidJSON(detail string) *fault {
-	return &fault{http.StatusBadRequest, "invalid_json", "Invalid JSON", "body: " + detail, []field{{"body", detail}}}
+	f := badField("body", "%s", detail)
+	f.code, f.title = "invalid_json", "Invalid JSON"
+	return f
 }
 
 func tooDeep(data []byte) bool {

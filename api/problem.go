@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 
@@ -34,8 +37,8 @@ func (f *fault) Error() string { return f.code + ": " + f.detail }
 
 // badField is a 400 about one field.
 func badField(name, format string, args ...any) *fault {
-	detail := fmt.Sprintf(format, args...)
-	return &fault{http.StatusBadRequest, "invalid_request", "Invalid request", name + ": " + detail, []field{{name, detail}}}
+	detail := sentence(fmt.Sprintf(format, args...))
+	return &fault{http.StatusBadRequest, "invalid_request", "Invalid request", detail, []field{{name, detail}}}
 }
 
 // faults maps the errors of the other packages. Their text is the detail.
@@ -46,7 +49,7 @@ var faults = []struct {
 	title  string
 	field  string
 }{
-	{chat.ErrRoomNotFound, http.StatusNotFound, "room_not_found", "Room not found", ""},
+	{chat.ErrRoomNotFound, http.StatusNotFound, "room_not_found", "Room not found", "room"},
 	{chat.ErrRoomExists, http.StatusConflict, "room_exists", "Room exists", "name"},
 	{chat.ErrMayNotPost, http.StatusForbidden, "posting_restricted", "Posting is restricted", ""},
 	{chat.ErrMessageTooBig, http.StatusBadRequest, "message_too_long", "Message too long", "message"},
@@ -80,7 +83,10 @@ func faultOf(err error) (*fault, bool) {
 		if !errors.Is(err, m.err) {
 			continue
 		}
-		f := &fault{m.status, m.code, m.title, m.err.Error(), nil}
+		f := &fault{m.status, m.code, m.title, sentence(m.err.Error()), nil}
+		if m.err == chat.ErrRoomNotFound {
+			f.detail = sentence(err.Error()) // a stream says which
+		}
 		if m.field != "" {
 			f.fields = []field{{m.field, f.detail}}
 		}
@@ -101,6 +107,30 @@ func faultOf(err error) (*fault, bool) {
 		return &fault{http.StatusServiceUnavailable, "unavailable", "Unavailable", "The request was given up.", nil}, true
 	}
 	return &fault{http.StatusInternalServerError, "internal", "Internal error", "The server failed; its log says why, under the request id.", nil}, false
+}
+
+// both joins the faults of two fields into one.
+func both(a, b error) error {
+	if a == nil || b == nil {
+		return errors.Join(a, b)
+	}
+	first, known := faultOf(a)
+	second, alsoKnown := faultOf(b)
+	if !known || !alsoKnown {
+		return errors.Join(a, b)
+	}
+	first.fields = append(first.fields, second.fields...)
+	return first
+}
+
+// sentence makes an error's text one, for people.
+func sentence(text string) string {
+	r, n := utf8.DecodeRuneInString(text)
+	text = string(unicode.ToUpper(r)) + text[n:]
+	if !strings.HasSuffix(text, ".") {
+		text += "."
+	}
+	return text
 }
 
 // problem is the only place that writes errors: RFC 9457. What the client need not know is logged.

@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -138,6 +139,9 @@ func invalidRequest(err error) *fault {
 	return f
 }
 
+// unsupported is what openapi3 says of a property that is not described; it names it nowhere else.
+var unsupported = regexp.MustCompile(`^property "(.*)" is unsupported$`)
+
 func collect(f *fault, name string, err error) {
 	switch e := err.(type) {
 	case nil:
@@ -155,7 +159,7 @@ func collect(f *fault, name string, err error) {
 			name = "body"
 		}
 		if e.Err == nil {
-			f.fields = append(f.fields, field{name, e.Reason})
+			f.fields = append(f.fields, field{name, sentence(e.Reason)})
 			return
 		}
 		collect(f, name, e.Err)
@@ -163,13 +167,16 @@ func collect(f *fault, name string, err error) {
 		if path := e.JSONPointer(); len(path) > 0 && name == "body" {
 			name = strings.Join(path, ".")
 		}
+		if m := unsupported.FindStringSubmatch(e.Reason); m != nil && name == "body" {
+			name = m[1]
+		}
 		if name == "message" && e.SchemaField == "maxLength" {
 			f.code, f.title = "message_too_long", "Message too long"
 		}
-		f.fields = append(f.fields, field{name, e.Reason})
+		f.fields = append(f.fields, field{name, sentence(e.Reason)})
 	case *openapi3filter.ParseError:
-		f.fields = append(f.fields, field{name, e.Reason})
+		f.fields = append(f.fields, field{name, sentence(e.Reason)})
 	default:
-		f.fields = append(f.fields, field{name, err.Error()})
+		f.fields = append(f.fields, field{name, sentence(err.Error())})
 	}
 }

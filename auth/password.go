@@ -40,6 +40,12 @@ func newPasswords() *passwords {
 	return p
 }
 
+// CheckPassword returns ErrBadPassword for what cannot be a password.
+func CheckPassword(s string) error {
+	_, err := preparePassword(s)
+	return err
+}
+
 // preparePassword applies PRECIS OpaqueString (RFC 8265 §4.2) and the bounds on length.
 func preparePassword(s string) (string, error) {
 	if len(s) > 1024 || !utf8.ValidString(s) {

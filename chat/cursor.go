@@ -10,7 +10,7 @@ import (
 const MaxID = 1<<53 - 1
 
 // ErrBadCursor means that a text is no cursor.
-var ErrBadCursor = errors.New("a cursor is an id, or <id>.<log>")
+var ErrBadCursor = errors.New("a cursor is an id, or an id, a dot and the name of the log")
 
 // Cursor is a position in a named log: everything up to and with ID has been seen.
 type Cursor struct {

@@ -426,7 +426,7 @@ func TestDrainTellsEveryStream(t *testing.T) {
 		expect(t, c.seen(), "stream_close", "end")
 		<-c.raw
 		<-c.raw
-		if e := <-c.raw; e["reason"] != "restart" || e["retry_ms"].(float64) < 1000 {
+		if e := <-c.raw; e["reason"] != "restart" || e["retry_ms"].(float64) < 500 {
 			t.Errorf("stream_close is %v", e)
 		}
 		if _, err := b.Open(b.ctx, chat.Viewer{}, SSE, Request{}); err != ErrDraining {

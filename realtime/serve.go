@@ -31,7 +31,8 @@ func (s *Stream) Serve(conn net.Conn, read func() error) {
 
 	s.Drop()
 	_ = conn.Close()
-	s.writing.Lock() // a write that was under way has failed now
+	s.writing.Lock()    // a write that was under way has failed now
+	s.state.Store(busy) // never idle again: nobody wakes it
 	s.writing.Unlock()
 }
 
@@ -48,7 +49,7 @@ func (s *Stream) flush() {
 		}
 		if len(out) > 0 && s.write(out) != nil {
 			_ = s.conn.Close()
-			return // never idle again: nobody wakes it
+			return // and stay busy: nobody wakes it
 		}
 		switch {
 		case done:

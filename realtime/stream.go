@@ -307,8 +307,10 @@ func (h *Hub) tick(now time.Time) {
 func (h *Hub) Drain(ctx context.Context) {
 	h.mu.Lock()
 	h.draining = true
+	// A millisecond a stream keeps the next server from a stampede, and few streams from waiting for it.
+	spread := min(500*time.Millisecond+time.Duration(len(h.streams))*time.Millisecond, 5*time.Second)
 	for s := range h.streams {
-		s.Close(chat.CloseRestart, time.Second+rand.N(4*time.Second))
+		s.Close(chat.CloseRestart, 500*time.Millisecond+rand.N(spread))
 	}
 	h.mu.Unlock()
 

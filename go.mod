@@ -2,6 +2,8 @@ module tandem
 
 go 1.26.0
 
+ignore ./frontend/node_modules
+
 require (
 	github.com/alecthomas/kong v1.17.0
 	github.com/getkin/kin-openapi v0.152.0

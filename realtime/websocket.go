@@ -53,6 +53,9 @@ func appendWSFrame(dst []byte, opcode byte, payload []byte) []byte {
 // MaxFrame is the longest message that a client may send, in bytes.
 const MaxFrame = 64 << 10
 
+// handshakes has gorilla's write buffers, which serve the handshake alone: frames come finished.
+var handshakes sync.Pool
+
 // ErrUpgrade means that a request cannot become a WebSocket.
 var ErrUpgrade = errors.New("no WebSocket handshake")
 
@@ -62,11 +65,8 @@ var ErrUpgrade = errors.New("no WebSocket handshake")
 func (s *Stream) ServeWebSocket(w http.ResponseWriter, r *http.Request, handle func(text []byte) []byte) error {
 	var refused error
 	u := websocket.Upgrader{
-		// Small, as each idle connection keeps one; the write buffer is the handshake's alone, since frames
-		// come finished.
-		ReadBufferSize:  512,
-		WriteBufferPool: &sync.Pool{},
-		WriteBufferSize: 1024,
+		ReadBufferSize:  512, // small, as each idle connection keeps one
+		WriteBufferPool: &handshakes,
 		Subprotocols:    []string{"tandem.v1"},
 		// A token or a ticket says who is calling, never a cookie, so any page may.
 		CheckOrigin: func(*http.Request) bool { return true },

@@ -248,8 +248,8 @@ func (w *writer) sweep(t *tx) error {
 		sql    string
 		before int64
 	}{
-		{`DELETE FROM idempotency WHERE (user_id, topic, key) IN
-			(SELECT user_id, topic, key FROM idempotency WHERE created_at < ? LIMIT ?)`, now - (25 * time.Hour).Milliseconds()},
+		{`DELETE FROM idempotency WHERE created_at < ? AND event_id IN
+			(SELECT event_id FROM idempotency ORDER BY event_id LIMIT ?)`, now - (25 * time.Hour).Milliseconds()},
 		{`DELETE FROM tickets WHERE hash IN (SELECT hash FROM tickets WHERE expires_at < ? LIMIT ?)`, now},
 		{`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < ? LIMIT ?)`, now},
 	} {

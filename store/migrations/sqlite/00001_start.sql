@@ -73,16 +73,16 @@ CREATE TABLE members (
 ) WITHOUT ROWID;
 CREATE INDEX members_by_user ON members (user_id);
 
+-- Rows come in the order of their ids and go in it, when they are a day old.
 CREATE TABLE idempotency (
+  event_id    INTEGER PRIMARY KEY,
   user_id     INTEGER NOT NULL,
   topic       INTEGER NOT NULL,
   key         TEXT    NOT NULL,
-  fingerprint BLOB    NOT NULL,
-  event_id    INTEGER NOT NULL,
+  fingerprint BLOB    NOT NULL,       -- of the body
   created_at  INTEGER NOT NULL,
-  PRIMARY KEY (user_id, topic, key)
-) WITHOUT ROWID;
-CREATE INDEX idempotency_by_age ON idempotency (created_at);
+  UNIQUE (user_id, topic, key)
+);
 
 -- What all nodes share and nobody need configure, such as the generated JWT secret.
 CREATE TABLE settings (

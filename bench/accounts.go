@@ -1,0 +1,137 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+)
+
+// users is how many accounts a run makes. Signing up is slow on purpose (argon2id); one user may have
+// many streams, so readers share them.
+const users = 64
+
+// signUp makes the accounts and returns their access tokens.
+func signUp(ctx context.Context, s *server) ([]string, error) {
+	tokens := make([]string, users)
+	err := parallel(users, 4, func(i int) error {
+		var session struct {
+			AccessToken string `json:"access_token"`
+		}
+		body := map[string]string{"username": fmt.Sprintf("bench%02d", i), "password": "correct horse"}
+		err := call(ctx, s, "POST", "/v1/auth/signup", "", body, &session)
+		tokens[i] = session.AccessToken
+		return err
+	})
+	return tokens, err
+}
+
+// enter makes every user a member of the rooms, so that posts and streams find a real membership.
+func enter(ctx context.Context, s *server, tokens []string, rooms ...string) error {
+	for _, room := range rooms {
+		// The first makes the room.
+		if err := call(ctx, s, "PUT", "/v1/rooms/"+room, tokens[0], nil, nil); err != nil {
+			return err
+		}
+		err := parallel(len(tokens), 16, func(i int) error {
+			return call(ctx, s, "PUT", "/v1/rooms/"+room, tokens[i], nil, nil)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// history returns the ids of all messages in room after an id, as GET tells them.
+func history(ctx context.Context, s *server, token, room string, after int64) ([]int64, error) {
+	var ids []int64
+	for {
+		var page struct {
+			Items []struct {
+				ID int64 `json:"id"`
+			} `json:"items"`
+			Next *int64 `json:"next"`
+		}
+		path := fmt.Sprintf("/v1/rooms/%s/messages?after=%d&limit=100", room, after)
+		if err := call(ctx, s, "GET", path, token, nil, &page); err != nil {
+			return nil, err
+		}
+		for _, m := range page.Items {
+			ids = append(ids, m.ID)
+		}
+		if page.Next == nil || len(page.Items) == 0 {
+			return ids, nil
+		}
+		after = *page.Next
+	}
+}
+
+// client is for what is not measured.
+var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}
+
+func call(ctx context.Context, s *server, method, path, token string, body, answer any) error {
+	var send io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		send = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+s.addr()+path, send)
+	if err != nil {
+		return err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		return err
+	}
+	if res.StatusCode/100 != 2 {
+		return fmt.Errorf("%s %s: %s: %s", method, path, res.Status, b)
+	}
+	if answer == nil {
+		return nil
+	}
+	return json.Unmarshal(b, answer)
+}
+
+// parallel calls f for 0 … n-1, width at a time, until one fails, and returns that one's error.
+func parallel(n, width int, f func(int) error) error {
+	var (
+		wg     sync.WaitGroup
+		next   atomic.Int64
+		failed = make(chan error, width)
+	)
+	for range width {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
+				if err := f(int(i)); err != nil {
+					next.Store(int64(n))
+					failed <- err
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	close(failed)
+	return <-failed
+}

@@ -1,0 +1,84 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// benchIdle measures what an idle stream keeps in memory.
+func benchIdle(ctx context.Context, o *options, r *report) error {
+	table := r.section("idle streams", "resident each", "server before", "all connected", "settled")
+	for i := range transports {
+		if err := idle(ctx, o, r, table, &transports[i]); err != nil {
+			return fmt.Errorf("%s: %w", transports[i].name, err)
+		}
+	}
+	return nil
+}
+
+func idle(ctx context.Context, o *options, r *report, table *section, t *transport) error {
+	fmt.Printf("\nidle: %s streams of one room over %s\n", thousands(o.crowd), t.name)
+	s, err := startServer(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	tokens, err := signUp(ctx, s)
+	if err == nil {
+		err = enter(ctx, s, tokens, lobby...)
+	}
+	if err != nil {
+		return err
+	}
+	// argon2id leaves many megabytes that streams could take for nothing: begin with a new process.
+	if err := s.stop(); err != nil {
+		fmt.Println("  note:", err)
+	}
+	if err := s.start(ctx); err != nil {
+		return err
+	}
+
+	before := settled(ctx, s)
+	rs, err := openReaders(ctx, s, t, tokens, lobby[0], o.crowd)
+	if err != nil {
+		return err
+	}
+	defer rs.close()
+	peak := s.resident()
+	after := settled(ctx, s)
+	for _, what := range rs.wrong(nil) {
+		r.fail("idle: %s", what)
+		break
+	}
+	table.add(fmt.Sprintf("%s × %s", t.name, thousands(o.crowd)), fmt.Sprintf("%.1f KiB", float64(after-before)/float64(o.crowd)),
+		mebibytes(before), mebibytes(peak), mebibytes(after))
+	return nil
+}
+
+// settled returns the resident memory once it has stayed within 1 % for 3 s, or after 20 s, in KiB.
+func settled(ctx context.Context, s *server) int64 {
+	const step, steady = 500 * time.Millisecond, 6
+	var last []int64
+	for range 40 {
+		last = append(last, s.resident())
+		if n := len(last); n > steady {
+			low, high := last[n-1], last[n-1]
+			for _, v := range last[n-1-steady:] {
+				low, high = min(low, v), max(high, v)
+			}
+			if high-low <= low/100 {
+				break
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(step):
+		}
+	}
+	return last[len(last)-1]
+}
+
+func mebibytes(kib int64) string { return fmt.Sprintf("%.1f MiB", float64(kib)/1024) }

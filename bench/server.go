@@ -1,0 +1,173 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// server is a tandem that runs as a child process.
+type server struct {
+	options *options
+	port    int
+	data    string // holds the database and log.txt, what the server printed
+	cmd     *exec.Cmd
+	done    chan struct{} // closed when the process has ended
+}
+
+// build makes the binary as `make build` does.
+func build(ctx context.Context, dir string) (path string, remove func(), err error) {
+	tmp, err := os.MkdirTemp(dir, "tandem-bench-bin-")
+	if err != nil {
+		return "", nil, err
+	}
+	remove = func() { os.RemoveAll(tmp) }
+	path = filepath.Join(tmp, "tandem")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", path, "tandem")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		remove()
+		return "", nil, fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return path, remove, nil
+}
+
+// startServer starts a server with a new data directory; close ends it and removes the directory.
+func startServer(ctx context.Context, o *options) (*server, error) {
+	data, err := os.MkdirTemp(o.dir, "tandem-bench-")
+	if err != nil {
+		return nil, err
+	}
+	s := &server{options: o, data: data}
+	if err := s.start(ctx); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// start starts the process and waits until it answers.
+func (s *server) start(ctx context.Context) error {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	s.port = l.Addr().(*net.TCPAddr).Port
+	l.Close()
+
+	log, err := os.OpenFile(filepath.Join(s.data, "log.txt"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	args := []string{"serve", "--addr", s.addr(), "--data-dir", s.data, "--log-level", "warn"}
+	s.cmd = exec.CommandContext(ctx, s.options.binary, append(args, s.options.serverFlags...)...)
+	s.cmd.Stdout, s.cmd.Stderr = log, log
+	// Not even a killed bench leaves a server behind.
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := s.cmd.Start(); err != nil {
+		return err
+	}
+	s.done = make(chan struct{})
+	go func() { s.cmd.Wait(); close(s.done) }()
+
+	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); {
+		if res, err := http.Get("http://" + s.addr() + "/readyz"); err == nil {
+			res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-s.done:
+			return fmt.Errorf("the server ended at once: %s\n%s", s.cmd.ProcessState, s.logTail())
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return fmt.Errorf("no 200 from /readyz within 15 s\n%s", s.logTail())
+}
+
+// stop ends the process as an operator would, and by force if that takes more than 12 s.
+func (s *server) stop() error {
+	if s.done == nil { // never started
+		return nil
+	}
+	client.CloseIdleConnections() // a connection that never sent a request may hold up a stop
+	s.cmd.Process.Signal(syscall.SIGTERM)
+	began := time.Now()
+	select {
+	case <-s.done:
+		if code := s.cmd.ProcessState.ExitCode(); code != 0 {
+			return fmt.Errorf("the server ended with %s\n%s", s.cmd.ProcessState, s.logTail())
+		}
+		if took := time.Since(began); took > 10*time.Second {
+			return fmt.Errorf("the server took %.1f s to stop", took.Seconds())
+		}
+		return nil
+	case <-time.After(12 * time.Second):
+		s.cmd.Process.Kill()
+		<-s.done
+		return errors.New("the server did not stop on SIGTERM")
+	}
+}
+
+// close stops the server, says what it complained of, and removes its data.
+func (s *server) close() {
+	if err := s.stop(); err != nil {
+		fmt.Println("  note:", err)
+	}
+	if tail := s.logTail(); strings.Contains(tail, "panic") || strings.Contains(tail, "ERROR") || strings.Contains(tail, "WARN") {
+		fmt.Printf("  note: the server's log ends\n%s\n", tail)
+	}
+	os.RemoveAll(s.data)
+}
+
+func (s *server) addr() string { return "127.0.0.1:" + strconv.Itoa(s.port) }
+
+func (s *server) logTail() string {
+	b, _ := os.ReadFile(filepath.Join(s.data, "log.txt"))
+	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+	return "    " + strings.Join(lines[max(0, len(lines)-8):], "\n    ")
+}
+
+// cpu is the processor time that the server has used, in steps of 10 ms.
+func (s *server) cpu() time.Duration {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
+	// proc(5): the name in parentheses may hold anything; utime and stime are the 12th and 13th after it.
+	f := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
+	if len(f) < 13 {
+		return 0
+	}
+	user, _ := strconv.ParseInt(string(f[11]), 10, 64)
+	system, _ := strconv.ParseInt(string(f[12]), 10, 64)
+	return time.Duration(user+system) * (time.Second / userHZ)
+}
+
+// userHZ is the unit of times in /proc, the same on every Linux.
+const userHZ = 100
+
+// resident is the server's resident memory in KiB.
+func (s *server) resident() int64 {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	_, rest, _ := strings.Cut(string(b), "\nVmRSS:")
+	f := strings.Fields(rest)
+	if len(f) == 0 {
+		return 0
+	}
+	n, _ := strconv.ParseInt(f[0], 10, 64)
+	return n
+}

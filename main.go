@@ -1,10 +1,13 @@
 // Command tandem is a self-hosted chat backend: a REST API and one stream of typed events over WebSocket and
-// Server-Sent Events. This package reads the settings, wires the parts and starts and stops them in order.
+// Server-Sent Events. This file is its command line; package program is the rest.
 package main
 
 import (
 	"context"
+	_ "embed"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/signal"
@@ -14,20 +17,12 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"tandem/program"
 )
 
-// settings are flags and TANDEM_* variables.
-type settings struct {
-	Addr        string `default:":8080" env:"TANDEM_ADDR" help:"Where to listen."`
-	DataDir     string `default:"./data" env:"TANDEM_DATA_DIR" type:"path" help:"Where the SQLite database lies; made if missing."`
-	JWTSecret   string `env:"TANDEM_JWT_SECRET" help:"Signs access tokens, 32 bytes or more; made at the first start and kept in the database if not given."`
-	JWTIssuer   string `default:"tandem" env:"TANDEM_JWT_ISSUER" help:"The iss claim of access tokens."`
-	JWTAudience string `default:"tandem" env:"TANDEM_JWT_AUDIENCE" help:"The aud claim of access tokens."`
-	Signup      string `default:"open" enum:"open,closed" env:"TANDEM_SIGNUP" help:"Whether people may sign up: open or closed."`
-	RingBytes   int    `default:"67108864" env:"TANDEM_RING_BYTES" help:"How many bytes of recent events to keep in memory for streams that come back."`
-	LogLevel    string `default:"info" enum:"debug,info,warn,error" env:"TANDEM_LOG_LEVEL" help:"debug, info, warn or error."`
-	LogFormat   string `default:"text" enum:"text,json" env:"TANDEM_LOG_FORMAT" help:"text or json."`
-}
+//go:embed openapi.yaml
+var spec []byte
 
 type commandLine struct {
 	Serve  serveCommand  `cmd:"" default:"withargs" help:"Serve (the default)."`
@@ -39,42 +34,27 @@ const stopWithin = 10 * time.Second
 
 func main() {
 	var line commandLine
-	run := parser(&line)
-	parsed, err := run.Parse(os.Args[1:])
-	run.FatalIfErrorf(err)
-	run.FatalIfErrorf(parsed.Run())
-}
-
-func parser(line *commandLine) *kong.Kong {
-	return kong.Must(line, kong.Name("tandem"), kong.UsageOnError(),
+	run := kong.Parse(&line, kong.Name("tandem"), kong.UsageOnError(),
 		kong.Description("A self-hosted chat backend: the same typed events over WebSocket and over plain HTTP."))
-}
-
-// defaultSettings are those of an empty command line.
-func defaultSettings() settings {
-	var line commandLine
-	if _, err := parser(&line).Parse(nil); err != nil {
-		panic(err) // the defaults above are valid
-	}
-	return line.Serve.settings
+	run.FatalIfErrorf(run.Run())
 }
 
 type serveCommand struct {
-	settings `embed:""`
+	program.Settings `embed:""`
 }
 
 // Run serves until SIGTERM or SIGINT, then stops cleanly; a second signal kills.
 func (c *serveCommand) Run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	p, err := start(ctx, c.settings, newLogger(os.Stderr, c.LogLevel, c.LogFormat))
+	p, err := program.Start(ctx, c.Settings, spec, newLogger(os.Stderr, c.LogLevel, c.LogFormat))
 	if err != nil {
 		return err
 	}
-	p.greet(os.Stdout)
+	greet(os.Stdout, p.URL(), c.DataDir)
 	select {
 	case <-ctx.Done():
-	case err = <-p.failed:
+	case err = <-p.Failed():
 	}
 	stop()
 	within, cancel := context.WithTimeout(context.Background(), stopWithin)
@@ -86,12 +66,12 @@ func (c *serveCommand) Run() error {
 }
 
 // greet says where tandem is and what to do first.
-func (p *program) greet(to *os.File) {
-	dir, err := filepath.Abs(p.settings.DataDir)
+func greet(to io.Writer, url, dataDir string) {
+	dir, err := filepath.Abs(dataDir)
 	if err != nil {
-		dir = p.settings.DataDir
+		dir = dataDir
 	}
-	url := strings.Replace(p.URL(), "127.0.0.1", "localhost", 1)
+	url = strings.Replace(url, "127.0.0.1", "localhost", 1)
 	fmt.Fprintf(to, `tandem listens on %[1]s and keeps its data in %[2]s
 
 Open %[1]s in a browser, or post from a shell:
@@ -118,4 +98,16 @@ func (c *healthCommand) Run() error {
 		return fmt.Errorf("%s/healthz answered %s", c.URL, answer.Status)
 	}
 	return nil
+}
+
+func newLogger(to io.Writer, level, format string) *slog.Logger {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		panic(err) // kong admits the four levels only
+	}
+	options := &slog.HandlerOptions{Level: l}
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(to, options))
+	}
+	return slog.New(slog.NewTextHandler(to, options))
 }

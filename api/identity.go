@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -51,11 +52,16 @@ func viewerOf(id auth.Identity) chat.Viewer {
 	return chat.Viewer{User: id.User, Name: id.Name, Session: id.Session, Expires: id.Expires}
 }
 
-// refuseTokenInURL refuses access tokens in the query: URLs end up in logs, histories and Referer headers.
-func refuseTokenInURL(next echo.HandlerFunc) echo.HandlerFunc {
+// checkQuery refuses a query that cannot be read, of which net/url would drop a part in silence, and access
+// tokens in it: URLs end up in logs, histories and Referer headers.
+func checkQuery(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		if u := c.Request().URL; u.RawQuery != "" {
-			for name, values := range u.Query() {
+		if raw := c.Request().URL.RawQuery; raw != "" {
+			query, err := url.ParseQuery(raw)
+			if err != nil {
+				return badField("query", "the query is not properly percent-encoded")
+			}
+			for name, values := range query {
 				if !isTokenName(name) && !looksLikeJWT(values) {
 					continue
 				}

@@ -60,7 +60,7 @@ func New(cfg Config) (*Server, error) {
 	e.HTTPErrorHandler = s.problem
 	// Whose X-Forwarded-For counts comes with trusted proxies; until then nobody's does.
 	e.IPExtractor = echo.ExtractIPDirect()
-	e.Use(s.observe, refuseTokenInURL)
+	e.Use(s.observe, checkQuery)
 
 	guards := make(map[string][]echo.MiddlewareFunc, len(s.operations))
 	for id, op := range s.operations {

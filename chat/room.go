@@ -1,6 +1,11 @@
 package chat
 
-import "time"
+import (
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
 
 // Visibility says who may see a room.
 type Visibility string
@@ -58,4 +63,12 @@ type Viewer struct {
 	Name    string
 	Session int64
 	Expires time.Time
+}
+
+// checkTitle returns an *Invalid for what is no title: it stands in one line.
+func checkTitle(s string) error {
+	if !utf8.ValidString(s) || utf8.RuneCountInString(s) > 200 || strings.ContainsFunc(s, unicode.IsControl) {
+		return invalid("title", "a title has at most 200 characters and no control characters")
+	}
+	return nil
 }

@@ -75,6 +75,9 @@ func (s *Service) Create(ctx context.Context, v Viewer, r Room) (RoomView, error
 	if r.Name, err = PrepareRoomName("name", r.Name); err != nil {
 		return RoomView{}, err
 	}
+	if err := checkTitle(r.Title); err != nil {
+		return RoomView{}, err
+	}
 	return s.create(ctx, v, r)
 }
 

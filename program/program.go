@@ -1,12 +1,13 @@
-package main
+// Package program is a whole tandem: it wires the parts, and starts and stops them in order. Start runs the
+// listener and the hub; Stop ends them and returns after both. Its tests are those of the whole: they speak to a
+// running program over HTTP and WebSocket, as its users do.
+package program
 
 import (
 	"context"
 	"crypto/rand"
-	_ "embed"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -21,12 +22,9 @@ import (
 	"tandem/store"
 )
 
-//go:embed openapi.yaml
-var spec []byte
-
-// program is a running tandem.
-type program struct {
-	settings settings
+// Program is a running tandem.
+type Program struct {
+	settings Settings
 	logger   *slog.Logger
 	store    *store.SQLite
 	hub      *realtime.Hub
@@ -34,6 +32,7 @@ type program struct {
 	http     *http.Server
 	listener net.Listener
 	failed   chan error // the listener's end, if it was not asked for
+	silent   sync.Map   // net.Conn: those that have not sent a request yet
 
 	stopHub  context.CancelFunc
 	hubDone  chan struct{}
@@ -43,10 +42,10 @@ type program struct {
 	stopErr  error
 }
 
-// start opens the database, wires the parts and serves; it returns when connections are accepted. ctx bounds
-// the start alone.
-func start(ctx context.Context, cfg settings, logger *slog.Logger) (_ *program, err error) {
-	p := &program{settings: cfg, logger: logger, failed: make(chan error, 1)}
+// Start opens the database, wires the parts and serves; it returns when connections are accepted. spec is the
+// text of openapi.yaml. ctx bounds the start alone.
+func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) (_ *Program, err error) {
+	p := &Program{settings: cfg, logger: logger, failed: make(chan error, 1)}
 	bus := realtime.NewMemory()
 	if p.store, err = store.Open(ctx, store.Config{Dir: cfg.DataDir, Now: time.Now, Committed: bus.Publish}); err != nil {
 		return nil, err
@@ -89,7 +88,7 @@ func start(ctx context.Context, cfg settings, logger *slog.Logger) (_ *program, 
 	return p, nil
 }
 
-func (p *program) serve() {
+func (p *Program) serve() {
 	ctx, cancel := context.WithCancel(context.Background())
 	p.stopHub, p.hubDone, p.httpDone = cancel, make(chan struct{}), make(chan struct{})
 	go func() {
@@ -102,8 +101,10 @@ func (p *program) serve() {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		// No WriteTimeout: it would end streams. Bodies have a deadline of their own (api).
-		ErrorLog: slog.NewLogLogger(p.logger.Handler(), slog.LevelDebug),
+		ErrorLog:  slog.NewLogLogger(p.logger.Handler(), slog.LevelDebug),
+		ConnState: p.noteSilent,
 	}
+	p.http.RegisterOnShutdown(p.closeSilent)
 	go func() {
 		defer close(p.httpDone)
 		if err := p.http.Serve(p.listener); !errors.Is(err, http.ErrServerClosed) {
@@ -112,8 +113,29 @@ func (p *program) serve() {
 	}()
 }
 
+// noteSilent keeps track of the connections that browsers open in advance: Shutdown would wait 5 s for each to
+// say something.
+func (p *Program) noteSilent(c net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		p.silent.Store(c, nil)
+	default:
+		p.silent.Delete(c)
+	}
+}
+
+func (p *Program) closeSilent() {
+	p.silent.Range(func(c, _ any) bool {
+		_ = c.(net.Conn).Close()
+		return true
+	})
+}
+
+// Failed gives the reason if the program stops serving without being asked to.
+func (p *Program) Failed() <-chan error { return p.failed }
+
 // URL is where the program listens.
-func (p *program) URL() string {
+func (p *Program) URL() string {
 	addr := p.listener.Addr().(*net.TCPAddr)
 	host := addr.IP.String()
 	if addr.IP.IsUnspecified() {
@@ -125,7 +147,7 @@ func (p *program) URL() string {
 // Stop ends everything in the order in which nothing is lost: no new connections; streams are told to come
 // back and end; requests that run are answered; then the hub, then the store, which answers the writes that
 // wait. It may be called more than once.
-func (p *program) Stop(ctx context.Context) error {
+func (p *Program) Stop(ctx context.Context) error {
 	p.stopOnce.Do(func() { p.stopErr = p.stop(ctx) })
 	return p.stopErr
 }
@@ -133,7 +155,7 @@ func (p *program) Stop(ctx context.Context) error {
 // drainFor is how long streams and requests may take to end before they are cut.
 const drainFor = 5 * time.Second
 
-func (p *program) stop(ctx context.Context) error {
+func (p *Program) stop(ctx context.Context) error {
 	p.api.Drain()
 	drain, cancel := context.WithTimeout(ctx, drainFor)
 	defer cancel()
@@ -149,16 +171,4 @@ func (p *program) stop(ctx context.Context) error {
 	p.stopHub()
 	<-p.hubDone
 	return errors.Join(err, p.store.Close())
-}
-
-func newLogger(to io.Writer, level, format string) *slog.Logger {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		panic(err) // kong admits the four levels only
-	}
-	options := &slog.HandlerOptions{Level: l}
-	if format == "json" {
-		return slog.New(slog.NewJSONHandler(to, options))
-	}
-	return slog.New(slog.NewTextHandler(to, options))
 }

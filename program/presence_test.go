@@ -1,0 +1,130 @@
+package program
+
+import (
+	"slices"
+	"testing"
+)
+
+// presenceOf are the joins and leaves among events, as "ada in" and "ada out".
+func presenceOf(events []event) []string {
+	var told []string
+	for _, e := range events {
+		switch e.Type {
+		case "user_join":
+			told = append(told, e.User+" in")
+		case "user_leave":
+			told = append(told, e.User+" out")
+		}
+	}
+	return told
+}
+
+func (s *stream) untilLeft(user string) []event {
+	s.t.Helper()
+	return s.until(func(e event) bool { return e.Type == "user_leave" && e.User == user })
+}
+
+func TestTabsCountOnceAndAReloadMakesNoNoise(t *testing.T) {
+	t.Parallel()
+	p := startProgram(t)
+	ada, bob, carol := p.signup(t, "ada"), p.signup(t, "bob"), p.signup(t, "carol")
+	onBoth(t, func(t *testing.T, over transport) {
+		other := transports[0]
+		if over == other {
+			other = transports[1]
+		}
+		ada, bob, carol := ada.in(t), bob.in(t), carol.in(t)
+		place := "over-" + string(over)
+		ada.enter(place)
+		watch := bob.open(over, "room="+place)
+		watch.opening()
+
+		tab := ada.open(over, "room="+place)
+		if open := tab.opening(); !slices.Equal(sorted(tab.lists[place].Users), []string{"ada", "bob"}) || tab.lists[place].Count != 2 {
+			t.Errorf("ada's list is %s after %s", tab.lists[place].raw, open.raw)
+		}
+		if e := watch.must("user_join", "user_leave"); e.Type != "user_join" || e.User != "ada" || e.Room != place {
+			t.Errorf("bob saw %s", e.raw)
+		}
+		second := ada.open(other, "room="+place) // a second tab, on the other transport
+		second.opening()
+		tab.close()
+		second.close()
+		reloaded := ada.open(other, "room="+place) // within the grace of 3 s
+		reloaded.opening()
+
+		// Carol comes after that and goes at once. By the time her grace has run out, ada's would have too.
+		visit := carol.open(over, "room="+place)
+		visit.opening()
+		visit.close()
+		if told := presenceOf(watch.untilLeft("carol")); !slices.Equal(told, []string{"carol in", "carol out"}) {
+			t.Errorf("bob was told %v", told)
+		}
+		if told := presenceOf(reloaded.untilLeft("carol")); !slices.Equal(told, []string{"carol in", "carol out"}) {
+			t.Errorf("ada was told %v", told)
+		}
+		reloaded.close()
+		if told := presenceOf(watch.untilLeft("ada")); !slices.Equal(told, []string{"ada out"}) {
+			t.Errorf("when ada went, bob was told %v", told)
+		}
+		late := carol.open(over, "room="+place)
+		if late.opening(); !slices.Equal(sorted(late.lists[place].Users), []string{"bob", "carol"}) {
+			t.Errorf("after ada left, the list is %s", late.lists[place].raw)
+		}
+		watch.close()
+		if told := presenceOf(late.untilLeft("bob")); !slices.Equal(told, []string{"bob out"}) {
+			t.Errorf("carol was told %v", told)
+		}
+	})
+}
+
+// Presence is a room's own: what happens in one is not told in another.
+func TestPresenceIsToldInItsRoomAlone(t *testing.T) {
+	t.Parallel()
+	p := startProgram(t)
+	ada, bob := p.signup(t, "ada"), p.signup(t, "bob")
+	ada.enter("lobby")
+	ada.enter("dev")
+	inLobby, inDev := ada.open(overSSE, "room=lobby"), ada.open(overWS, "room=dev")
+	inLobby.opening()
+	inDev.opening()
+	visit := bob.open(overSSE, "room=lobby&room=dev")
+	visit.opening()
+	inbox := bob.open(overSSE, "") // follows no room, and is in none
+	inbox.opening()
+	if e := inLobby.must("user_join"); e.Room != "lobby" || e.User != "bob" {
+		t.Errorf("in lobby was told %s", e.raw)
+	}
+	if e := inDev.must("user_join"); e.Room != "dev" || e.User != "bob" {
+		t.Errorf("in dev was told %s", e.raw)
+	}
+	stay := bob.open(overWS, "room=dev")
+	stay.opening()
+	visit.close()
+	if told := presenceOf(inLobby.untilLeft("bob")); !slices.Equal(told, []string{"bob out"}) {
+		t.Errorf("in lobby was told %v", told)
+	}
+	bob.post("dev", "still here")
+	if told := presenceOf(inDev.untilMessage("still here")); len(told) != 0 {
+		t.Errorf("in dev was told %v", told)
+	}
+}
+
+// Presence is not stored: a resumed stream gets fresh lists, and no joins and leaves of the past.
+func TestPresenceIsNotReplayed(t *testing.T) {
+	t.Parallel()
+	p := startProgram(t)
+	ada, bob := p.signup(t, "ada"), p.signup(t, "bob")
+	ada.enter("lobby")
+	watch := ada.open(overSSE, "room=lobby")
+	start := watch.opening().Since
+	visit := bob.open(overWS, "room=lobby")
+	visit.opening()
+	watch.must("user_join")
+	ada.post("lobby", "meanwhile")
+	resumed := ada.open(overWS, "room=lobby&since="+start)
+	if resumed.opening(); resumed.lists["lobby"].Count != 2 {
+		t.Errorf("the list is %s", resumed.lists["lobby"].raw)
+	}
+	resumed.message("meanwhile")
+}

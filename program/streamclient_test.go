@@ -1,0 +1,333 @@
+package program
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+type transport string
+
+const (
+	overSSE transport = "sse"
+	overWS  transport = "ws"
+)
+
+var transports = []transport{overSSE, overWS}
+
+// onBoth runs a scenario on each transport.
+func onBoth(t *testing.T, scenario func(t *testing.T, over transport)) {
+	for _, over := range transports {
+		t.Run(string(over), func(t *testing.T) { scenario(t, over) })
+	}
+}
+
+// stream is an open stream over either transport. It checks by itself what holds for all streams: every
+// event fits the contract, stream_open is first, stream_close last, ids rise above stream_open's since, and
+// the SSE id is the cursor.
+type stream struct {
+	t      *testing.T
+	over   transport
+	source eventSource
+	events chan event
+	err    error // why it ended; read after events is closed
+
+	open   event // the stream_open
+	last   int64 // the latest durable id, or stream_open's position
+	closed bool  // stream_close has come
+	lists  map[string]event
+	finish sync.Once
+}
+
+// eventSource is one connection. read blocks for the next event; end closes the connection, and may be
+// called at any time.
+type eventSource interface {
+	read() (event, error)
+	end()
+}
+
+// how says how to dial a stream: its query, further headers ("Name: value"), and after how many bytes
+// the connection breaks (0: never).
+type how struct {
+	query    string
+	headers  []string
+	cutAfter int64
+}
+
+// open opens a stream, or fails the test.
+func (c *client) open(over transport, query string, headers ...string) *stream {
+	c.t.Helper()
+	s, refusal, err := c.dial(over, how{query: query, headers: headers})
+	if err != nil {
+		c.t.Fatalf("open %s ?%s: %v", over, query, err)
+	}
+	if refusal != nil {
+		c.t.Fatalf("open %s ?%s: refused with %d: %s", over, query, refusal.status, refusal.body)
+	}
+	return s
+}
+
+// refused opens a stream that must be refused before anything is streamed.
+func (c *client) refused(over transport, query string, headers ...string) answer {
+	c.t.Helper()
+	s, refusal, err := c.dial(over, how{query: query, headers: headers})
+	if err != nil {
+		c.t.Fatalf("open %s ?%s: %v", over, query, err)
+	}
+	if s != nil {
+		s.close()
+		c.t.Fatalf("open %s ?%s: the stream opened instead of being refused", over, query)
+	}
+	return *refusal
+}
+
+// dial opens a stream, or returns the answer that refused it, or why there was none.
+func (c *client) dial(over transport, h how) (*stream, *answer, error) {
+	header := http.Header{}
+	if c.AccessToken != "" {
+		header.Set("Authorization", "Bearer "+c.AccessToken)
+	}
+	target := "/v1/events"
+	if h.query != "" {
+		target += "?" + h.query
+	}
+	connect := func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		if err == nil && h.cutAfter > 0 {
+			conn = &breakingConn{Conn: conn, left: h.cutAfter}
+		}
+		return conn, err
+	}
+	dial := c.dialSSE
+	if over == overWS {
+		dial = c.dialWS
+	}
+	source, resp, err := dial(target, header, h.headers, connect)
+	if err != nil {
+		return nil, nil, err
+	}
+	if source == nil {
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil {
+			return nil, nil, err
+		}
+		checkAnswer(c.t, "GET", target, resp.StatusCode, resp.Header, body)
+		return nil, &answer{t: c.t, call: "GET " + target + " over " + string(over), status: resp.StatusCode, header: resp.Header, body: body}, nil
+	}
+	checkAnswer(c.t, "GET", target, resp.StatusCode, resp.Header, nil)
+	s := &stream{t: c.t, over: over, source: source, events: make(chan event, 4096), lists: map[string]event{}}
+	go s.pump()
+	c.t.Cleanup(s.close)
+	return s, nil, nil
+}
+
+// pump reads the source until it ends.
+func (s *stream) pump() {
+	defer close(s.events)
+	for {
+		e, err := s.source.read()
+		if err != nil {
+			if errors.Is(err, errContract) {
+				s.t.Errorf("%s: %v", s.over, err)
+			}
+			s.err = err
+			return
+		}
+		s.check(e)
+		s.events <- e
+	}
+}
+
+func (s *stream) check(e event) {
+	if s.closed {
+		s.t.Errorf("%s: after stream_close came %s", s.over, e.raw)
+	}
+	if (e.Type == "stream_open") != (s.open.raw == nil) {
+		s.t.Errorf("%s: stream_open must be the first event and come once: %s", s.over, e.raw)
+	}
+	switch e.Type {
+	case "stream_open":
+		s.open = e
+		s.last = e.position(s.t)
+		if s.over == overSSE && e.cursor != e.Since {
+			s.t.Errorf("the SSE id of stream_open is %q: %s", e.cursor, e.raw)
+		}
+		if !strings.HasSuffix(e.Since, "."+e.Log) {
+			s.t.Errorf("since does not name the log: %s", e.raw)
+		}
+	case "stream_reset":
+		s.last = e.Head // what follows is live from the head
+		if s.over == overSSE && e.cursor != fmt.Sprintf("%d.%s", e.Head, s.open.Log) {
+			s.t.Errorf("the SSE id of stream_reset is %q: %s", e.cursor, e.raw)
+		}
+	case "ping":
+		if at := e.position(s.t); at < s.last {
+			s.t.Errorf("%s: ping is at %d after the event %d", s.over, at, s.last)
+		}
+		if s.over == overSSE && e.cursor != e.Since {
+			s.t.Errorf("the SSE id of ping is %q: %s", e.cursor, e.raw)
+		}
+	case "stream_close":
+		s.closed = true
+	}
+	if e.ID != 0 {
+		if e.ID <= s.last {
+			s.t.Errorf("%s: the event %d came after %d", s.over, e.ID, s.last)
+		}
+		s.last = e.ID
+		if want := fmt.Sprintf("%d.%s", e.ID, s.open.Log); s.over == overSSE && e.cursor != want {
+			s.t.Errorf("the SSE id is %q, not %q: %s", e.cursor, want, e.raw)
+		}
+	}
+	if s.over == overSSE && e.name != e.Type {
+		s.t.Errorf("the SSE event is named %q: %s", e.name, e.raw)
+	}
+}
+
+var (
+	errPatience = errors.New("nothing came in time")
+	errContract = errors.New("against the contract")
+)
+
+// next returns the next event, why the stream ended, or errPatience.
+func (s *stream) next(timeout time.Duration) (event, error) {
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case e, ok := <-s.events:
+		if !ok {
+			return event{}, s.err
+		}
+		return e, nil
+	case <-timer.C:
+		return event{}, errPatience
+	}
+}
+
+// close ends the connection and waits until nothing of the stream runs any more.
+func (s *stream) close() {
+	s.finish.Do(func() {
+		s.source.end()
+		for range s.events { // until pump ends
+		}
+	})
+}
+
+// must returns the next event of one of the types, and fails the test at any other.
+func (s *stream) must(types ...string) event {
+	s.t.Helper()
+	e, err := s.next(patience)
+	if err != nil {
+		s.t.Fatalf("%s: waiting for %v: %v", s.over, types, err)
+	}
+	for _, want := range types {
+		if e.Type == want {
+			return e
+		}
+	}
+	s.t.Fatalf("%s: waiting for %v came %s", s.over, types, e.raw)
+	return e
+}
+
+// until collects events up to one that fits, and returns them all, that one last.
+func (s *stream) until(fits func(event) bool) []event {
+	s.t.Helper()
+	deadline := time.Now().Add(patience)
+	var seen []event
+	for {
+		e, err := s.next(time.Until(deadline))
+		if err != nil {
+			s.t.Fatalf("%s: %v; until then came %s", s.over, err, show(seen))
+		}
+		if seen = append(seen, e); fits(e) {
+			return seen
+		}
+	}
+}
+
+// untilMessage collects up to the chat_message with that text.
+func (s *stream) untilMessage(text string) []event {
+	s.t.Helper()
+	return s.until(func(e event) bool { return e.Type == "chat_message" && e.Message == text })
+}
+
+// message is the next event, which must be the chat_message with that text.
+func (s *stream) message(text string) event {
+	s.t.Helper()
+	e := s.must("chat_message")
+	if e.Message != text {
+		s.t.Fatalf("%s: waiting for %q came %s", s.over, text, e.raw)
+	}
+	return e
+}
+
+// opening reads stream_open and the user_list of each room, keeps the lists, and returns the former.
+func (s *stream) opening() event {
+	s.t.Helper()
+	open := s.must("stream_open")
+	for range open.Rooms {
+		list := s.must("user_list")
+		s.lists[list.Room] = list
+	}
+	for _, name := range open.Rooms {
+		if _, has := s.lists[name]; !has {
+			s.t.Fatalf("%s: no user_list of %q", s.over, name)
+		}
+	}
+	return open
+}
+
+// ending reads to the end and returns the last event and why the stream ended.
+func (s *stream) ending() (event, error) {
+	s.t.Helper()
+	deadline := time.Now().Add(patience)
+	var last event
+	for {
+		e, err := s.next(time.Until(deadline))
+		if errors.Is(err, errPatience) {
+			s.t.Fatalf("%s: the stream does not end; its last event is %s", s.over, last.raw)
+		}
+		if err != nil {
+			return last, err
+		}
+		last = e
+	}
+}
+
+// closeCode is the code of a WebSocket's close frame, or 0.
+func closeCode(err error) int {
+	var closing *websocket.CloseError
+	if errors.As(err, &closing) {
+		return closing.Code
+	}
+	return 0
+}
+
+// breakingConn is a connection that breaks after some bytes have been read, wherever that is in a frame.
+type breakingConn struct {
+	net.Conn
+	left int64
+}
+
+func (c *breakingConn) Read(p []byte) (int, error) {
+	if c.left <= 0 {
+		_ = c.Conn.(*net.TCPConn).SetLinger(0) // a reset, not a polite end
+		c.Conn.Close()
+		return 0, errCut
+	}
+	n, err := c.Conn.Read(p[:min(int64(len(p)), c.left)])
+	c.left -= int64(n)
+	return n, err
+}
+
+var errCut = errors.New("the test cut the connection")

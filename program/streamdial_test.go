@@ -1,0 +1,138 @@
+package program
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/gorilla/websocket"
+)
+
+// connector dials TCP; the resume test breaks what it returns.
+type connector func(ctx context.Context, network, address string) (net.Conn, error)
+
+// sseSource is a stream over Server-Sent Events.
+type sseSource struct {
+	reader *sseReader
+	resp   *http.Response
+	cancel context.CancelFunc
+	idle   *http.Transport
+}
+
+// dialSSE returns a source, or the answer that refused it with its body unread.
+func (c *client) dialSSE(target string, header http.Header, lines []string, connect connector) (eventSource, *http.Response, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	req, err := http.NewRequestWithContext(ctx, "GET", c.server.url+target, nil)
+	if err != nil {
+		cancel()
+		return nil, nil, err
+	}
+	req.Header = header
+	req.Header.Set("Accept", "text/event-stream")
+	addHeaders(req.Header, lines)
+	own := &http.Transport{DialContext: connect, DisableKeepAlives: true, ResponseHeaderTimeout: patience}
+	resp, err := own.RoundTrip(req)
+	if err != nil {
+		cancel()
+		return nil, nil, err
+	}
+	if resp.StatusCode != 200 {
+		context.AfterFunc(c.t.Context(), cancel)
+		return nil, resp, nil
+	}
+	for name, want := range map[string]string{
+		"Content-Type":      "text/event-stream",
+		"Cache-Control":     "no-cache, no-transform",
+		"X-Accel-Buffering": "no",
+		"Content-Encoding":  "",
+	} {
+		if got := resp.Header.Get(name); got != want && !(name == "Content-Type" && strings.HasPrefix(got, want+";")) {
+			c.t.Errorf("a stream over SSE has %s %q, not %q", name, got, want)
+		}
+	}
+	if resp.Uncompressed {
+		c.t.Error("a stream over SSE is compressed, which holds events back")
+	}
+	return &sseSource{reader: newSSEReader(resp.Body), resp: resp, cancel: cancel, idle: own}, resp, nil
+}
+
+func (s *sseSource) read() (event, error) {
+	got, err := s.reader.next()
+	if err != nil {
+		return event{}, err
+	}
+	e, err := parseEvent([]byte(got.Data))
+	if err != nil {
+		return e, err
+	}
+	e.name = got.Name
+	if got.HasID {
+		e.cursor = got.ID
+	}
+	if len(s.reader.retries) == 0 || s.reader.retries[0] < 1000 || s.reader.retries[0] > 3000 {
+		return e, fmt.Errorf("%w: by the first event the stream has said retry %v, not one of 1000 to 3000 ms", errContract, s.reader.retries)
+	}
+	return e, nil
+}
+
+func (s *sseSource) end() {
+	s.cancel()
+	s.resp.Body.Close()
+	s.idle.CloseIdleConnections()
+}
+
+// wsSource is a stream over a WebSocket.
+type wsSource struct {
+	conn  *websocket.Conn
+	pongs chan string
+	mu    sync.Mutex // gorilla wants one writer at a time
+}
+
+func (c *client) dialWS(target string, header http.Header, lines []string, connect connector) (eventSource, *http.Response, error) {
+	header.Set("Sec-WebSocket-Protocol", "tandem.v1")
+	addHeaders(header, lines)
+	dialer := websocket.Dialer{NetDialContext: connect, HandshakeTimeout: patience, EnableCompression: true}
+	conn, resp, err := dialer.Dial("ws"+strings.TrimPrefix(c.server.url, "http")+target, header)
+	if errors.Is(err, websocket.ErrBadHandshake) {
+		return nil, resp, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if got := resp.Header.Get("Sec-WebSocket-Extensions"); got != "" {
+		c.t.Errorf("the server took up the extension %q: with compression on, gorilla's read limit does not hold", got)
+	}
+	if want := header.Get("Sec-WebSocket-Protocol"); want != "" && conn.Subprotocol() != "tandem.v1" {
+		c.t.Errorf("the server chose the subprotocol %q of %q", conn.Subprotocol(), want)
+	}
+	source := &wsSource{conn: conn, pongs: make(chan string, 8)}
+	conn.SetPongHandler(func(text string) error {
+		source.pongs <- text
+		return nil
+	})
+	return source, resp, nil
+}
+
+func (s *wsSource) read() (event, error) {
+	kind, frame, err := s.conn.ReadMessage()
+	if err != nil {
+		return event{}, err
+	}
+	if kind != websocket.TextMessage {
+		return event{}, fmt.Errorf("%w: a frame of kind %d: %s", errContract, kind, clip(frame))
+	}
+	return parseEvent(frame)
+}
+
+// send writes a frame to the server.
+func (s *wsSource) send(kind int, frame []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.conn.WriteMessage(kind, frame)
+}
+
+func (s *wsSource) end() { s.conn.Close() }

@@ -43,8 +43,7 @@ func (s *Server) Refresh(ctx context.Context, r RefreshRequestObject) (RefreshRe
 
 // CreateTicket implements StrictServerInterface.
 func (s *Server) CreateTicket(ctx context.Context, _ CreateTicketRequestObject) (CreateTicketResponseObject, error) {
-	v := viewer(ctx)
-	ticket, err := s.Auth.Ticket(ctx, auth.Identity{User: v.User, Name: v.Name, Session: v.Session, Expires: v.Expires})
+	ticket, err := s.Auth.Ticket(ctx, identityOf(viewer(ctx)))
 	if err != nil {
 		return nil, err
 	}
@@ -53,11 +52,61 @@ func (s *Server) CreateTicket(ctx context.Context, _ CreateTicketRequestObject) 
 
 // GetMe implements StrictServerInterface.
 func (s *Server) GetMe(ctx context.Context, _ GetMeRequestObject) (GetMeResponseObject, error) {
-	u, err := s.Auth.User(ctx, auth.Identity{User: viewer(ctx).User})
+	u, err := s.Auth.User(ctx, identityOf(viewer(ctx)))
 	if err != nil {
 		return nil, err
 	}
 	return GetMe200JSONResponse(userOf(u)), nil
+}
+
+// Logout implements StrictServerInterface.
+func (s *Server) Logout(ctx context.Context, _ LogoutRequestObject) (LogoutResponseObject, error) {
+	return Logout204Response{}, s.Auth.Logout(ctx, identityOf(viewer(ctx)))
+}
+
+// ChangePassword implements StrictServerInterface.
+func (s *Server) ChangePassword(ctx context.Context, r ChangePasswordRequestObject) (ChangePasswordResponseObject, error) {
+	u, err := s.Auth.ChangePassword(ctx, identityOf(viewer(ctx)), r.Body.CurrentPassword, r.Body.Password)
+	if err != nil {
+		return nil, err
+	}
+	return ChangePassword200JSONResponse(userOf(u)), nil
+}
+
+// DeleteMe implements StrictServerInterface.
+func (s *Server) DeleteMe(ctx context.Context, r DeleteMeRequestObject) (DeleteMeResponseObject, error) {
+	return DeleteMe204Response{}, s.Auth.DeleteUser(ctx, identityOf(viewer(ctx)), r.Body.CurrentPassword)
+}
+
+// ListBlocks implements StrictServerInterface.
+func (s *Server) ListBlocks(ctx context.Context, r ListBlocksRequestObject) (ListBlocksResponseObject, error) {
+	limit := valueOr(r.Params.Limit, defaultLimit)
+	names, err := s.Chat.Blocks(ctx, viewer(ctx), valueOr(r.Params.After, ""), limit+1)
+	if err != nil {
+		return nil, err
+	}
+	var page ListBlocks200JSONResponse
+	if len(names) > limit {
+		names = names[:limit]
+		page.Next = &names[limit-1]
+	}
+	page.Items = make([]struct {
+		Username string `json:"username"`
+	}, len(names))
+	for i, name := range names {
+		page.Items[i].Username = name
+	}
+	return page, nil
+}
+
+// Block implements StrictServerInterface.
+func (s *Server) Block(ctx context.Context, r BlockRequestObject) (BlockResponseObject, error) {
+	return Block204Response{}, s.Chat.Block(ctx, viewer(ctx), r.Username, true)
+}
+
+// Unblock implements StrictServerInterface.
+func (s *Server) Unblock(ctx context.Context, r UnblockRequestObject) (UnblockResponseObject, error) {
+	return Unblock204Response{}, s.Chat.Block(ctx, viewer(ctx), r.Username, false)
 }
 
 func session(g auth.Grant) TheSessionJSONResponse {

@@ -32,6 +32,9 @@ func (s *Server) authenticate(op *operation) echo.MiddlewareFunc {
 			if err != nil {
 				return err
 			}
+			if v.Script && op.accounts || v.Only != nil && !op.inRooms {
+				return chat.ErrTokenScope
+			}
 			c.SetRequest(r.WithContext(context.WithValue(r.Context(), viewerKey{}, v)))
 			return next(c)
 		}
@@ -44,12 +47,16 @@ func (s *Server) bearer(r *http.Request) (chat.Viewer, error) {
 	if !strings.EqualFold(scheme, "bearer") { // RFC 9110 §11.1: schemes know no case
 		return chat.Viewer{}, errMissingToken
 	}
-	id, err := s.Auth.Verify(strings.TrimSpace(token))
+	id, err := s.Auth.Verify(r.Context(), strings.TrimSpace(token))
 	return viewerOf(id), err
 }
 
 func viewerOf(id auth.Identity) chat.Viewer {
-	return chat.Viewer{User: id.User, Name: id.Name, Session: id.Session, Expires: id.Expires}
+	return chat.Viewer{User: id.User, Name: id.Name, Session: id.Session, Expires: id.Expires, Script: id.Script, Only: id.Rooms}
+}
+
+func identityOf(v chat.Viewer) auth.Identity {
+	return auth.Identity{User: v.User, Name: v.Name, Session: v.Session, Expires: v.Expires, Script: v.Script, Rooms: v.Only}
 }
 
 // checkQuery refuses a query that cannot be read, of which net/url would drop a part in silence, and access

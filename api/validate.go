@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +30,9 @@ type operation struct {
 	secured bool // needs an access token
 	body    *openapi3.RequestBody
 	raw     bool // takes a body of any type as text
+	// What API tokens do not reach: accounts is for people, and a token limited to rooms stays in rooms.
+	accounts bool
+	inRooms  bool
 }
 
 func operationsOf(doc *openapi3.T) map[string]*operation {
@@ -39,6 +43,10 @@ func operationsOf(doc *openapi3.T) map[string]*operation {
 				route:   &routers.Route{Spec: doc, Path: path, PathItem: item, Method: method, Operation: o},
 				secured: o.Security == nil, // else the document's own applies, which is the access token
 			}
+			// Who am I, which rooms, and whatever is in a room.
+			me := path == "/v1/me" && method == http.MethodGet
+			op.accounts = slices.Contains(o.Tags, "accounts") && !me
+			op.inRooms = me || path == "/v1/rooms" && method == http.MethodGet || strings.HasPrefix(path, "/v1/rooms/{room}")
 			if o.RequestBody != nil {
 				op.body = o.RequestBody.Value
 				_, op.raw = op.body.Content["text/plain"]

@@ -1,5 +1,5 @@
-// Package auth knows who is calling: passwords, access tokens, sessions with their refresh tokens, and
-// tickets. It starts no goroutines and imports nothing of ours.
+// Package auth knows who is calling: passwords, access tokens, sessions with their refresh tokens, API tokens
+// and tickets. It starts no goroutines and imports nothing of ours.
 package auth
 
 import (
@@ -13,7 +13,9 @@ var (
 	ErrNameTaken      = errors.New("the username is taken")
 	ErrNoUser         = errors.New("no such user")
 	ErrNoSession      = errors.New("no such session")
+	ErrNoToken        = errors.New("no such API token")
 	ErrBadCredentials = errors.New("wrong username or password")
+	ErrWrongPassword  = errors.New("the current password is another one")
 	ErrSignupClosed   = errors.New("signing up is closed on this server")
 	ErrBadPassword    = errors.New("a password has 8 characters to 1,024 bytes")
 	ErrInvalidToken   = errors.New("the access token is not valid")
@@ -28,8 +30,10 @@ var (
 type Identity struct {
 	User    int64
 	Name    string
-	Session int64
-	Expires time.Time
+	Session int64     // the login, or the API token, that it comes from
+	Expires time.Time // of the credential; zero: never
+	Script  bool      // an API token
+	Rooms   []int64   // the rooms that it is limited to; nil: not limited
 }
 
 // User is an account.
@@ -41,32 +45,50 @@ type User struct {
 	Disabled bool
 }
 
-// Session is a login that lasts by being refreshed.
+// Session is a login, which lasts by being refreshed, or an API token.
 type Session struct {
 	ID         int64
 	User       int64
+	Username   string // the user's; filled in where a session is read
 	Seed       []byte // random; with the key and Generation it gives the refresh token
 	Generation int64  // how often it was refreshed
+	CreatedAt  time.Time
 	RotatedAt  time.Time
-	ExpiresAt  time.Time
+	ExpiresAt  time.Time // zero: never
+	Token      []byte    // hash of an API token; nil for a login
+	Name       string    // what an API token is for
+	Rooms      []int64   // the rooms that it is limited to; nil: not limited
 }
 
-// Store keeps accounts and sessions.
+// expired tells whether the session's own life is over at t.
+func (s *Session) expired(t time.Time) bool { return !s.ExpiresAt.IsZero() && t.After(s.ExpiresAt) }
+
+// Store keeps accounts and sessions. What ends sessions also puts a control event into the log, in the same
+// transaction, so that every node comes to know of it.
 type Store interface {
 	// CreateUser returns ErrNameTaken where it is.
 	CreateUser(ctx context.Context, name, password string) (User, error)
 	// UserByName and UserByID return ErrNoUser.
 	UserByName(ctx context.Context, name string) (User, error)
 	UserByID(ctx context.Context, id int64) (User, error)
+	// SetPassword ends all of the user's logins but except; API tokens stay.
+	SetPassword(ctx context.Context, user int64, password string, except int64) error
+	// SetDisabled ends, or allows again, all that the user may do. Deleted accounts are disabled for good.
+	SetDisabled(ctx context.Context, user int64, disabled, deleted bool) error
 
 	CreateSession(ctx context.Context, s Session) (int64, error)
-	// Session returns ErrNoSession.
+	// Session and SessionByToken return ErrNoSession.
 	Session(ctx context.Context, id int64) (Session, error)
+	SessionByToken(ctx context.Context, hash []byte) (Session, error)
+	// Tokens lists a user's API tokens by id, behind after.
+	Tokens(ctx context.Context, user, after int64, limit int) ([]Session, error)
 	// Rotate moves a session from generation from to the next; false where somebody was faster.
 	Rotate(ctx context.Context, id, from int64, at, expires time.Time) (bool, error)
+	// EndSession ends a login or an API token; nothing where it has ended.
 	EndSession(ctx context.Context, id int64) error
 
-	CreateTicket(ctx context.Context, hash []byte, id Identity, expires time.Time) error
-	// SpendTicket removes the ticket and says whose it was, or returns ErrInvalidTicket.
-	SpendTicket(ctx context.Context, hash []byte) (Identity, error)
+	// CreateTicket keeps a ticket of a session's; a stream opened with it ends at until, unless that is zero.
+	CreateTicket(ctx context.Context, hash []byte, session int64, until, expires time.Time) error
+	// SpendTicket removes the ticket and says what it was for, or returns ErrInvalidTicket.
+	SpendTicket(ctx context.Context, hash []byte) (session int64, until time.Time, err error)
 }

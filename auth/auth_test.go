@@ -23,6 +23,9 @@ func (m *memory) UserByID(context.Context, int64) (User, error) { return User{ID
 
 func (m *memory) CreateSession(_ context.Context, s Session) (int64, error) {
 	s.ID = 1
+	if s.User == 0 {
+		s.User = 1
+	}
 	m.session = s
 	return 1, nil
 }
@@ -164,27 +167,30 @@ func TestAccessTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 { // the second comes from the cache
-		id, err := s.Verify(g.AccessToken)
+		id, err := s.Verify(t.Context(), g.AccessToken)
 		if err != nil || id.User != 7 || id.Name != "ada" || id.Session != 1 || !id.Expires.Equal(c.t.Add(AccessLife)) {
 			t.Errorf("verify gives %+v, %v", id, err)
 		}
 	}
 	c.t = c.t.Add(AccessLife + leeway - time.Second)
-	if _, err := s.Verify(g.AccessToken); err != nil {
+	if _, err := s.Verify(t.Context(), g.AccessToken); err != nil {
 		t.Errorf("within the leeway: %v", err)
 	}
 	c.t = c.t.Add(2 * time.Second)
-	if _, err := s.Verify(g.AccessToken); !errors.Is(err, ErrTokenExpired) {
+	if _, err := s.Verify(t.Context(), g.AccessToken); !errors.Is(err, ErrTokenExpired) {
 		t.Errorf("after it, cached: %v", err)
 	}
 	s.tokens.verified.Purge()
-	if _, err := s.Verify(g.AccessToken); !errors.Is(err, ErrTokenExpired) {
+	if _, err := s.Verify(t.Context(), g.AccessToken); !errors.Is(err, ErrTokenExpired) {
 		t.Errorf("after it, uncached: %v", err)
 	}
 }
 
 func TestTokensThatDoNotCount(t *testing.T) {
 	s, _, c := newService(t)
+	if _, err := s.begin(t.Context(), User{ID: 7}); err != nil {
+		t.Fatal(err)
+	}
 	good := func() jwt.MapClaims {
 		return jwt.MapClaims{"iss": "tandem", "aud": "tandem", "sub": "7", "name": "ada", "sid": 1, "iat": c.t.Unix(), "exp": c.t.Add(time.Minute).Unix()}
 	}
@@ -198,7 +204,7 @@ func TestTokensThatDoNotCount(t *testing.T) {
 		return text
 	}
 	same := func(jwt.MapClaims) {}
-	if _, err := s.Verify(sign(jwt.SigningMethodHS256, secret, same)); err != nil {
+	if _, err := s.Verify(t.Context(), sign(jwt.SigningMethodHS256, secret, same)); err != nil {
 		t.Fatalf("a good one: %v", err)
 	}
 	without := func(name string) func(jwt.MapClaims) { return func(c jwt.MapClaims) { delete(c, name) } }
@@ -215,6 +221,8 @@ func TestTokensThatDoNotCount(t *testing.T) {
 		"no sid":          sign(jwt.SigningMethodHS256, secret, without("sid")),
 		"another issuer":  sign(jwt.SigningMethodHS256, secret, with("iss", "other")),
 		"other audience":  sign(jwt.SigningMethodHS256, secret, with("aud", "other")),
+		"another's":       sign(jwt.SigningMethodHS256, secret, with("sub", "8")),
+		"no such session": sign(jwt.SigningMethodHS256, secret, with("sid", 2)),
 		"sub no number":   sign(jwt.SigningMethodHS256, secret, with("sub", "ada")),
 		"not yet":         sign(jwt.SigningMethodHS256, secret, with("nbf", c.t.Add(time.Hour).Unix())),
 		"empty":           "",
@@ -223,7 +231,7 @@ func TestTokensThatDoNotCount(t *testing.T) {
 		"trailing":        sign(jwt.SigningMethodHS256, secret, same) + "x",
 		"a refresh token": s.refreshToken(Session{ID: 1}, 0),
 	} {
-		if _, err := s.Verify(token); !errors.Is(err, ErrInvalidToken) {
+		if _, err := s.Verify(t.Context(), token); !errors.Is(err, ErrInvalidToken) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -106,7 +107,7 @@ func parsePHC(s string) (salt, key []byte, err error) {
 	rest, ok := strings.CutPrefix(s, prefix)
 	saltText, keyText, two := strings.Cut(rest, "$")
 	if !ok || !two {
-		return nil, nil, fmt.Errorf("unknown kind of password hash %q", strings.SplitN(s, "$", 3)[:2])
+		return nil, nil, errors.New("a stored password is no argon2id hash with the parameters in use")
 	}
 	if salt, err = base64.RawStdEncoding.DecodeString(saltText); err != nil {
 		return nil, nil, err

@@ -37,6 +37,7 @@ type Service struct {
 	store     Store
 	passwords *passwords
 	tokens    *tokens
+	sessions  *sessions
 	refresh   []byte // key of refresh tokens
 	closed    bool
 	now       func() time.Time
@@ -49,7 +50,7 @@ func New(store Store, cfg Config) (*Service, error) {
 		return nil, err
 	}
 	return &Service{
-		store: store, passwords: newPasswords(), tokens: t, closed: cfg.SignupClosed, now: cfg.Now,
+		store: store, passwords: newPasswords(), tokens: t, sessions: newSessions(store), closed: cfg.SignupClosed, now: cfg.Now,
 		refresh: mac(cfg.Secret, "tandem refresh tokens"), // a key for one use each
 	}, nil
 }
@@ -92,10 +93,10 @@ func (s *Service) Signup(ctx context.Context, name, password string) (Grant, err
 // after the same time.
 func (s *Service) Login(ctx context.Context, name, password string) (Grant, error) {
 	u, err := s.store.UserByName(ctx, name)
-	known := err == nil
-	if !known && !errors.Is(err, ErrNoUser) {
+	if err != nil && !errors.Is(err, ErrNoUser) {
 		return Grant{}, err
 	}
+	known := err == nil && !u.Disabled
 	stored := s.passwords.dummy
 	if known {
 		stored = u.Password
@@ -105,7 +106,7 @@ func (s *Service) Login(ctx context.Context, name, password string) (Grant, erro
 	if err != nil {
 		return Grant{}, err
 	}
-	if !ok || !known || bad != nil || u.Disabled {
+	if !ok || !known || bad != nil {
 		return Grant{}, ErrBadCredentials
 	}
 	return s.begin(ctx, u)
@@ -125,7 +126,7 @@ func (s *Service) Refresh(ctx context.Context, token string) (Grant, error) {
 			return Grant{}, err
 		}
 		now := s.now()
-		if !hmac.Equal([]byte(token), []byte(s.refreshToken(n, generation))) || now.After(n.ExpiresAt) {
+		if n.Token != nil || !hmac.Equal([]byte(token), []byte(s.refreshToken(n, generation))) || n.expired(now) {
 			return Grant{}, ErrInvalidRefresh
 		}
 		u, err := s.store.UserByID(ctx, n.User)
@@ -147,7 +148,7 @@ func (s *Service) Refresh(ctx context.Context, token string) (Grant, error) {
 			return s.grant(u, n)
 		default:
 			// Somebody has a copy: end the session for both of them (RFC 9700 §4.14.2).
-			if err := s.store.EndSession(ctx, id); err != nil {
+			if err := s.end(ctx, id); err != nil {
 				return Grant{}, err
 			}
 			return Grant{}, ErrRefreshReused
@@ -164,24 +165,115 @@ func (s *Service) User(ctx context.Context, id Identity) (User, error) {
 	return u, err
 }
 
-// Verify says whom an access token stands for; ErrInvalidToken or ErrTokenExpired where for nobody.
-func (s *Service) Verify(token string) (Identity, error) { return s.tokens.verify(token) }
+// Verify says whom an access token or an API token stands for; ErrInvalidToken or ErrTokenExpired where for
+// nobody, or no longer.
+func (s *Service) Verify(ctx context.Context, token string) (Identity, error) {
+	if isAPIToken(token) {
+		return s.verifyAPIToken(ctx, token)
+	}
+	id, err := s.tokens.verify(token)
+	if err != nil {
+		return Identity{}, err
+	}
+	n, err := s.sessions.get(ctx, id.Session)
+	if err != nil {
+		return Identity{}, invalidIfGone(err)
+	}
+	if n.User != id.User || n.Token != nil {
+		return Identity{}, ErrInvalidToken
+	}
+	return id, nil
+}
+
+// Alive returns ErrInvalidToken where the session has ended.
+func (s *Service) Alive(ctx context.Context, session int64) error {
+	_, err := s.sessions.get(ctx, session)
+	return invalidIfGone(err)
+}
+
+// Forget has the service ask the store again about a session, or about all where a user is named: a control event
+// says that they may have ended.
+func (s *Service) Forget(session, user int64) { s.sessions.forget(session, user) }
+
+// Logout ends id's session.
+func (s *Service) Logout(ctx context.Context, id Identity) error { return s.end(ctx, id.Session) }
+
+// ChangePassword ends all other logins of id's. It returns ErrWrongPassword or ErrBadPassword.
+func (s *Service) ChangePassword(ctx context.Context, id Identity, current, password string) (User, error) {
+	prepared, err := preparePassword(password)
+	if err != nil {
+		return User{}, err
+	}
+	u, err := s.confirm(ctx, id, current)
+	if err != nil {
+		return User{}, err
+	}
+	if u.Password, err = s.passwords.hash(ctx, prepared); err != nil {
+		return User{}, err
+	}
+	err = s.store.SetPassword(ctx, u.ID, u.Password, id.Session)
+	s.Forget(0, u.ID)
+	return u, err
+}
+
+// DeleteUser ends id's account for good; its name is not given out again. It returns ErrWrongPassword.
+func (s *Service) DeleteUser(ctx context.Context, id Identity, current string) error {
+	u, err := s.confirm(ctx, id, current)
+	if err != nil {
+		return err
+	}
+	err = s.store.SetDisabled(ctx, u.ID, true, true)
+	s.Forget(0, u.ID)
+	return err
+}
+
+// confirm is the account of who knows its password: an unattended screen must not be enough.
+func (s *Service) confirm(ctx context.Context, id Identity, password string) (User, error) {
+	u, err := s.User(ctx, id)
+	if err != nil {
+		return User{}, err
+	}
+	prepared, bad := preparePassword(password)
+	ok, err := s.passwords.match(ctx, prepared, u.Password)
+	if err != nil {
+		return User{}, err
+	}
+	if !ok || bad != nil {
+		return User{}, ErrWrongPassword
+	}
+	return u, nil
+}
+
+// end ends a session here at once, and on other nodes when they see it in the log.
+func (s *Service) end(ctx context.Context, session int64) error {
+	err := s.store.EndSession(ctx, session)
+	s.Forget(session, 0)
+	return err
+}
 
 // Ticket makes a ticket for one stream of id's.
 func (s *Service) Ticket(ctx context.Context, id Identity) (string, error) {
 	ticket := rand.Text()
-	return ticket, s.store.CreateTicket(ctx, hashTicket(ticket), id, s.now().Add(TicketLife))
+	return ticket, s.store.CreateTicket(ctx, hashOf(ticket), id.Session, id.Expires, s.now().Add(TicketLife))
 }
 
 // SpendTicket says whose ticket this was, once; ErrInvalidTicket otherwise.
 func (s *Service) SpendTicket(ctx context.Context, ticket string) (Identity, error) {
-	return s.store.SpendTicket(ctx, hashTicket(ticket))
+	session, until, err := s.store.SpendTicket(ctx, hashOf(ticket))
+	if err != nil {
+		return Identity{}, err
+	}
+	n, err := s.sessions.get(ctx, session)
+	if errors.Is(err, ErrNoSession) {
+		return Identity{}, ErrInvalidTicket
+	}
+	return identityOf(n, until), err
 }
 
 // begin starts a session.
 func (s *Service) begin(ctx context.Context, u User) (Grant, error) {
 	now := s.now().Truncate(time.Millisecond)
-	n := Session{User: u.ID, Seed: make([]byte, 32), RotatedAt: now, ExpiresAt: now.Add(SessionLife)}
+	n := Session{User: u.ID, Seed: make([]byte, 32), CreatedAt: now, RotatedAt: now, ExpiresAt: now.Add(SessionLife)}
 	_, _ = rand.Read(n.Seed) // never fails (crypto/rand)
 	var err error
 	if n.ID, err = s.store.CreateSession(ctx, n); err != nil {
@@ -217,9 +309,4 @@ func mac(key []byte, text string) []byte {
 	m := hmac.New(sha256.New, key)
 	m.Write([]byte(text))
 	return m.Sum(nil)
-}
-
-func hashTicket(ticket string) []byte {
-	sum := sha256.Sum256([]byte(ticket))
-	return sum[:]
 }

@@ -76,6 +76,8 @@ func StreamReset(reason string, floor, head int64) Ephemeral {
 // Why a stream is ended by the server.
 const (
 	CloseTokenExpired = "token_expired"
+	CloseSignedOut    = "signed_out"
+	CloseDisabled     = "disabled"
 	CloseRestart      = "restart"
 )
 

@@ -1,12 +1,17 @@
 package chat
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // What the service answers where it cannot do as asked. api maps each to a status and a code.
 var (
 	ErrRoomNotFound  = errors.New("no such room")
 	ErrRoomExists    = errors.New("there is a room of that name")
 	ErrUserNotFound  = errors.New("no such user")
+	ErrGone          = errors.New("the account is deleted or disabled") // the caller's own
+	ErrTokenScope    = errors.New("this API token does not reach that")
 	ErrMayNotPost    = errors.New("posting is restricted in this room")
 	ErrKeyMismatch   = errors.New("the idempotency key was used with another body")
 	ErrUnavailable   = errors.New("the service cannot do this now; nothing was changed")
@@ -14,6 +19,9 @@ var (
 	// ErrStale is for Store: what a decision was made on has changed; Service decides again.
 	ErrStale = errors.New("decided on an old state")
 )
+
+// RoomNotFound is ErrRoomNotFound saying which.
+func RoomNotFound(room string) error { return fmt.Errorf("%w: %s", ErrRoomNotFound, room) }
 
 // Invalid is input that does not fit; Field is its name in body, path, query or header.
 type Invalid struct {

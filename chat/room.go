@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -62,8 +63,13 @@ type Viewer struct {
 	User    int64
 	Name    string
 	Session int64
-	Expires time.Time
+	Expires time.Time // zero: never
+	Script  bool      // an API token, which does not reach accounts
+	Only    []int64   // the rooms that the token is limited to; nil for no limit
 }
+
+// reaches tells whether the viewer's token is good for a room.
+func (v Viewer) reaches(room int64) bool { return v.Only == nil || slices.Contains(v.Only, room) }
 
 // checkTitle returns an *Invalid for what is no title: it stands in one line.
 func checkTitle(s string) error {

@@ -56,6 +56,9 @@ func (s *Service) Post(ctx context.Context, v Viewer, room string, d Draft) (Eve
 		if err != nil {
 			return err
 		}
+		if !v.reaches(r.ID) {
+			return ErrRoomNotFound
+		}
 		if err := mayPost(r, u); err != nil {
 			return err
 		}
@@ -72,6 +75,9 @@ func (s *Service) Post(ctx context.Context, v Viewer, room string, d Draft) (Eve
 // Create makes a room with the caller as its owner.
 func (s *Service) Create(ctx context.Context, v Viewer, r Room) (RoomView, error) {
 	var err error
+	if v.Only != nil {
+		return RoomView{}, ErrTokenScope
+	}
 	if r.Name, err = PrepareRoomName("name", r.Name); err != nil {
 		return RoomView{}, err
 	}
@@ -91,8 +97,8 @@ func (s *Service) Enter(ctx context.Context, v Viewer, room string) (RoomView, b
 	var view RoomView
 	made := false
 	err = s.decide(func() error {
-		view, err = s.store.Room(ctx, name, v.User)
-		if errors.Is(err, ErrRoomNotFound) {
+		view, err = s.visible(ctx, v, name)
+		if errors.Is(err, ErrRoomNotFound) && v.Only == nil {
 			view, err = s.create(ctx, v, Room{Name: name, Visibility: Public, Posting: PostingEveryone})
 			if errors.Is(err, ErrRoomExists) {
 				return ErrStale // somebody was faster
@@ -124,7 +130,16 @@ func (s *Service) Room(ctx context.Context, v Viewer, room string) (RoomView, er
 	if err != nil {
 		return RoomView{}, err
 	}
-	return s.store.Room(ctx, name, v.User)
+	return s.visible(ctx, v, name)
+}
+
+// visible is the room with that prepared name, if v may see it.
+func (s *Service) visible(ctx context.Context, v Viewer, name string) (RoomView, error) {
+	view, err := s.store.Room(ctx, name, v.User)
+	if err == nil && !v.reaches(view.ID) {
+		return RoomView{}, ErrRoomNotFound
+	}
+	return view, err
 }
 
 // Rooms lists the rooms that the caller may see, by name, behind after.
@@ -135,7 +150,7 @@ func (s *Service) Rooms(ctx context.Context, v Viewer, after string, limit int) 
 			return nil, err
 		}
 	}
-	return s.store.Rooms(ctx, v.User, after, limit)
+	return s.store.Rooms(ctx, v, after, limit)
 }
 
 // History lists a room's messages in ascending order of id.
@@ -160,7 +175,7 @@ func (s *Service) Follow(ctx context.Context, v Viewer, names []string) (rooms [
 			continue
 		}
 		seen[name] = true
-		view, err := s.store.Room(ctx, name, v.User)
+		view, err := s.visible(ctx, v, name)
 		switch {
 		case errors.Is(err, ErrRoomNotFound):
 			missing = append(missing, name)
@@ -172,6 +187,17 @@ func (s *Service) Follow(ctx context.Context, v Viewer, names []string) (rooms [
 	}
 	return rooms, missing, nil
 }
+
+// RoomNames gives the names of the rooms with these numbers, of those that are there.
+func (s *Service) RoomNames(ctx context.Context, rooms []int64) (map[int64]string, error) {
+	if len(rooms) == 0 {
+		return nil, nil
+	}
+	return s.store.RoomNames(ctx, rooms)
+}
+
+// Forget has the service read a user's row anew: it has changed.
+func (s *Service) Forget(user int64) { s.users.Remove(user) }
 
 func (s *Service) create(ctx context.Context, v Viewer, r Room) (RoomView, error) {
 	err := s.decide(func() error {
@@ -231,17 +257,20 @@ func (s *Service) room(ctx context.Context, name string) (Room, error) {
 	return view.Room, nil
 }
 
+// user is the caller's row.
 func (s *Service) user(ctx context.Context, id int64) (User, error) {
 	u, ok := s.users.Get(id)
 	if !ok {
 		var err error
-		if u, err = s.store.User(ctx, id); err != nil {
+		if u, err = s.store.User(ctx, id); errors.Is(err, ErrUserNotFound) {
+			return User{}, ErrGone
+		} else if err != nil {
 			return User{}, err
 		}
 		s.users.Add(id, u)
 	}
 	if u.Disabled {
-		return User{}, ErrUserNotFound
+		return User{}, ErrGone
 	}
 	return u, nil
 }

@@ -13,6 +13,8 @@ type Store interface {
 	// CreateRoom makes r and its owner's membership; events are made once its number is known. It returns
 	// ErrRoomExists where the name is taken.
 	CreateRoom(ctx context.Context, g Guard, r Room, events func(Room) []Event) (Room, error)
+	// SetBlock makes user block other, or not.
+	SetBlock(ctx context.Context, user, other int64, blocked bool) error
 	// SetMember gives user a role in room and appends e.
 	SetMember(ctx context.Context, g Guard, room, user int64, role Role, e Event) error
 }
@@ -21,10 +23,16 @@ type Store interface {
 type Reader interface {
 	// User returns ErrUserNotFound where there is none, or no longer.
 	User(ctx context.Context, id int64) (User, error)
+	// UserNamed returns ErrUserNotFound.
+	UserNamed(ctx context.Context, name string) (User, error)
+	// Blocks lists the names that user blocks, behind after.
+	Blocks(ctx context.Context, user int64, after string, limit int) ([]string, error)
 	// Room returns ErrRoomNotFound.
 	Room(ctx context.Context, name string, viewer int64) (RoomView, error)
-	// Rooms lists what viewer may see, by name, behind after.
-	Rooms(ctx context.Context, viewer int64, after string, limit int) ([]RoomView, error)
+	// RoomNames gives the names of the rooms with these numbers, of those that are there.
+	RoomNames(ctx context.Context, rooms []int64) (map[int64]string, error)
+	// Rooms lists what v may see, by name, behind after.
+	Rooms(ctx context.Context, v Viewer, after string, limit int) ([]RoomView, error)
 	// Messages lists a room's messages in ascending order of id.
 	Messages(ctx context.Context, room int64, p Page) ([]Event, error)
 }

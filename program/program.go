@@ -71,7 +71,14 @@ func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) 
 		return nil, err
 	}
 	rooms := chat.NewService(p.store, time.Now)
-	p.hub, err = realtime.New(ctx, p.store, rooms, bus, realtime.Config{RingBytes: cfg.RingBytes, Logger: logger})
+	p.hub, err = realtime.New(ctx, p.store, access{rooms, accounts}, bus, realtime.Config{
+		RingBytes: cfg.RingBytes,
+		Logger:    logger,
+		Control: func(c chat.ControlEvent) {
+			accounts.Forget(c.Session, c.User)
+			rooms.Forget(c.User)
+		},
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -86,6 +93,19 @@ func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) 
 	}
 	p.serve()
 	return p, nil
+}
+
+// access is what a stream may do: its session lives, and its rooms may be followed.
+type access struct {
+	rooms    *chat.Service
+	accounts *auth.Service
+}
+
+func (a access) Follow(ctx context.Context, v chat.Viewer, names []string) ([]chat.Room, []string, error) {
+	if err := a.accounts.Alive(ctx, v.Session); err != nil {
+		return nil, nil, err
+	}
+	return a.rooms.Follow(ctx, v, names)
 }
 
 func (p *Program) serve() {

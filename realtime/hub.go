@@ -25,7 +25,8 @@ type Log interface {
 	Start(ctx context.Context, topic chat.Topic, n int) (int64, error)
 }
 
-// Access says which rooms a viewer may follow now; missing are those that they may not.
+// Access says which rooms a viewer may follow now; missing are those that they may not. It returns an error where
+// the viewer's credentials have ended.
 type Access interface {
 	Follow(ctx context.Context, v chat.Viewer, rooms []string) (may []chat.Room, missing []string, err error)
 }
@@ -34,13 +35,17 @@ type Access interface {
 type Config struct {
 	RingBytes int // how much of the recent log to keep in memory; 0 is nothing
 	Logger    *slog.Logger
+	// Control is told of each control event, in the log's order, before the streams that it ends are. Whoever
+	// remembers credentials forgets them then.
+	Control func(chat.ControlEvent)
 }
 
 const (
 	// straggle is how long a hole in the ids may fill by itself before the log is read.
 	straggle = 10 * time.Millisecond
-	// lookEvery is how often the hub looks at the log's head although the bus says nothing is missing.
-	lookEvery = 5 * time.Second
+	// lookEvery is how often the hub looks at the log's head although the bus says nothing is missing: another
+	// process, such as the command line, may write too, and who it disables is to be gone within a second.
+	lookEvery = time.Second
 	// logPage is how many events one read of the log brings.
 	logPage = 256
 )
@@ -51,6 +56,7 @@ type Hub struct {
 	access Access
 	bus    Bus
 	logger *slog.Logger
+	tell   func(chat.ControlEvent)
 	name   string // the log's
 
 	// in guards what comes from the bus; its holder alone reads the log for the hub.
@@ -76,7 +82,7 @@ func New(ctx context.Context, log Log, access Access, bus Bus, cfg Config) (*Hub
 		return nil, err
 	}
 	return &Hub{
-		log: log, access: access, bus: bus, logger: cfg.Logger, name: state.Name,
+		log: log, access: access, bus: bus, logger: cfg.Logger, tell: cfg.Control, name: state.Name,
 		pos:     state.Head,
 		ring:    ring{limit: cfg.RingBytes, floor: state.Head},
 		topics:  make(map[chat.Topic]*topic),
@@ -189,6 +195,7 @@ func (h *Hub) catchUp(ctx context.Context) {
 
 // deliver puts events into the ring, moves the position to upto and wakes who follows them. h.in is held.
 func (h *Hub) deliver(events []chat.Event, upto int64) {
+	controls := h.controls(events)
 	var changed []*topic
 	last := h.pos
 	h.mu.Lock()
@@ -199,7 +206,9 @@ func (h *Hub) deliver(events []chat.Event, upto int64) {
 		}
 		last = e.ID
 		if e.Topic == chat.Control {
-			continue // for the nodes; nobody acts on any yet
+			h.endStreams(controls[0])
+			controls = controls[1:]
+			continue
 		}
 		n := &entry{id: e.ID, at: e.ID, typ: e.Type, json: e.JSON(), topics: [2]*topic{h.topic(e.Topic)}}
 		if e.Also != chat.NoTopic {
@@ -216,6 +225,39 @@ func (h *Hub) deliver(events []chat.Event, upto int64) {
 	h.ring.evict(h.forgetIfUnused)
 	h.mu.Unlock()
 	h.wake(changed)
+}
+
+// controls parses the control events among these that are new, and has told Control of them when it returns:
+// a stream that is being opened either is attached, and ended by deliver, or has its credentials checked after
+// they were forgotten here. h.in is held.
+func (h *Hub) controls(events []chat.Event) (found []chat.ControlEvent) {
+	last := h.pos
+	for _, e := range events {
+		if e.ID <= last {
+			continue
+		}
+		last = e.ID
+		if e.Topic != chat.Control {
+			continue
+		}
+		c, err := chat.ParseControl(e)
+		if err != nil {
+			h.logger.Error("a control event cannot be read", "id", e.ID, "error", err)
+		}
+		h.tell(c)
+		found = append(found, c)
+	}
+	return found
+}
+
+// endStreams ends the streams whose credentials have ended, before later events are in the ring. h.mu is held.
+func (h *Hub) endStreams(c chat.ControlEvent) {
+	for s := range h.streams {
+		if c.Ends(s.viewer) {
+			s.over = true
+			s.Close(c.Reason, 0)
+		}
+	}
 }
 
 // wake has the streams of these topics look for what follows their cursors.

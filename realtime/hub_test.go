@@ -118,7 +118,7 @@ func inBubble(t *testing.T, ringBytes int, f func(b *bench)) {
 		ctx, cancel := context.WithCancel(t.Context())
 		b := &bench{t: t, ctx: ctx, log: &logbook{}, acc: &rooms{}, bus: NewMemory()}
 		var err error
-		b.Hub, err = New(ctx, b.log, b.acc, b.bus, Config{RingBytes: ringBytes, Logger: slog.New(slog.DiscardHandler)})
+		b.Hub, err = New(ctx, b.log, b.acc, b.bus, Config{RingBytes: ringBytes, Logger: slog.New(slog.DiscardHandler), Control: func(chat.ControlEvent) {}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -456,4 +456,47 @@ func TestNoPostFallsBetweenReplayAndLive(t *testing.T) {
 			c.conn.Close()
 		}
 	})
+}
+
+// Whose credentials end gets nothing that comes after, however it follows: live, behind, or just opening.
+func TestControlEventsEndStreams(t *testing.T) {
+	for _, ring := range []int{0, bigRing} {
+		inBubble(t, ring, func(b *bench) {
+			open := func(user, session int64) *client {
+				s, err := b.Open(b.ctx, chat.Viewer{User: user, Session: session, Name: fmt.Sprint("u", user)}, SSE, Request{Rooms: []string{"lobby"}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return serve(s)
+			}
+			first, second, other := open(1, 11), open(1, 12), open(2, 21)
+			for _, c := range []*client{first, second, other} {
+				c.seen()
+			}
+			control := func(c chat.ControlEvent) chat.Event {
+				e := b.log.commit(chat.Control)
+				k := c.Event(1)
+				e.Type, e.Body = k.Type, k.Body
+				b.log.events[e.ID-1] = e
+				return e
+			}
+			b.bus.Publish([]chat.Event{b.log.commit(lobby), control(chat.ControlEvent{Session: 11, Reason: chat.CloseSignedOut}), b.log.commit(lobby)})
+			expectEnd(t, first.seen(), "chat_message:1", "chat_message:3")
+			expect(t, second.seen(), "chat_message:1", "chat_message:3")
+			b.bus.Publish([]chat.Event{control(chat.ControlEvent{User: 1}), b.log.commit(lobby)}) // changed, not ended
+			expect(t, second.seen(), "chat_message:5")
+			b.bus.Publish([]chat.Event{control(chat.ControlEvent{User: 1, Reason: chat.CloseDisabled}), b.log.commit(lobby)})
+			expectEnd(t, second.seen(), "", "chat_message:7")
+			expect(t, other.seen(), "chat_message:1", "chat_message:3", "chat_message:5", "chat_message:7")
+		})
+	}
+}
+
+// expectEnd wants a stream_close and the end, perhaps after an event, never after another.
+func expectEnd(t *testing.T, got []string, maybe, never string) {
+	t.Helper()
+	if n := len(got); n < 2 || got[n-2] != "stream_close" || got[n-1] != "end" || slices.Contains(got, never) ||
+		slices.ContainsFunc(got[:n-2], func(e string) bool { return e != maybe }) {
+		t.Errorf("got %q", got)
+	}
 }

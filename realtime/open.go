@@ -2,7 +2,6 @@ package realtime
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"tandem/chat"
@@ -29,7 +28,7 @@ func (h *Hub) Open(ctx context.Context, v chat.Viewer, f Framer, r Request) (*St
 		return nil, err
 	}
 	if len(missing) > 0 && !resuming {
-		return nil, fmt.Errorf("%w: %s", chat.ErrRoomNotFound, missing[0])
+		return nil, chat.RoomNotFound(missing[0])
 	}
 
 	s, err := h.attach(v, f, rooms)
@@ -38,7 +37,7 @@ func (h *Hub) Open(ctx context.Context, v chat.Viewer, f Framer, r Request) (*St
 	}
 	lost, err := h.open(ctx, s, r, rooms)
 	if err == nil && len(lost) > 0 && !resuming {
-		err = fmt.Errorf("%w: %s", chat.ErrRoomNotFound, lost[0])
+		err = chat.RoomNotFound(lost[0])
 	}
 	if err != nil {
 		s.Drop()

@@ -46,7 +46,7 @@ func (h *Hub) join(t *topic, v chat.Viewer) (told bool) {
 		t.people[v.User] = p
 		i, _ := slices.BinarySearch(t.names, v.Name)
 		t.names = slices.Insert(t.names, i, v.Name)
-		told = h.tell(t, chat.UserJoin(t.room, v.Name))
+		told = h.announce(t, chat.UserJoin(t.room, v.Name))
 	}
 	p.streams++
 	return told
@@ -76,7 +76,7 @@ func (h *Hub) depart(now time.Time) {
 		delete(d.topic.people, d.user)
 		i, _ := slices.BinarySearch(d.topic.names, p.name)
 		d.topic.names = slices.Delete(d.topic.names, i, i+1)
-		if h.tell(d.topic, chat.UserLeave(d.topic.room, p.name)) {
+		if h.announce(d.topic, chat.UserLeave(d.topic.room, p.name)) {
 			changed = append(changed, d.topic)
 		}
 		h.forgetIfUnused(d.topic)
@@ -85,10 +85,10 @@ func (h *Hub) depart(now time.Time) {
 	h.wake(changed)
 }
 
-// tell puts a change of presence into the ring. Above chat.MaxListed joins and leaves are no longer told one
+// announce puts a change of presence into the ring. Above chat.MaxListed joins and leaves are no longer told one
 // by one; when the room is back at that size everybody gets the list anew. It reports whether there is
 // something to send. Hub.mu is held.
-func (h *Hub) tell(t *topic, e chat.Ephemeral) bool {
+func (h *Hub) announce(t *topic, e chat.Ephemeral) bool {
 	t.list.Store(nil)
 	n := len(t.names)
 	switch {

@@ -27,6 +27,8 @@ type Stream struct {
 	behind bool    // the ring no longer has, or may not have, what follows pos
 	begin  []int64 // where each topic's history begins, while pos is below the last of them
 
+	over bool // access has ended: nothing that came after is sent, but a stream_close; guarded by Hub.mu
+
 	opening []byte // frames that come first
 	present bool   // the viewer is counted in the rooms
 
@@ -103,6 +105,9 @@ func (s *Stream) fromRing(out []byte) []byte {
 	h := s.hub
 	h.mu.RLock()
 	defer h.mu.RUnlock()
+	if s.over {
+		return out
+	}
 	if s.seq < h.ring.evicted {
 		s.behind = true
 		return out
@@ -150,6 +155,11 @@ func (s *Stream) fromRing(out []byte) []byte {
 func (s *Stream) fromLog(ctx context.Context, out []byte) ([]byte, error) {
 	h := s.hub
 	h.mu.RLock()
+	if s.over {
+		h.mu.RUnlock()
+		s.behind = false // nothing more to catch up with
+		return out, nil
+	}
 	if s.pos >= h.ring.floor {
 		defer h.mu.RUnlock()
 		s.behind = false

@@ -29,8 +29,11 @@ func (webSocket) Frame(dst []byte, _ string, _ chat.Cursor, json []byte) []byte 
 
 func (webSocket) End(dst []byte, reason string) []byte {
 	code := websocket.CloseServiceRestart
-	if reason == chat.CloseTokenExpired {
+	switch reason {
+	case chat.CloseTokenExpired, chat.CloseSignedOut:
 		code = 4401
+	case chat.CloseDisabled:
+		code = 4403
 	}
 	return appendWSFrame(dst, websocket.CloseMessage, websocket.FormatCloseMessage(code, reason))
 }

@@ -3,10 +3,13 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"tandem/auth"
+	"tandem/chat"
 )
 
 var _ auth.Store = (*SQLite)(nil)
@@ -52,14 +55,81 @@ func (s *SQLite) authUser(ctx context.Context, query string, arg any) (auth.User
 	return u, unavailable(err)
 }
 
-// CreateSession implements auth.Store.
-func (s *SQLite) CreateSession(ctx context.Context, n auth.Session) (int64, error) {
-	var made int64
-	err := s.log.do(ctx, func(t *tx) error {
-		res, err := t.exec(`INSERT INTO sessions (user_id, seed, generation, rotated_at, expires_at) VALUES (?, ?, ?, ?, ?)`,
-			n.User, n.Seed, n.Generation, n.RotatedAt.UnixMilli(), n.ExpiresAt.UnixMilli())
+// SetPassword implements auth.Store.
+func (s *SQLite) SetPassword(ctx context.Context, user int64, password string, except int64) error {
+	return s.log.do(ctx, func(t *tx) error {
+		if _, err := t.exec(`UPDATE users SET password = ? WHERE id = ?`, password, user); err != nil {
+			return unavailable(err)
+		}
+		var ended []int64
+		err := t.queryRow(`SELECT json_group_array(id) FROM sessions WHERE user_id = ? AND id <> ? AND token IS NULL`, user, except).
+			Scan((*jsonList)(&ended))
 		if err != nil {
 			return unavailable(err)
+		}
+		for _, id := range ended {
+			if err := endSession(t, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// jsonList scans a JSON list of numbers.
+type jsonList []int64
+
+func (l *jsonList) Scan(v any) error {
+	text, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("a list of numbers is a %T", v)
+	}
+	return json.Unmarshal([]byte(text), (*[]int64)(l))
+}
+
+// SetDisabled implements auth.Store.
+func (s *SQLite) SetDisabled(ctx context.Context, user int64, disabled, deleted bool) error {
+	return s.log.do(ctx, func(t *tx) error {
+		if _, err := t.exec(`UPDATE users SET disabled = ? OR deleted, deleted = ? OR deleted, version = version + 1,
+			password = CASE WHEN ? THEN '' ELSE password END WHERE id = ?`, disabled, deleted, deleted, user); err != nil {
+			return unavailable(err)
+		}
+		c := chat.ControlEvent{User: user}
+		if disabled {
+			c.Reason = chat.CloseDisabled
+			if _, err := t.exec(`DELETE FROM sessions WHERE user_id = ?`, user); err != nil {
+				return unavailable(err)
+			}
+		}
+		_, err := t.append(c.Event(user))
+		return err
+	})
+}
+
+// CreateSession implements auth.Store.
+func (s *SQLite) CreateSession(ctx context.Context, n auth.Session) (int64, error) {
+	var rooms any
+	if n.Rooms != nil {
+		list, err := json.Marshal(n.Rooms)
+		if err != nil {
+			return 0, err
+		}
+		rooms = string(list)
+	}
+	seed := n.Seed
+	if seed == nil {
+		seed = []byte{}
+	}
+	var made int64
+	err := s.log.do(ctx, func(t *tx) error {
+		res, err := t.exec(`INSERT INTO sessions (user_id, seed, generation, created_at, rotated_at, expires_at, token, name, rooms)
+			SELECT id, ?, ?, ?, ?, ?, ?, ?, ? FROM users WHERE id = ? AND NOT disabled`,
+			seed, n.Generation, n.CreatedAt.UnixMilli(), n.RotatedAt.UnixMilli(), nullTime(n.ExpiresAt), n.Token, n.Name, rooms, n.User)
+		if err != nil {
+			return unavailable(err)
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return errors.Join(auth.ErrBadCredentials, err) // disabled between the check and here
 		}
 		made, err = res.LastInsertId()
 		return err
@@ -70,17 +140,57 @@ func (s *SQLite) CreateSession(ctx context.Context, n auth.Session) (int64, erro
 	return made, nil
 }
 
+const selectSessions = `SELECT s.id, s.user_id, u.name, s.seed, s.generation, s.created_at, s.rotated_at, s.expires_at, s.token, s.name, s.rooms
+	FROM sessions s JOIN users u ON u.id = s.user_id`
+
+func scanSession(row scanner) (n auth.Session, err error) {
+	var created, rotated int64
+	var expires sql.NullInt64
+	var rooms sql.NullString
+	err = row.Scan(&n.ID, &n.User, &n.Username, &n.Seed, &n.Generation, &created, &rotated, &expires, &n.Token, &n.Name, &rooms)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return auth.Session{}, auth.ErrNoSession
+	case err != nil:
+		return auth.Session{}, unavailable(err)
+	}
+	n.CreatedAt, n.RotatedAt = time.UnixMilli(created), time.UnixMilli(rotated)
+	if expires.Valid {
+		n.ExpiresAt = time.UnixMilli(expires.Int64)
+	}
+	if rooms.Valid {
+		err = json.Unmarshal([]byte(rooms.String), &n.Rooms)
+	}
+	return n, err
+}
+
 // Session implements auth.Store.
 func (s *SQLite) Session(ctx context.Context, id int64) (auth.Session, error) {
-	n := auth.Session{ID: id}
-	var rotated, expires int64
-	err := s.reads.QueryRowContext(ctx, `SELECT user_id, seed, generation, rotated_at, expires_at FROM sessions WHERE id = ?`, id).
-		Scan(&n.User, &n.Seed, &n.Generation, &rotated, &expires)
-	if errors.Is(err, sql.ErrNoRows) {
-		return auth.Session{}, auth.ErrNoSession
+	return scanSession(s.reads.QueryRowContext(ctx, selectSessions+` WHERE s.id = ?`, id))
+}
+
+// SessionByToken implements auth.Store.
+func (s *SQLite) SessionByToken(ctx context.Context, hash []byte) (auth.Session, error) {
+	return scanSession(s.reads.QueryRowContext(ctx, selectSessions+` WHERE s.token = ?`, hash))
+}
+
+// Tokens implements auth.Store.
+func (s *SQLite) Tokens(ctx context.Context, user, after int64, limit int) ([]auth.Session, error) {
+	rows, err := s.reads.QueryContext(ctx, selectSessions+` WHERE s.user_id = ? AND s.id > ? AND s.token IS NOT NULL ORDER BY s.id LIMIT ?`,
+		user, after, limit)
+	if err != nil {
+		return nil, unavailable(err)
 	}
-	n.RotatedAt, n.ExpiresAt = time.UnixMilli(rotated), time.UnixMilli(expires)
-	return n, unavailable(err)
+	defer rows.Close()
+	var list []auth.Session
+	for rows.Next() {
+		n, err := scanSession(rows)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, n)
+	}
+	return list, unavailable(rows.Err())
 }
 
 // Rotate implements auth.Store.
@@ -96,44 +206,66 @@ func (s *SQLite) Rotate(ctx context.Context, id, from int64, at, expires time.Ti
 		rotated = n == 1
 		return err
 	})
-	return err == nil && rotated, err
+	if err != nil {
+		return false, err
+	}
+	return rotated, nil
 }
 
 // EndSession implements auth.Store.
 func (s *SQLite) EndSession(ctx context.Context, id int64) error {
-	return s.log.do(ctx, func(t *tx) error {
-		_, err := t.exec(`DELETE FROM sessions WHERE id = ?`, id)
+	return s.log.do(ctx, func(t *tx) error { return endSession(t, id) })
+}
+
+func endSession(t *tx, id int64) error {
+	var user int64
+	err := t.queryRow(`DELETE FROM sessions WHERE id = ? RETURNING user_id`, id).Scan(&user)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
 		return unavailable(err)
-	})
+	}
+	_, err = t.append(chat.ControlEvent{Session: id, Reason: chat.CloseSignedOut}.Event(user))
+	return err
 }
 
 // CreateTicket implements auth.Store.
-func (s *SQLite) CreateTicket(ctx context.Context, hash []byte, id auth.Identity, expires time.Time) error {
+func (s *SQLite) CreateTicket(ctx context.Context, hash []byte, session int64, until, expires time.Time) error {
 	return s.log.do(ctx, func(t *tx) error {
-		_, err := t.exec(`INSERT INTO tickets (hash, user_id, session_id, until, expires_at) VALUES (?, ?, ?, ?, ?)`,
-			hash, id.User, id.Session, id.Expires.UnixMilli(), expires.UnixMilli())
+		_, err := t.exec(`INSERT INTO tickets (hash, session_id, until, expires_at) VALUES (?, ?, ?, ?)`,
+			hash, session, nullTime(until), expires.UnixMilli())
 		return unavailable(err)
 	})
 }
 
 // SpendTicket implements auth.Store.
-func (s *SQLite) SpendTicket(ctx context.Context, hash []byte) (auth.Identity, error) {
-	var id auth.Identity
+func (s *SQLite) SpendTicket(ctx context.Context, hash []byte) (int64, time.Time, error) {
+	var session int64
+	var until sql.NullInt64
 	err := s.log.do(ctx, func(t *tx) error {
-		var until int64
-		err := t.queryRow(`DELETE FROM tickets WHERE hash = ? AND expires_at > ?
-			RETURNING user_id, session_id, until, (SELECT name FROM users WHERE users.id = user_id)`, hash, t.now.UnixMilli()).
-			Scan(&id.User, &id.Session, &until, &id.Name)
+		err := t.queryRow(`DELETE FROM tickets WHERE hash = ? AND expires_at > ? RETURNING session_id, until`, hash, t.now.UnixMilli()).
+			Scan(&session, &until)
 		if errors.Is(err, sql.ErrNoRows) {
 			return auth.ErrInvalidTicket
 		}
-		id.Expires = time.UnixMilli(until)
 		return unavailable(err)
 	})
-	if err != nil {
-		return auth.Identity{}, err
+	switch {
+	case err != nil:
+		return 0, time.Time{}, err
+	case until.Valid:
+		return session, time.UnixMilli(until.Int64), nil
 	}
-	return id, nil
+	return session, time.Time{}, nil
+}
+
+// nullTime is t as stored; null for the zero time.
+func nullTime(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UnixMilli()
 }
 
 // Setting returns the value kept under name, after keeping made under it if there was none.

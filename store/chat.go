@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"slices"
 	"time"
@@ -119,6 +120,48 @@ func (s *SQLite) User(ctx context.Context, id int64) (chat.User, error) {
 	return u, unavailable(err)
 }
 
+// UserNamed implements chat.Store.
+func (s *SQLite) UserNamed(ctx context.Context, name string) (chat.User, error) {
+	u := chat.User{Name: name}
+	err := s.reads.QueryRowContext(ctx, `SELECT id, admin, disabled, version FROM users WHERE name = ? AND NOT deleted`, name).
+		Scan(&u.ID, &u.Admin, &u.Disabled, &u.Version)
+	if errors.Is(err, sql.ErrNoRows) {
+		return chat.User{}, chat.ErrUserNotFound
+	}
+	return u, unavailable(err)
+}
+
+// SetBlock implements chat.Store.
+func (s *SQLite) SetBlock(ctx context.Context, user, other int64, blocked bool) error {
+	query := `DELETE FROM blocks WHERE user_id = ? AND blocked_id = ?`
+	if blocked {
+		query = `INSERT INTO blocks (user_id, blocked_id) VALUES (?, ?) ON CONFLICT DO NOTHING`
+	}
+	return s.log.do(ctx, func(t *tx) error {
+		_, err := t.exec(query, user, other)
+		return unavailable(err)
+	})
+}
+
+// Blocks implements chat.Store.
+func (s *SQLite) Blocks(ctx context.Context, user int64, after string, limit int) ([]string, error) {
+	rows, err := s.reads.QueryContext(ctx, `SELECT u.name FROM blocks b JOIN users u ON u.id = b.blocked_id
+		WHERE b.user_id = ? AND u.name > ? ORDER BY u.name LIMIT ?`, user, after, limit)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	defer rows.Close()
+	var names []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, unavailable(err)
+		}
+		names = append(names, name)
+	}
+	return names, unavailable(rows.Err())
+}
+
 // selectRooms takes the viewer's number as its first argument.
 const selectRooms = `
 	SELECT r.id, r.name, r.title, r.visibility, r.posting, r.created_at, r.version, c.name, ifnull(m.role, ''),
@@ -144,9 +187,17 @@ func (s *SQLite) Room(ctx context.Context, name string, viewer int64) (chat.Room
 }
 
 // Rooms implements chat.Store.
-func (s *SQLite) Rooms(ctx context.Context, viewer int64, after string, limit int) ([]chat.RoomView, error) {
-	rows, err := s.reads.QueryContext(ctx,
-		selectRooms+` WHERE r.name > ? AND r.visibility = 'public' ORDER BY r.name LIMIT ?`, viewer, after, limit)
+func (s *SQLite) Rooms(ctx context.Context, v chat.Viewer, after string, limit int) ([]chat.RoomView, error) {
+	only := "null" // every room
+	if v.Only != nil {
+		list, err := json.Marshal(v.Only)
+		if err != nil {
+			return nil, err
+		}
+		only = string(list)
+	}
+	rows, err := s.reads.QueryContext(ctx, selectRooms+` WHERE r.name > ? AND r.visibility = 'public'
+		AND (?3 = 'null' OR r.id IN (SELECT value FROM json_each(?3))) ORDER BY r.name LIMIT ?4`, v.User, after, only, limit)
 	if err != nil {
 		return nil, unavailable(err)
 	}
@@ -160,6 +211,29 @@ func (s *SQLite) Rooms(ctx context.Context, viewer int64, after string, limit in
 		list = append(list, r)
 	}
 	return list, unavailable(rows.Err())
+}
+
+// RoomNames implements chat.Store.
+func (s *SQLite) RoomNames(ctx context.Context, rooms []int64) (map[int64]string, error) {
+	list, err := json.Marshal(rooms)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.reads.QueryContext(ctx, `SELECT id, name FROM rooms WHERE id IN (SELECT value FROM json_each(?))`, string(list))
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	defer rows.Close()
+	names := make(map[int64]string, len(rooms))
+	for rows.Next() {
+		var id int64
+		var name string
+		if err := rows.Scan(&id, &name); err != nil {
+			return nil, unavailable(err)
+		}
+		names[id] = name
+	}
+	return names, unavailable(rows.Err())
 }
 
 // Messages implements chat.Store.

@@ -338,11 +338,11 @@ func TestSweepRemovesWhatHasExpired(t *testing.T) {
 	}
 	s.log.now = time.Now
 	for _, life := range []time.Duration{-time.Second, time.Hour} {
-		id, err := s.CreateSession(ctx, auth.Session{User: u.ID, Seed: []byte("s"), RotatedAt: now, ExpiresAt: now.Add(life)})
+		id, err := s.CreateSession(ctx, auth.Session{User: u.ID, Seed: []byte("s"), CreatedAt: now, RotatedAt: now, ExpiresAt: now.Add(life)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.CreateTicket(ctx, fmt.Append(nil, life), auth.Identity{User: u.ID, Session: id, Expires: now}, now.Add(life)); err != nil {
+		if err := s.CreateTicket(ctx, fmt.Append(nil, life), id, now, now.Add(life)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -28,26 +28,37 @@ CREATE TABLE users (
   password   TEXT    NOT NULL,        -- argon2id, in the PHC string format
   admin      INTEGER NOT NULL DEFAULT 0,
   disabled   INTEGER NOT NULL DEFAULT 0,
+  deleted    INTEGER NOT NULL DEFAULT 0, -- by the user; disabled as well
   version    INTEGER NOT NULL DEFAULT 1,
   created_at INTEGER NOT NULL         -- all times are Unix milliseconds
 );
 
+-- A login, or an API token: a session that is not refreshed. Ending either is removing its row.
 CREATE TABLE sessions (
   id         INTEGER PRIMARY KEY AUTOINCREMENT,
   user_id    INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,
   seed       BLOB    NOT NULL,        -- refresh tokens are derived from it and a key; none is stored
   generation INTEGER NOT NULL,        -- how often it was refreshed
+  created_at INTEGER NOT NULL,
   rotated_at INTEGER NOT NULL,
-  expires_at INTEGER NOT NULL
+  expires_at INTEGER,                 -- null: never
+  token      BLOB    UNIQUE,          -- hash of an API token; null for a login
+  name       TEXT    NOT NULL,        -- what an API token is for
+  rooms      TEXT                     -- the rooms that it is limited to, a JSON list of numbers; null: not limited
 );
-CREATE INDEX sessions_by_user   ON sessions (user_id);
-CREATE INDEX sessions_by_expiry ON sessions (expires_at);
+CREATE INDEX sessions_by_user   ON sessions (user_id, id);
+CREATE INDEX sessions_by_expiry ON sessions (expires_at) WHERE expires_at IS NOT NULL;
+
+CREATE TABLE blocks (
+  user_id    INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,
+  blocked_id INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,
+  PRIMARY KEY (user_id, blocked_id)
+) WITHOUT ROWID;
 
 CREATE TABLE tickets (
   hash       BLOB    PRIMARY KEY,
-  user_id    INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,
   session_id INTEGER NOT NULL REFERENCES sessions ON DELETE CASCADE,
-  until      INTEGER NOT NULL,        -- when a stream opened with it ends: with the token that asked
+  until      INTEGER,                 -- when a stream opened with it ends: with the token that asked; null: never
   expires_at INTEGER NOT NULL
 );
 CREATE INDEX tickets_by_expiry ON tickets (expires_at);

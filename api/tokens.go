@@ -1,0 +1,90 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"tandem/auth"
+	"tandem/chat"
+)
+
+// CreateToken implements StrictServerInterface.
+func (s *Server) CreateToken(ctx context.Context, r CreateTokenRequestObject) (CreateTokenResponseObject, error) {
+	v := viewer(ctx)
+	var rooms []chat.Room
+	var numbers []int64
+	if r.Body.Rooms != nil {
+		var missing []string
+		var err error
+		if rooms, missing, err = s.Chat.Follow(ctx, v, *r.Body.Rooms); err != nil {
+			return nil, err
+		}
+		if len(missing) > 0 {
+			return nil, chat.RoomNotFound(missing[0])
+		}
+		for _, room := range rooms {
+			numbers = append(numbers, room.ID)
+		}
+	}
+	life := time.Duration(valueOr(r.Body.ExpiresIn, 0)) * time.Second
+	n, token, err := s.Auth.CreateToken(ctx, identityOf(v), r.Body.Name, life, numbers)
+	if err != nil {
+		return nil, err
+	}
+	names := make(map[int64]string, len(rooms))
+	for _, room := range rooms {
+		names[room.ID] = room.Name
+	}
+	t := apiToken(n, names)
+	return CreateToken201JSONResponse{Id: t.Id, Token: token, Name: t.Name, Rooms: t.Rooms, CreatedAt: t.CreatedAt, ExpiresAt: t.ExpiresAt}, nil
+}
+
+// ListTokens implements StrictServerInterface.
+func (s *Server) ListTokens(ctx context.Context, r ListTokensRequestObject) (ListTokensResponseObject, error) {
+	limit := valueOr(r.Params.Limit, defaultLimit)
+	tokens, err := s.Auth.Tokens(ctx, identityOf(viewer(ctx)), valueOr(r.Params.After, 0), limit+1)
+	if err != nil {
+		return nil, err
+	}
+	page := ListTokens200JSONResponse{Items: make([]ApiToken, 0, len(tokens))}
+	if len(tokens) > limit {
+		tokens = tokens[:limit]
+		page.Next = &tokens[limit-1].ID
+	}
+	var numbers []int64
+	for _, n := range tokens {
+		numbers = append(numbers, n.Rooms...)
+	}
+	names, err := s.Chat.RoomNames(ctx, numbers)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range tokens {
+		page.Items = append(page.Items, apiToken(n, names))
+	}
+	return page, nil
+}
+
+// RevokeToken implements StrictServerInterface.
+func (s *Server) RevokeToken(ctx context.Context, r RevokeTokenRequestObject) (RevokeTokenResponseObject, error) {
+	return RevokeToken204Response{}, s.Auth.RevokeToken(ctx, identityOf(viewer(ctx)), r.Id)
+}
+
+// apiToken leaves out rooms that are gone.
+func apiToken(n auth.Session, names map[int64]string) ApiToken {
+	t := ApiToken{Id: n.ID, Name: n.Name, CreatedAt: chat.FormatTime(n.CreatedAt)}
+	if !n.ExpiresAt.IsZero() {
+		at := chat.FormatTime(n.ExpiresAt)
+		t.ExpiresAt = &at
+	}
+	if n.Rooms != nil {
+		rooms := make([]string, 0, len(n.Rooms))
+		for _, id := range n.Rooms {
+			if name, ok := names[id]; ok {
+				rooms = append(rooms, name)
+			}
+		}
+		t.Rooms = &rooms
+	}
+	return t
+}

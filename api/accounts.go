@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"net/http"
 
 	"tandem/auth"
 	"tandem/chat"
@@ -18,7 +19,7 @@ func (s *Server) Signup(ctx context.Context, r SignupRequestObject) (SignupRespo
 	if err != nil {
 		return nil, err
 	}
-	return Signup201JSONResponse{session(g)}, nil
+	return granted{g, valueOr(r.Body.Cookie, false)}, nil
 }
 
 // Login implements StrictServerInterface.
@@ -29,7 +30,7 @@ func (s *Server) Login(ctx context.Context, r LoginRequestObject) (LoginResponse
 	if err != nil {
 		return nil, err
 	}
-	return Login200JSONResponse{session(g)}, nil
+	return granted{g, valueOr(r.Body.Cookie, false)}, nil
 }
 
 // Refresh implements StrictServerInterface.
@@ -38,7 +39,7 @@ func (s *Server) Refresh(ctx context.Context, r RefreshRequestObject) (RefreshRe
 	if err != nil {
 		return nil, err
 	}
-	return Refresh200JSONResponse{session(g)}, nil
+	return granted{grant: g}, nil
 }
 
 // CreateTicket implements StrictServerInterface.
@@ -109,14 +110,35 @@ func (s *Server) Unblock(ctx context.Context, r UnblockRequestObject) (UnblockRe
 	return Unblock204Response{}, s.Chat.Block(ctx, viewer(ctx), r.Username, false)
 }
 
-func session(g auth.Grant) TheSessionJSONResponse {
+// granted is the answer that carries a session; cookie asks for the stream cookie beside it (see setCookie).
+type granted struct {
+	grant  auth.Grant
+	cookie bool
+}
+
+func (g granted) session() TheSessionJSONResponse {
 	return TheSessionJSONResponse{
-		AccessToken:  g.AccessToken,
+		AccessToken:  g.grant.AccessToken,
 		TokenType:    Bearer,
-		ExpiresIn:    int(g.ExpiresIn.Seconds()),
-		RefreshToken: g.RefreshToken,
-		User:         userOf(g.User),
+		ExpiresIn:    int(g.grant.ExpiresIn.Seconds()),
+		RefreshToken: g.grant.RefreshToken,
+		User:         userOf(g.grant.User),
 	}
+}
+
+// VisitSignupResponse implements SignupResponseObject.
+func (g granted) VisitSignupResponse(w http.ResponseWriter) error {
+	return Signup201JSONResponse{g.session()}.VisitSignupResponse(w)
+}
+
+// VisitLoginResponse implements LoginResponseObject.
+func (g granted) VisitLoginResponse(w http.ResponseWriter) error {
+	return Login200JSONResponse{g.session()}.VisitLoginResponse(w)
+}
+
+// VisitRefreshResponse implements RefreshResponseObject.
+func (g granted) VisitRefreshResponse(w http.ResponseWriter) error {
+	return Refresh200JSONResponse{g.session()}.VisitRefreshResponse(w)
 }
 
 func userOf(u auth.User) User {

@@ -72,6 +72,7 @@ var faults = []struct {
 	{auth.ErrInvalidRefresh, http.StatusUnauthorized, "invalid_token", "Invalid token", "refresh_token"},
 	{auth.ErrRefreshReused, http.StatusUnauthorized, "refresh_reused", "Refresh token reused", "refresh_token"},
 	{auth.ErrInvalidTicket, http.StatusUnauthorized, "invalid_token", "Invalid ticket", "ticket"},
+	{errBadOrigin, http.StatusForbidden, "bad_origin", "Not from this page", "Origin"},
 	{errMissingToken, http.StatusUnauthorized, "missing_token", "Credentials missing", ""},
 }
 

@@ -60,6 +60,10 @@ type ChatMessage = json.RawMessage
 
 // Credentials defines model for Credentials.
 type Credentials struct {
+	// Cookie Also set the HttpOnly cookie `tandem_stream`, with which a browser's own `EventSource` and `WebSocket`
+	// open streams from this server's own pages and from `origins`. It counts nowhere else.
+	Cookie *bool `json:"cookie,omitempty"`
+
 	// Password 8 characters to 1,024 bytes.
 	Password string `json:"password"`
 

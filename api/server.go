@@ -24,13 +24,15 @@ import (
 
 // Config is what New needs.
 type Config struct {
-	Chat   *chat.Service
-	Auth   *auth.Service
-	Hub    *realtime.Hub
-	Spec   []byte // openapi.yaml
-	Page   fs.FS  // the files of the page at /
-	Ready  func(ctx context.Context) error
-	Logger *slog.Logger
+	Chat *chat.Service
+	Auth *auth.Service
+	Hub  *realtime.Hub
+	Spec []byte // openapi.yaml
+	Page fs.FS  // the files of the page at /
+	// Origins are the other pages that may call and open streams, each as ParseOrigin takes it.
+	Origins []string
+	Ready   func(ctx context.Context) error
+	Logger  *slog.Logger
 }
 
 // Server answers HTTP.
@@ -60,13 +62,13 @@ func New(cfg Config) (*Server, error) {
 	e.HTTPErrorHandler = s.problem
 	// Whose X-Forwarded-For counts comes with trusted proxies; until then nobody's does.
 	e.IPExtractor = echo.ExtractIPDirect()
-	e.Use(s.observe, checkQuery)
+	e.Use(s.observe, secure, s.cors(), checkQuery)
 
 	guards := make(map[string][]echo.MiddlewareFunc, len(s.operations))
 	for id, op := range s.operations {
 		guards[id] = []echo.MiddlewareFunc{s.authenticate(op), readBody(op), op.validate}
 	}
-	RegisterHandlersWithOptions(e, NewStrictHandler(s, nil), RegisterHandlersOptions{OperationMiddlewares: guards})
+	RegisterHandlersWithOptions(e, NewStrictHandler(s, []StrictMiddlewareFunc{s.setCookie}), RegisterHandlersOptions{OperationMiddlewares: guards})
 
 	e.GET("/v1/events", s.openStream, s.operations["openStream"].validate)
 	e.GET("/healthz", s.health)

@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 	"github.com/gorilla/websocket"
 	"github.com/labstack/echo/v4"
 
+	"tandem/auth"
 	"tandem/chat"
 	"tandem/realtime"
 )
@@ -26,7 +28,7 @@ func (s *Server) openStream(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	v, err := s.streamViewer(r, query)
+	v, err := s.streamViewer(c, query)
 	if err != nil {
 		return err
 	}
@@ -40,14 +42,34 @@ func (s *Server) openStream(c echo.Context) error {
 	return stream.ServeSSE(c.Response())
 }
 
-// streamViewer takes an access token from the header or a ticket from the query.
-func (s *Server) streamViewer(r *http.Request, query url.Values) (chat.Viewer, error) {
+// streamViewer takes an access token from the header, or a ticket from the query, or the cookie.
+func (s *Server) streamViewer(c echo.Context, query url.Values) (chat.Viewer, error) {
+	r := c.Request()
 	ticket := query.Get("ticket")
-	if ticket == "" || r.Header.Get("Authorization") != "" {
+	cookie, _ := c.Cookie(streamCookie)
+	if r.Header.Get("Authorization") != "" || ticket == "" && cookie == nil {
 		return s.bearer(r)
 	}
+	if ticket == "" {
+		return s.byCookie(r, cookie.Value)
+	}
 	id, err := s.Auth.SpendTicket(r.Context(), ticket)
-	return viewerOf(id), err
+	if errors.Is(err, auth.ErrInvalidTicket) && cookie != nil {
+		return s.byCookie(r, cookie.Value) // an EventSource that comes back with its first URL
+	}
+	if err != nil {
+		return chat.Viewer{}, err
+	}
+	if s.allowedPage(r) {
+		value, err := s.Auth.Cookie(r.Context(), id)
+		if err != nil {
+			return chat.Viewer{}, err
+		}
+		if value != "" {
+			s.writeCookie(c, value, int(auth.SessionLife.Seconds()))
+		}
+	}
+	return viewerOf(id), nil
 }
 
 // transport is what the client asks for: by Upgrade, by format, by Accept.

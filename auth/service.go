@@ -39,6 +39,7 @@ type Service struct {
 	tokens    *tokens
 	sessions  *sessions
 	refresh   []byte // key of refresh tokens
+	cookies   []byte // key of stream cookies
 	closed    bool
 	now       func() time.Time
 }
@@ -51,7 +52,9 @@ func New(store Store, cfg Config) (*Service, error) {
 	}
 	return &Service{
 		store: store, passwords: newPasswords(), tokens: t, sessions: newSessions(store), closed: cfg.SignupClosed, now: cfg.Now,
-		refresh: mac(cfg.Secret, "tandem refresh tokens"), // a key for one use each
+		// A key for one use each.
+		refresh: mac(cfg.Secret, "tandem refresh tokens"),
+		cookies: mac(cfg.Secret, "tandem stream cookies"),
 	}, nil
 }
 
@@ -61,6 +64,7 @@ type Grant struct {
 	AccessToken  string
 	ExpiresIn    time.Duration
 	RefreshToken string
+	Cookie       string // opens streams for as long as the session lasts
 }
 
 // Signup makes an account under a prepared name and logs in.
@@ -285,7 +289,9 @@ func (s *Service) begin(ctx context.Context, u User) (Grant, error) {
 // grant is a function of its arguments, so that a repeated refresh gets the same answer on any node.
 func (s *Service) grant(u User, n Session) (Grant, error) {
 	access, err := s.tokens.issue(u, n.ID, n.RotatedAt)
-	return Grant{User: u, AccessToken: access, ExpiresIn: AccessLife, RefreshToken: s.refreshToken(n, n.Generation)}, err
+	return Grant{
+		User: u, AccessToken: access, ExpiresIn: AccessLife, RefreshToken: s.refreshToken(n, n.Generation), Cookie: s.cookie(n),
+	}, err
 }
 
 // refreshToken is "<session>.<generation>.<mac>": it needs the session's seed from the database and the key,

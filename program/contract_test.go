@@ -54,6 +54,13 @@ func checkAnswer(t *testing.T, method, target string, status int, header http.He
 	if header.Get("X-Request-Id") == "" {
 		report("no X-Request-Id")
 	}
+	for name, part := range map[string]string{
+		"Content-Security-Policy": "frame-ancestors 'none'", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
+	} {
+		if value := header.Get(name); !strings.Contains(value, part) || strings.Contains(value, "unsafe") {
+			report("%s is %q", name, value)
+		}
+	}
 	if status == http.StatusUnauthorized && header.Get("WWW-Authenticate") == "" {
 		report("no WWW-Authenticate")
 	}

@@ -45,6 +45,11 @@ type Program struct {
 // Start opens the database, wires the parts and serves; it returns when connections are accepted. spec is the
 // text of openapi.yaml. ctx bounds the start alone.
 func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) (_ *Program, err error) {
+	for _, o := range cfg.Origins {
+		if err := api.ParseOrigin(o); err != nil {
+			return nil, fmt.Errorf("origins: %q: %w", o, err)
+		}
+	}
 	p := &Program{settings: cfg, logger: logger, failed: make(chan error, 1)}
 	bus := realtime.NewMemory()
 	if p.store, err = store.Open(ctx, store.Config{Dir: cfg.DataDir, Now: time.Now, Committed: bus.Publish}); err != nil {
@@ -83,7 +88,8 @@ func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) 
 		return nil, err
 	}
 	p.api, err = api.New(api.Config{
-		Chat: rooms, Auth: accounts, Hub: p.hub, Spec: spec, Page: frontend.Page(), Ready: p.store.Ping, Logger: logger,
+		Origins: cfg.Origins,
+		Chat:    rooms, Auth: accounts, Hub: p.hub, Spec: spec, Page: frontend.Page(), Ready: p.store.Ping, Logger: logger,
 	})
 	if err != nil {
 		return nil, err

@@ -37,6 +37,7 @@ func onBoth(t *testing.T, scenario func(t *testing.T, over transport)) {
 type stream struct {
 	t      *testing.T
 	over   transport
+	header http.Header // of the answer that began it
 	source eventSource
 	events chan event
 	err    error // why it ended; read after events is closed
@@ -125,7 +126,7 @@ func (c *client) dial(over transport, h how) (*stream, *answer, error) {
 		return nil, &answer{t: c.t, call: "GET " + target + " over " + string(over), status: resp.StatusCode, header: resp.Header, body: body}, nil
 	}
 	checkAnswer(c.t, "GET", target, resp.StatusCode, resp.Header, nil)
-	s := &stream{t: c.t, over: over, source: source, events: make(chan event, 4096), lists: map[string]event{}}
+	s := &stream{t: c.t, over: over, header: resp.Header, source: source, events: make(chan event, 4096), lists: map[string]event{}}
 	go s.pump()
 	c.t.Cleanup(s.close)
 	return s, nil, nil

@@ -1,0 +1,41 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+)
+
+// The page needs its own files and connections and nothing else; to answers that are no pages it does not matter.
+var securityHeaders = map[string][]string{
+	"Content-Security-Policy": {"default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"},
+	"X-Content-Type-Options":  {"nosniff"},
+	"Referrer-Policy":         {"no-referrer"},
+}
+
+// secure sets the headers that keep a browser from doing more with our answers than we mean.
+func secure(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		h := c.Response().Header()
+		for name, value := range securityHeaders {
+			h[name] = value // shared and never appended to: nothing is allocated
+		}
+		return next(c)
+	}
+}
+
+// cors lets the pages of the configured origins call. Without any, no page but ours can.
+func (s *Server) cors() echo.MiddlewareFunc {
+	if len(s.Origins) == 0 {
+		return func(next echo.HandlerFunc) echo.HandlerFunc { return next }
+	}
+	return middleware.CORSWithConfig(middleware.CORSConfig{
+		AllowOrigins:     s.Origins,
+		AllowCredentials: true, // for the stream cookie
+		AllowMethods:     []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete},
+		AllowHeaders:     []string{"Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", headerRequestID},
+		ExposeHeaders:    []string{headerRequestID, "Retry-After", "RateLimit", "RateLimit-Policy"},
+		MaxAge:           7200, // seconds; browsers ask for no more
+	})
+}

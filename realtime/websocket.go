@@ -29,8 +29,11 @@ func (webSocket) Frame(dst []byte, _ string, _ chat.Cursor, json []byte) []byte 
 
 func (webSocket) End(dst []byte, reason string) []byte {
 	code := websocket.CloseServiceRestart
-	if reason == chat.CloseTokenExpired {
+	switch reason {
+	case chat.CloseTokenExpired:
 		code = 4401
+	case chat.CloseTooManyStreams:
+		code = 4429
 	}
 	return appendWSFrame(dst, websocket.CloseMessage, websocket.FormatCloseMessage(code, reason))
 }

@@ -68,6 +68,8 @@ var faults = []struct {
 	{auth.ErrInvalidRefresh, http.StatusUnauthorized, "invalid_token", "Invalid token", "refresh_token"},
 	{auth.ErrRefreshReused, http.StatusUnauthorized, "refresh_reused", "Refresh token reused", "refresh_token"},
 	{auth.ErrInvalidTicket, http.StatusUnauthorized, "invalid_token", "Invalid ticket", "ticket"},
+	{errRateLimited, http.StatusTooManyRequests, "rate_limited", "Rate limited", ""},
+	{realtime.ErrTooManyStreams, http.StatusTooManyRequests, "too_many_streams", "Too many streams", ""},
 	{errMissingToken, http.StatusUnauthorized, "missing_token", "Credentials missing", ""},
 }
 

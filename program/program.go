@@ -71,12 +71,14 @@ func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) 
 		return nil, err
 	}
 	rooms := chat.NewService(p.store, time.Now)
-	p.hub, err = realtime.New(ctx, p.store, rooms, bus, realtime.Config{RingBytes: cfg.RingBytes, Logger: logger})
+	p.hub, err = realtime.New(ctx, p.store, rooms, bus, realtime.Config{RingBytes: cfg.RingBytes, MaxStreams: cfg.LimitStreams, Logger: logger})
 	if err != nil {
 		return nil, err
 	}
 	p.api, err = api.New(api.Config{
 		Chat: rooms, Auth: accounts, Hub: p.hub, Spec: spec, Page: frontend.Page(), Ready: p.store.Ping, Logger: logger,
+		Limits:         api.Limits{Posts: cfg.LimitPosts, Logins: cfg.LimitLogins, Signups: cfg.LimitSignups, Streams: cfg.LimitStreams},
+		TrustedProxies: cfg.TrustedProxies,
 	})
 	if err != nil {
 		return nil, err

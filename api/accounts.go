@@ -15,6 +15,9 @@ func (s *Server) Signup(ctx context.Context, r SignupRequestObject) (SignupRespo
 	if err := both(err, auth.CheckPassword(r.Body.Password)); err != nil {
 		return nil, err
 	}
+	if err := s.admitSignup(ctx); err != nil {
+		return nil, err
+	}
 	g, err := s.Auth.Signup(ctx, name, r.Body.Password)
 	if err != nil {
 		return nil, err
@@ -26,6 +29,9 @@ func (s *Server) Signup(ctx context.Context, r SignupRequestObject) (SignupRespo
 func (s *Server) Login(ctx context.Context, r LoginRequestObject) (LoginResponseObject, error) {
 	// What is no username is an unknown one here, with the same answer after the same time.
 	name, _ := chat.PrepareUsername(r.Body.Username)
+	if err := s.admitLogin(ctx, name, r.Body.Username); err != nil {
+		return nil, err
+	}
 	g, err := s.Auth.Login(ctx, name, r.Body.Password)
 	if err != nil {
 		return nil, err

@@ -73,6 +73,8 @@ var faults = []struct {
 	{auth.ErrRefreshReused, http.StatusUnauthorized, "refresh_reused", "Refresh token reused", "refresh_token"},
 	{auth.ErrInvalidTicket, http.StatusUnauthorized, "invalid_token", "Invalid ticket", "ticket"},
 	{errBadOrigin, http.StatusForbidden, "bad_origin", "Not from this page", "Origin"},
+	{errRateLimited, http.StatusTooManyRequests, "rate_limited", "Rate limited", ""},
+	{realtime.ErrTooManyStreams, http.StatusTooManyRequests, "too_many_streams", "Too many streams", ""},
 	{errMissingToken, http.StatusUnauthorized, "missing_token", "Credentials missing", ""},
 }
 

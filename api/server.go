@@ -30,9 +30,11 @@ type Config struct {
 	Spec []byte // openapi.yaml
 	Page fs.FS  // the files of the page at /
 	// Origins are the other pages that may call and open streams, each as ParseOrigin takes it.
-	Origins []string
-	Ready   func(ctx context.Context) error
-	Logger  *slog.Logger
+	Origins        []string
+	Limits         Limits
+	TrustedProxies []string // addresses and CIDR prefixes of those whose X-Forwarded-For counts
+	Ready          func(ctx context.Context) error
+	Logger         *slog.Logger
 }
 
 // Server answers HTTP.
@@ -40,33 +42,45 @@ type Server struct {
 	Config
 	echo       *echo.Echo
 	operations map[string]*operation // by operationId
+	proxies    proxies
+	limits     limits
 	draining   atomic.Bool
 	requests   atomic.Uint64
 	instance   string // begins the ids of this process's requests
 }
 
-// New returns a Server, or an error where the spec or the page cannot be read.
+// New returns a Server, or an error where the spec or the page cannot be read, or a setting makes no sense.
 func New(cfg Config) (*Server, error) {
 	doc, err := openapi3.NewLoader().LoadFromData(cfg.Spec)
 	if err != nil {
 		return nil, fmt.Errorf("read openapi.yaml: %w", err)
 	}
+	trusted, err := parseProxies(cfg.TrustedProxies)
+	if err != nil {
+		return nil, err
+	}
+	limits, err := newLimits(cfg.Limits)
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{
 		Config:     cfg,
 		echo:       echo.New(),
 		operations: operationsOf(doc),
+		proxies:    trusted,
+		limits:     limits,
 		instance:   strconv.FormatUint(rand.Uint64(), 36) + "-",
 	}
 	e := s.echo
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.problem
-	// Whose X-Forwarded-For counts comes with trusted proxies; until then nobody's does.
-	e.IPExtractor = echo.ExtractIPDirect()
+	// Echo's own default believes anybody's X-Forwarded-For.
+	e.IPExtractor = func(r *http.Request) string { return trusted.client(r).String() }
 	e.Use(s.observe, secure, s.cors(), checkQuery)
 
 	guards := make(map[string][]echo.MiddlewareFunc, len(s.operations))
 	for id, op := range s.operations {
-		guards[id] = []echo.MiddlewareFunc{s.authenticate(op), readBody(op), op.validate}
+		guards[id] = []echo.MiddlewareFunc{s.authenticate(op), s.receive(op), s.limitPosts(id), readBody(op), op.validate}
 	}
 	RegisterHandlersWithOptions(e, NewStrictHandler(s, []StrictMiddlewareFunc{s.setCookie}), RegisterHandlersOptions{OperationMiddlewares: guards})
 

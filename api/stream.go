@@ -32,7 +32,17 @@ func (s *Server) openStream(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	h := c.Response().Header()
+	s.tellStreams(h)
 	stream, err := s.Hub.Open(r.Context(), v, framer, request)
+	if errors.Is(err, realtime.ErrTooManyStreams) {
+		if framer != realtime.WebSocket {
+			h.Set(headerLeft, leftStreams)
+			h.Set("Retry-After", strconv.Itoa(seconds(realtime.RetryTooMany)))
+			return err
+		}
+		stream, err = s.Hub.Refuse(v, framer) // a browser shows its page no 429 of a handshake
+	}
 	if err != nil {
 		return err
 	}

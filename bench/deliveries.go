@@ -110,8 +110,9 @@ type figures struct {
 	deliveries int64
 	took       time.Duration // from the first post to the last delivery
 	cpu        time.Duration
-	latency    []int32
-	event      []byte // one of the events
+	latency    []int32 // of deliveries, µs
+	answers    []int32 // of posts, µs
+	event      []byte  // one of the events
 }
 
 func (f *figures) print(table *section, perPost time.Duration, fl floor) {
@@ -177,7 +178,7 @@ func (a *audience) play(ctx context.Context, s *server, p *posters, rate float64
 	deliveries := int64(len(out.ids)) * int64(a.size())
 	a.readers.wait(ctx, deliveries)
 	f = figures{posts: len(out.ids), deliveries: deliveries, took: time.Since(began), cpu: s.cpu() - cpu,
-		event: bytes.TrimSpace(out.event)}
+		answers: out.latency, event: bytes.TrimSpace(out.event)}
 	f.rate = float64(f.posts) / f.took.Seconds()
 
 	time.Sleep(300 * time.Millisecond) // for what comes twice

@@ -41,7 +41,7 @@ func main() {
 		return
 	}
 	var o options
-	run := flag.String("run", "posts,deliveries,idle", "what to measure")
+	run := flag.String("run", "posts,deliveries,idle,logins", "what to measure")
 	flag.StringVar(&o.binary, "bin", "", "a tandem binary; built from source if empty")
 	flag.StringVar(&o.dir, "dir", os.TempDir(), "where the data directory is made; its disk is what is measured")
 	extra := flag.String("server-flags", "", "more flags for the server, separated by spaces")
@@ -86,7 +86,7 @@ func main() {
 var sections = []struct {
 	name string
 	run  func(context.Context, *options, *report) error
-}{{"posts", benchPosts}, {"deliveries", benchDeliveries}, {"idle", benchIdle}}
+}{{"posts", benchPosts}, {"deliveries", benchDeliveries}, {"idle", benchIdle}, {"logins", benchLogins}}
 
 func (o *options) measure(ctx context.Context, r *report, wanted []string) error {
 	for _, name := range wanted {
@@ -95,7 +95,7 @@ func (o *options) measure(ctx context.Context, r *report, wanted []string) error
 			known = known || s.name == name
 		}
 		if !known {
-			return fmt.Errorf("-run: %q is none of posts, deliveries, idle", name)
+			return fmt.Errorf("-run: %q is none of posts, deliveries, idle, logins", name)
 		}
 	}
 	if o.binary == "" {

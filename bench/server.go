@@ -72,7 +72,9 @@ func (s *server) start(ctx context.Context) error {
 		return err
 	}
 	defer log.Close()
-	args := []string{"serve", "--addr", s.addr(), "--data-dir", s.data, "--log-level", "warn"}
+	args := []string{"serve", "--addr", s.addr(), "--data-dir", s.data, "--log-level", "warn",
+		// A few users from one address do the work of thousands. -server-flags come later, and win.
+		"--limit-posts=0", "--limit-logins=0", "--limit-signups=0", "--limit-streams=0"}
 	s.cmd = exec.CommandContext(ctx, s.options.binary, append(args, s.options.serverFlags...)...)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	// Not even a killed bench leaves a server behind.

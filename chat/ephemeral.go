@@ -75,10 +75,11 @@ func StreamReset(reason string, floor, head int64) Ephemeral {
 
 // Why a stream is ended by the server.
 const (
-	CloseTokenExpired = "token_expired"
-	CloseSignedOut    = "signed_out"
-	CloseDisabled     = "disabled"
-	CloseRestart      = "restart"
+	CloseTokenExpired   = "token_expired"
+	CloseSignedOut      = "signed_out"
+	CloseDisabled       = "disabled"
+	CloseRestart        = "restart"
+	CloseTooManyStreams = "too_many_streams"
 )
 
 // StreamClose is the last event of a stream that the server ends; the client may come back after retryMS

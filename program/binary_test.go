@@ -52,7 +52,7 @@ func startBinary(t *testing.T, dataDir string, env ...string) *process {
 	t.Helper()
 	address := freeAddress(t)
 	cmd := exec.Command(binary(t), "--addr", address, "--data-dir", dataDir)
-	cmd.Env = append(withoutSettings(), env...)
+	cmd.Env = append(append(withoutSettings(), withoutLimits...), env...)
 	return runUntilReady(t, cmd, address)
 }
 
@@ -107,6 +107,8 @@ func withoutSettings() []string {
 	}
 	return env
 }
+
+var withoutLimits = []string{"TANDEM_LIMIT_POSTS=0", "TANDEM_LIMIT_LOGINS=0", "TANDEM_LIMIT_SIGNUPS=0", "TANDEM_LIMIT_STREAMS=0"}
 
 // kill is SIGKILL. It returns when the process is gone.
 func (p *process) kill() {

@@ -60,6 +60,7 @@ func startProgram(t *testing.T, change ...func(*Settings)) *testProgram {
 	cfg := Defaults()
 	cfg.Addr = "127.0.0.1:0"
 	cfg.DataDir = t.TempDir()
+	cfg.LimitPosts, cfg.LimitLogins, cfg.LimitSignups, cfg.LimitStreams = 0, 0, 0, 0 // limits_test.go asks for them
 	for _, f := range change {
 		f(&cfg)
 	}

@@ -77,8 +77,9 @@ func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) 
 	}
 	rooms := chat.NewService(p.store, time.Now)
 	p.hub, err = realtime.New(ctx, p.store, access{rooms, accounts}, bus, realtime.Config{
-		RingBytes: cfg.RingBytes,
-		Logger:    logger,
+		RingBytes:  cfg.RingBytes,
+		MaxStreams: cfg.LimitStreams,
+		Logger:     logger,
 		Control: func(c chat.ControlEvent) {
 			accounts.Forget(c.Session, c.User)
 			rooms.Forget(c.User)
@@ -88,8 +89,10 @@ func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) 
 		return nil, err
 	}
 	p.api, err = api.New(api.Config{
-		Origins: cfg.Origins,
-		Chat:    rooms, Auth: accounts, Hub: p.hub, Spec: spec, Page: frontend.Page(), Ready: p.store.Ping, Logger: logger,
+		Chat: rooms, Auth: accounts, Hub: p.hub, Spec: spec, Page: frontend.Page(), Ready: p.store.Ping, Logger: logger,
+		Origins:        cfg.Origins,
+		Limits:         api.Limits{Posts: cfg.LimitPosts, Logins: cfg.LimitLogins, Signups: cfg.LimitSignups, Streams: cfg.LimitStreams},
+		TrustedProxies: cfg.TrustedProxies,
 	})
 	if err != nil {
 		return nil, err

@@ -4,16 +4,21 @@ import "github.com/alecthomas/kong"
 
 // Settings are flags and TANDEM_* variables.
 type Settings struct {
-	Addr        string   `default:":8080" env:"TANDEM_ADDR" help:"Where to listen."`
-	DataDir     string   `default:"./data" env:"TANDEM_DATA_DIR" type:"path" help:"Where the SQLite database lies; made if missing."`
-	JWTSecret   string   `env:"TANDEM_JWT_SECRET" help:"Signs access tokens, 32 bytes or more; made at the first start and kept in the database if not given."`
-	JWTIssuer   string   `default:"tandem" env:"TANDEM_JWT_ISSUER" help:"The iss claim of access tokens."`
-	JWTAudience string   `default:"tandem" env:"TANDEM_JWT_AUDIENCE" help:"The aud claim of access tokens."`
-	Signup      string   `default:"open" enum:"open,closed" env:"TANDEM_SIGNUP" help:"Whether people may sign up: open or closed."`
-	Origins     []string `env:"TANDEM_ORIGINS" help:"Other origins whose pages may call and open streams, such as https://app.example.com."`
-	RingBytes   int      `default:"67108864" env:"TANDEM_RING_BYTES" help:"How many bytes of recent events to keep in memory for streams that come back."`
-	LogLevel    string   `default:"info" enum:"debug,info,warn,error" env:"TANDEM_LOG_LEVEL" help:"debug, info, warn or error."`
-	LogFormat   string   `default:"text" enum:"text,json" env:"TANDEM_LOG_FORMAT" help:"text or json."`
+	Addr           string   `default:":8080" env:"TANDEM_ADDR" help:"Where to listen."`
+	DataDir        string   `default:"./data" env:"TANDEM_DATA_DIR" type:"path" help:"Where the SQLite database lies; made if missing."`
+	JWTSecret      string   `env:"TANDEM_JWT_SECRET" help:"Signs access tokens, 32 bytes or more; made at the first start and kept in the database if not given."`
+	JWTIssuer      string   `default:"tandem" env:"TANDEM_JWT_ISSUER" help:"The iss claim of access tokens."`
+	JWTAudience    string   `default:"tandem" env:"TANDEM_JWT_AUDIENCE" help:"The aud claim of access tokens."`
+	Signup         string   `default:"open" enum:"open,closed" env:"TANDEM_SIGNUP" help:"Whether people may sign up: open or closed."`
+	RingBytes      int      `default:"67108864" env:"TANDEM_RING_BYTES" help:"How many bytes of recent events to keep in memory for streams that come back."`
+	Origins        []string `env:"TANDEM_ORIGINS" help:"Other origins whose pages may call and open streams, such as https://app.example.com."`
+	LimitPosts     int      `default:"20" env:"TANDEM_LIMIT_POSTS" help:"Posts a second of a user, in bursts of twice as many; 0 is no limit, here and below."`
+	LimitLogins    int      `default:"10" env:"TANDEM_LIMIT_LOGINS" help:"Logins a minute for an account; three times as many from an address."`
+	LimitSignups   int      `default:"20" env:"TANDEM_LIMIT_SIGNUPS" help:"Signups an hour from an address."`
+	LimitStreams   int      `default:"20" env:"TANDEM_LIMIT_STREAMS" help:"Streams of a user at once."`
+	TrustedProxies []string `env:"TANDEM_TRUSTED_PROXIES" placeholder:"CIDR" help:"Proxies whose X-Forwarded-For says who calls, for the limits by address; nobody's counts unless given."`
+	LogLevel       string   `default:"info" enum:"debug,info,warn,error" env:"TANDEM_LOG_LEVEL" help:"debug, info, warn or error."`
+	LogFormat      string   `default:"text" enum:"text,json" env:"TANDEM_LOG_FORMAT" help:"text or json."`
 }
 
 // Defaults are the settings of an empty command line, with what the environment says.

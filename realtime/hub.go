@@ -11,8 +11,12 @@ import (
 	"tandem/chat"
 )
 
-// ErrDraining means that the node is stopping and opens no more streams.
-var ErrDraining = errors.New("the server is restarting")
+var (
+	// ErrDraining means that the node is stopping and opens no more streams.
+	ErrDraining = errors.New("the server is restarting")
+	// ErrTooManyStreams means that the user has as many streams as one may have.
+	ErrTooManyStreams = errors.New("you have too many streams open; close one, or come back later")
+)
 
 // Log is the durable log, read.
 type Log interface {
@@ -33,8 +37,9 @@ type Access interface {
 
 // Config is what a Hub needs to know.
 type Config struct {
-	RingBytes int // how much of the recent log to keep in memory; 0 is nothing
-	Logger    *slog.Logger
+	RingBytes  int // how much of the recent log to keep in memory; 0 is nothing
+	MaxStreams int // of one user at once, over all transports; 0 is no limit
+	Logger     *slog.Logger
 	// Control is told of each control event, in the log's order, before the streams that it ends are. Whoever
 	// remembers credentials forgets them then.
 	Control func(chat.ControlEvent)
@@ -58,6 +63,7 @@ type Hub struct {
 	logger *slog.Logger
 	tell   func(chat.ControlEvent)
 	name   string // the log's
+	most   int    // streams of a user; 0 is no limit
 
 	// in guards what comes from the bus; its holder alone reads the log for the hub.
 	in      sync.Mutex
@@ -69,6 +75,7 @@ type Hub struct {
 	ring       ring
 	topics     map[chat.Topic]*topic
 	streams    map[*Stream]struct{}
+	perUser    map[int64]int // streams of each; nobody is in it with none
 	departures []departure
 	draining   bool
 
@@ -82,11 +89,12 @@ func New(ctx context.Context, log Log, access Access, bus Bus, cfg Config) (*Hub
 		return nil, err
 	}
 	return &Hub{
-		log: log, access: access, bus: bus, logger: cfg.Logger, tell: cfg.Control, name: state.Name,
+		log: log, access: access, bus: bus, logger: cfg.Logger, tell: cfg.Control, name: state.Name, most: cfg.MaxStreams,
 		pos:     state.Head,
 		ring:    ring{limit: cfg.RingBytes, floor: state.Head},
 		topics:  make(map[chat.Topic]*topic),
 		streams: make(map[*Stream]struct{}),
+		perUser: make(map[int64]int),
 	}, nil
 }
 

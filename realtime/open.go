@@ -3,6 +3,7 @@ package realtime
 import (
 	"context"
 	"slices"
+	"time"
 
 	"tandem/chat"
 )
@@ -16,7 +17,7 @@ type Request struct {
 }
 
 // Open makes a stream of v's. It returns chat.ErrRoomNotFound for a room that may not be followed, if there
-// is no cursor, and ErrDraining. The stream is to be served, or dropped with Drop.
+// is no cursor, ErrTooManyStreams and ErrDraining. The stream is to be served, or dropped with Drop.
 //
 // The order is the guarantee: attach, so that whatever happens from now on wakes the stream; then check
 // access, so that a removal either comes before the check or is an event that the stream sees; then look at
@@ -48,13 +49,18 @@ func (h *Hub) Open(ctx context.Context, v chat.Viewer, f Framer, r Request) (*St
 
 // attach registers a stream for its topics, before anything is checked or read.
 func (h *Hub) attach(v chat.Viewer, f Framer, rooms []chat.Room) (*Stream, error) {
-	s := &Stream{hub: h, viewer: v, framer: f, lastPing: h.now()}
-	s.state.Store(busy) // it is not served yet; wakes wait
+	s := h.newStream(v, f)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.draining {
 		return nil, ErrDraining
 	}
+	// Judged and counted under one lock: of streams that open at once none slips through.
+	if h.most > 0 && h.perUser[v.User] >= h.most {
+		return nil, ErrTooManyStreams
+	}
+	h.perUser[v.User]++
+	s.counted = true
 	s.topics = make([]*topic, 0, len(rooms)+1)
 	for _, r := range rooms {
 		t := h.topic(chat.RoomTopic(r.ID))
@@ -64,6 +70,31 @@ func (h *Hub) attach(v chat.Viewer, f Framer, rooms []chat.Room) (*Stream, error
 	s.topics = append(s.topics, h.topic(chat.InboxTopic(v.User)))
 	for _, t := range s.topics {
 		t.subs = append(t.subs, s)
+	}
+	h.streams[s] = struct{}{}
+	h.serving.Add(1)
+	return s, nil
+}
+
+func (h *Hub) newStream(v chat.Viewer, f Framer) *Stream {
+	s := &Stream{hub: h, viewer: v, framer: f, lastPing: h.now()}
+	s.state.Store(busy) // it is not served yet; wakes wait
+	return s
+}
+
+// RetryTooMany is when whoever has too many streams may try again. A stream that was lost on the way, and nobody
+// ended, is noticed within a minute.
+const RetryTooMany = 15 * time.Second
+
+// Refuse makes a stream that says stream_close for too_many_streams and ends. It follows nothing and does not count.
+// It returns ErrDraining; the stream is to be served, or dropped with Drop.
+func (h *Hub) Refuse(v chat.Viewer, f Framer) (*Stream, error) {
+	s := h.newStream(v, f)
+	s.closing, s.retry = chat.CloseTooManyStreams, RetryTooMany
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.draining {
+		return nil, ErrDraining
 	}
 	h.streams[s] = struct{}{}
 	h.serving.Add(1)
@@ -192,6 +223,11 @@ func (s *Stream) Drop() {
 	h := s.hub
 	h.mu.Lock()
 	delete(h.streams, s)
+	if s.counted {
+		if h.perUser[s.viewer.User]--; h.perUser[s.viewer.User] == 0 {
+			delete(h.perUser, s.viewer.User)
+		}
+	}
 	for _, t := range s.topics {
 		if s.present && t.room != "" {
 			h.leave(t, s.viewer)

@@ -31,6 +31,7 @@ type Stream struct {
 
 	opening []byte // frames that come first
 	present bool   // the viewer is counted in the rooms
+	counted bool   // the stream is counted among its viewer's
 
 	state atomic.Int32 // idle, busy, again
 

@@ -34,6 +34,8 @@ func (webSocket) End(dst []byte, reason string) []byte {
 		code = 4401
 	case chat.CloseDisabled:
 		code = 4403
+	case chat.CloseTooManyStreams:
+		code = 4429
 	}
 	return appendWSFrame(dst, websocket.CloseMessage, websocket.FormatCloseMessage(code, reason))
 }

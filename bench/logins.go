@@ -1,0 +1,124 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	// crowdOfLogins is how many log in at once; with a second or so of argon2id for every forty of them, most wait
+	// as long as the server lets them.
+	crowdOfLogins = 1000
+	// audienceOfLogins is small, so that what is seen is the logins and not the deliveries.
+	audienceOfLogins = 200
+)
+
+// benchLogins measures what the chat feels of many who log in at once: how long posts take to be answered and to be
+// delivered, without the logins and with them.
+func benchLogins(ctx context.Context, o *options, r *report) error {
+	fmt.Printf("\nlogins: 100 posts/s to %d readers over %s, without and with %s logins at once\n",
+		audienceOfLogins, transports[0].name, thousands(crowdOfLogins))
+	s, err := startServer(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	tokens, err := signUp(ctx, s)
+	if err == nil {
+		err = enter(ctx, s, tokens, lobby...)
+	}
+	if err != nil {
+		return err
+	}
+	a, err := openAudience(ctx, s, &transports[0], tokens, audienceOfLogins)
+	if err != nil {
+		return err
+	}
+	defer a.close()
+	time.Sleep(time.Second) // presence settles
+
+	table := r.section("the chat meanwhile", "post p50", "post p99", "delivery p50", "delivery p99", "server cores", "logins: 200", "503", "all after")
+	// The second run without shows how much is the machine's own mood.
+	for _, run := range []struct {
+		name   string
+		logins int
+	}{{"no logins", 0}, {thousands(crowdOfLogins) + " logins", crowdOfLogins}, {"no logins again", 0}} {
+		if err := o.chatMeanwhile(ctx, s, r, table, a, tokens, run.name, run.logins); err != nil {
+			return fmt.Errorf("%s: %w", run.name, err)
+		}
+	}
+	return nil
+}
+
+func (o *options) chatMeanwhile(ctx context.Context, s *server, r *report, table *section, a *audience, tokens []string, name string, n int) error {
+	posters, err := newPosters(s, tokens, lobby, 4, false)
+	if err != nil {
+		return err
+	}
+	defer posters.close()
+	crowd := logIn(ctx, s, n)
+	f, wrong, err := a.play(ctx, s, posters, 100, o.seconds)
+	if err != nil {
+		return err
+	}
+	for _, what := range wrong {
+		r.fail("%s: %s", name, what)
+	}
+	out := crowd()
+	if answered := out[http.StatusOK].count + out[http.StatusServiceUnavailable].count; answered != n {
+		r.fail("%s: %d of %d were answered 200 or 503", name, answered, n)
+	}
+	table.add(name, millis(percentile(f.answers, 0.50)), millis(percentile(f.answers, 0.99)),
+		millis(percentile(f.latency, 0.50)), millis(percentile(f.latency, 0.99)),
+		fmt.Sprintf("%.2f", f.cpu.Seconds()/f.took.Seconds()),
+		thousands(out[http.StatusOK].count), thousands(out[http.StatusServiceUnavailable].count),
+		fmt.Sprintf("%.1f s", max(out[http.StatusOK].last, out[http.StatusServiceUnavailable].last).Seconds()))
+	return nil
+}
+
+// loginsAnswered are the logins that were answered with one status; 0 stands for none at all.
+type loginsAnswered struct {
+	count int
+	last  time.Duration // from the beginning
+}
+
+// logIn has n users log in at once, each over a connection of their own, and returns a function that waits until
+// the last is answered, for 30 s at most.
+func logIn(ctx context.Context, s *server, n int) (wait func() map[int]loginsAnswered) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	crowd := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	out := map[int]loginsAnswered{}
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	began := time.Now()
+	for i := range n {
+		all.Go(func() {
+			body := fmt.Sprintf(`{"username":"bench%02d","password":"correct horse"}`, i%users)
+			req, err := http.NewRequestWithContext(ctx, "POST", "http://"+s.addr()+"/v1/auth/login", bytes.NewReader([]byte(body)))
+			status := 0
+			if err == nil {
+				req.Header.Set("Content-Type", "application/json")
+				if res, err := crowd.Do(req); err == nil {
+					_, _ = io.Copy(io.Discard, res.Body)
+					res.Body.Close()
+					status = res.StatusCode
+				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			out[status] = loginsAnswered{out[status].count + 1, time.Since(began)}
+		})
+	}
+	return func() map[int]loginsAnswered {
+		all.Wait()
+		cancel()
+		return out
+	}
+}

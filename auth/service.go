@@ -25,7 +25,8 @@ const (
 
 // Config is what New needs to know.
 type Config struct {
-	Secret       []byte // of HS256, at least MinSecret bytes
+	Secret       []byte // of refresh tokens and, without Keys, of HS256; at least MinSecret bytes
+	Keys         []Key  // sign and verify access tokens in place of Secret; at most two, the first signs
 	Issuer       string
 	Audience     string
 	SignupClosed bool
@@ -42,9 +43,13 @@ type Service struct {
 	now       func() time.Time
 }
 
-// New returns a Service over store, or an error for a secret that is too short.
+// New returns a Service over store, or an error for a secret that is too short and for keys that do not go together.
 func New(store Store, cfg Config) (*Service, error) {
-	t, err := newTokens(cfg.Secret, cfg.Issuer, cfg.Audience, cfg.Now)
+	keys, err := newKeySet(cfg.Secret, cfg.Keys)
+	if err != nil {
+		return nil, err
+	}
+	t, err := newTokens(keys, cfg.Issuer, cfg.Audience, cfg.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -166,6 +171,9 @@ func (s *Service) User(ctx context.Context, id Identity) (User, error) {
 
 // Verify says whom an access token stands for; ErrInvalidToken or ErrTokenExpired where for nobody.
 func (s *Service) Verify(token string) (Identity, error) { return s.tokens.verify(token) }
+
+// JWKS is the JWK Set of the public keys, as JSON; it has no keys where a secret signs.
+func (s *Service) JWKS() []byte { return s.tokens.keys.jwks() }
 
 // Ticket makes a ticket for one stream of id's.
 func (s *Service) Ticket(ctx context.Context, id Identity) (string, error) {

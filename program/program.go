@@ -64,8 +64,12 @@ func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) 
 			return nil, err
 		}
 	}
+	keys, err := readKeys(cfg.JWTKeyFiles)
+	if err != nil {
+		return nil, err
+	}
 	accounts, err := auth.New(p.store, auth.Config{
-		Secret: secret, Issuer: cfg.JWTIssuer, Audience: cfg.JWTAudience, SignupClosed: cfg.Signup == "closed", Now: time.Now,
+		Secret: secret, Keys: keys, Issuer: cfg.JWTIssuer, Audience: cfg.JWTAudience, SignupClosed: cfg.Signup == "closed", Now: time.Now,
 	})
 	if err != nil {
 		return nil, err
@@ -86,6 +90,17 @@ func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) 
 	}
 	p.serve()
 	return p, nil
+}
+
+func readKeys(files []string) (keys []auth.Key, err error) {
+	for _, file := range files {
+		k, err := auth.ReadKey(file)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, k)
+	}
+	return keys, nil
 }
 
 func (p *Program) serve() {

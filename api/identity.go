@@ -44,7 +44,7 @@ func (s *Server) bearer(r *http.Request) (chat.Viewer, error) {
 	if !strings.EqualFold(scheme, "bearer") { // RFC 9110 §11.1: schemes know no case
 		return chat.Viewer{}, errMissingToken
 	}
-	id, err := s.Auth.Verify(strings.TrimSpace(token))
+	id, err := s.Auth.Verify(r.Context(), strings.TrimSpace(token))
 	return viewerOf(id), err
 }
 

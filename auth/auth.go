@@ -1,10 +1,12 @@
 // Package auth knows who is calling: passwords, access tokens, sessions with their refresh tokens, and
-// tickets. It starts no goroutines and imports nothing of ours.
+// tickets. It starts no goroutines (IssuerKeys.Run is to be run by its owner, who waits for it) and imports nothing of
+// ours.
 package auth
 
 import (
 	"context"
 	"errors"
+	"iter"
 	"time"
 )
 
@@ -15,6 +17,8 @@ var (
 	ErrNoSession      = errors.New("no such session")
 	ErrBadCredentials = errors.New("wrong username or password")
 	ErrSignupClosed   = errors.New("signing up is closed on this server")
+	ErrLoginClosed    = errors.New("another service signs people in here; its access tokens count")
+	ErrNoIssuerKeys   = errors.New("the keys of the tokens' issuer could not be read yet")
 	ErrBadPassword    = errors.New("a password has 8 characters to 1,024 bytes")
 	ErrInvalidToken   = errors.New("the access token is not valid")
 	ErrTokenExpired   = errors.New("the access token has expired")
@@ -28,7 +32,7 @@ var (
 type Identity struct {
 	User    int64
 	Name    string
-	Session int64
+	Session int64 // 0 for an outside issuer's token alone
 	Expires time.Time
 }
 
@@ -58,6 +62,11 @@ type Store interface {
 	// UserByName and UserByID return ErrNoUser.
 	UserByName(ctx context.Context, name string) (User, error)
 	UserByID(ctx context.Context, id int64) (User, error)
+	// OutsideUser returns ErrNoUser for an issuer's subject that was never seen.
+	OutsideUser(ctx context.Context, issuer, subject string) (User, error)
+	// CreateOutsideUser makes the account of an issuer's subject under the first of names that is free. Where the
+	// subject has one it returns that.
+	CreateOutsideUser(ctx context.Context, issuer, subject, password string, names iter.Seq[string]) (User, error)
 
 	CreateSession(ctx context.Context, s Session) (int64, error)
 	// Session returns ErrNoSession.

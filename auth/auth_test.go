@@ -164,21 +164,21 @@ func TestAccessTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 { // the second comes from the cache
-		id, err := s.Verify(g.AccessToken)
+		id, err := s.Verify(t.Context(), g.AccessToken)
 		if err != nil || id.User != 7 || id.Name != "ada" || id.Session != 1 || !id.Expires.Equal(c.t.Add(AccessLife)) {
 			t.Errorf("verify gives %+v, %v", id, err)
 		}
 	}
 	c.t = c.t.Add(AccessLife + leeway - time.Second)
-	if _, err := s.Verify(g.AccessToken); err != nil {
+	if _, err := s.Verify(t.Context(), g.AccessToken); err != nil {
 		t.Errorf("within the leeway: %v", err)
 	}
 	c.t = c.t.Add(2 * time.Second)
-	if _, err := s.Verify(g.AccessToken); !errors.Is(err, ErrTokenExpired) {
+	if _, err := s.Verify(t.Context(), g.AccessToken); !errors.Is(err, ErrTokenExpired) {
 		t.Errorf("after it, cached: %v", err)
 	}
 	s.tokens.verified.Purge()
-	if _, err := s.Verify(g.AccessToken); !errors.Is(err, ErrTokenExpired) {
+	if _, err := s.Verify(t.Context(), g.AccessToken); !errors.Is(err, ErrTokenExpired) {
 		t.Errorf("after it, uncached: %v", err)
 	}
 }
@@ -198,7 +198,7 @@ func TestTokensThatDoNotCount(t *testing.T) {
 		return text
 	}
 	same := func(jwt.MapClaims) {}
-	if _, err := s.Verify(sign(jwt.SigningMethodHS256, secret, same)); err != nil {
+	if _, err := s.Verify(t.Context(), sign(jwt.SigningMethodHS256, secret, same)); err != nil {
 		t.Fatalf("a good one: %v", err)
 	}
 	without := func(name string) func(jwt.MapClaims) { return func(c jwt.MapClaims) { delete(c, name) } }
@@ -223,7 +223,7 @@ func TestTokensThatDoNotCount(t *testing.T) {
 		"trailing":        sign(jwt.SigningMethodHS256, secret, same) + "x",
 		"a refresh token": s.refreshToken(Session{ID: 1}, 0),
 	} {
-		if _, err := s.Verify(token); !errors.Is(err, ErrInvalidToken) {
+		if _, err := s.Verify(t.Context(), token); !errors.Is(err, ErrInvalidToken) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -79,7 +79,7 @@ func TestEachKindOfKeySignsAndVerifiesByItsAlgorithm(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if id, err := s.Verify(first.AccessToken); err != nil || id.User != 1 {
+			if id, err := s.Verify(t.Context(), first.AccessToken); err != nil || id.User != 1 {
 				t.Errorf("verify gives %+v, %v", id, err)
 			}
 			header, _, err := jwt.NewParser().ParseUnverified(first.AccessToken, jwt.MapClaims{})

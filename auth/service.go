@@ -30,6 +30,7 @@ type Config struct {
 	Issuer       string
 	Audience     string
 	SignupClosed bool
+	Outside      *Outside // its tokens, with Issuer and Audience, are the only ones; nil for our own
 	Now          func() time.Time
 }
 
@@ -38,7 +39,8 @@ type Service struct {
 	store     Store
 	passwords *passwords
 	tokens    *tokens
-	refresh   []byte // key of refresh tokens
+	outside   *outside // nil unless an outside issuer's tokens are the only ones
+	refresh   []byte   // key of refresh tokens
 	closed    bool
 	now       func() time.Time
 }
@@ -53,10 +55,20 @@ func New(store Store, cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Service{
+	s := &Service{
 		store: store, passwords: newPasswords(), tokens: t, closed: cfg.SignupClosed, now: cfg.Now,
 		refresh: mac(cfg.Secret, "tandem refresh tokens"), // a key for one use each
-	}, nil
+	}
+	if cfg.Outside != nil {
+		if len(cfg.Keys) > 0 {
+			return nil, errors.New("JWT key files have nothing to sign where an outside issuer does")
+		}
+		// The dummy: a hash like any other, so that no code need know of it, and one that nothing matches.
+		if s.outside, err = newOutside(store, cfg, s.passwords.dummy); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
 }
 
 // Grant is what a login gives.
@@ -69,7 +81,7 @@ type Grant struct {
 
 // Signup makes an account under a prepared name and logs in.
 func (s *Service) Signup(ctx context.Context, name, password string) (Grant, error) {
-	if s.closed {
+	if s.closed || s.outside != nil {
 		return Grant{}, ErrSignupClosed
 	}
 	password, err := preparePassword(password)
@@ -96,6 +108,9 @@ func (s *Service) Signup(ctx context.Context, name, password string) (Grant, err
 // Login returns ErrBadCredentials for an unknown name, which may be empty, as for a wrong password, and
 // after the same time.
 func (s *Service) Login(ctx context.Context, name, password string) (Grant, error) {
+	if s.outside != nil {
+		return Grant{}, ErrLoginClosed
+	}
 	u, err := s.store.UserByName(ctx, name)
 	known := err == nil
 	if !known && !errors.Is(err, ErrNoUser) {
@@ -118,6 +133,9 @@ func (s *Service) Login(ctx context.Context, name, password string) (Grant, erro
 
 // Refresh spends a refresh token and gives the next pair.
 func (s *Service) Refresh(ctx context.Context, token string) (Grant, error) {
+	if s.outside != nil {
+		return Grant{}, ErrLoginClosed
+	}
 	id, generation, ok := parseRefresh(token)
 	if !ok {
 		return Grant{}, ErrInvalidRefresh
@@ -169,10 +187,16 @@ func (s *Service) User(ctx context.Context, id Identity) (User, error) {
 	return u, err
 }
 
-// Verify says whom an access token stands for; ErrInvalidToken or ErrTokenExpired where for nobody.
-func (s *Service) Verify(token string) (Identity, error) { return s.tokens.verify(token) }
+// Verify says whom an access token stands for; ErrInvalidToken or ErrTokenExpired where for nobody. An outside
+// issuer's user gets an account at first sight; ErrNoIssuerKeys says that nobody can tell yet.
+func (s *Service) Verify(ctx context.Context, token string) (Identity, error) {
+	if s.outside != nil {
+		return s.outside.verify(ctx, token)
+	}
+	return s.tokens.verify(token)
+}
 
-// JWKS is the JWK Set of the public keys, as JSON; it has no keys where a secret signs.
+// JWKS is the JWK Set of the public keys, as JSON; it has no keys where a secret or an outside issuer signs.
 func (s *Service) JWKS() []byte { return s.tokens.keys.jwks() }
 
 // Ticket makes a ticket for one stream of id's.

@@ -15,14 +15,8 @@ var _ auth.Store = (*SQLite)(nil)
 func (s *SQLite) CreateUser(ctx context.Context, name, password string) (auth.User, error) {
 	var made int64
 	err := s.log.do(ctx, func(t *tx) error {
-		res, err := t.exec(`INSERT INTO users (name, password, created_at) VALUES (?, ?, ?)`, name, password, t.now.UnixMilli())
-		if isUnique(err) {
-			return auth.ErrNameTaken
-		}
-		if err != nil {
-			return unavailable(err)
-		}
-		made, err = res.LastInsertId()
+		var err error
+		made, err = insertUser(t, name, password)
 		return err
 	})
 	if err != nil {
@@ -43,13 +37,8 @@ func (s *SQLite) UserByID(ctx context.Context, id int64) (auth.User, error) {
 	return s.authUser(ctx, selectUsers+` WHERE id = ?`, id)
 }
 
-func (s *SQLite) authUser(ctx context.Context, query string, arg any) (auth.User, error) {
-	var u auth.User
-	err := s.reads.QueryRowContext(ctx, query, arg).Scan(&u.ID, &u.Name, &u.Password, &u.Admin, &u.Disabled)
-	if errors.Is(err, sql.ErrNoRows) {
-		return auth.User{}, auth.ErrNoUser
-	}
-	return u, unavailable(err)
+func (s *SQLite) authUser(ctx context.Context, query string, args ...any) (auth.User, error) {
+	return scanUser(s.reads.QueryRowContext(ctx, query, args...))
 }
 
 // CreateSession implements auth.Store.
@@ -110,7 +99,7 @@ func (s *SQLite) EndSession(ctx context.Context, id int64) error {
 // CreateTicket implements auth.Store.
 func (s *SQLite) CreateTicket(ctx context.Context, hash []byte, id auth.Identity, expires time.Time) error {
 	return s.log.do(ctx, func(t *tx) error {
-		_, err := t.exec(`INSERT INTO tickets (hash, user_id, session_id, until, expires_at) VALUES (?, ?, ?, ?, ?)`,
+		_, err := t.exec(`INSERT INTO tickets (hash, user_id, session_id, until, expires_at) VALUES (?, ?, nullif(?, 0), ?, ?)`,
 			hash, id.User, id.Session, id.Expires.UnixMilli(), expires.UnixMilli())
 		return unavailable(err)
 	})
@@ -122,7 +111,7 @@ func (s *SQLite) SpendTicket(ctx context.Context, hash []byte) (auth.Identity, e
 	err := s.log.do(ctx, func(t *tx) error {
 		var until int64
 		err := t.queryRow(`DELETE FROM tickets WHERE hash = ? AND expires_at > ?
-			RETURNING user_id, session_id, until, (SELECT name FROM users WHERE users.id = user_id)`, hash, t.now.UnixMilli()).
+			RETURNING user_id, ifnull(session_id, 0), until, (SELECT name FROM users WHERE users.id = user_id)`, hash, t.now.UnixMilli()).
 			Scan(&id.User, &id.Session, &until, &id.Name)
 		if errors.Is(err, sql.ErrNoRows) {
 			return auth.ErrInvalidTicket

@@ -47,7 +47,7 @@ func TestEachKindOfKeyFileServes(t *testing.T) {
 			k := newSigningKey(t, alg)
 			p := startProgram(t, withKeyFiles(k.file(t)))
 			ada := p.signup(t, "ada")
-			if h := headerOf(t, ada.AccessToken); h.Alg != alg || h.Kid == "" {
+			if h := headerOf(t, ada.AccessToken); h.Alg != alg || h.Kid == "" || h.Kid == nil {
 				t.Errorf("the token's header is %+v", h)
 			}
 			ada.enter("lobby")
@@ -175,7 +175,7 @@ func TestForgedTokensAreRefusedUnderKeyFiles(t *testing.T) {
 		{"no kid", first.token(t, real, "kid", nil)},
 		{"an empty kid", first.token(t, real, "kid", "")},
 		{"the kid of the other kind of key", first.token(t, real, "kid", second.kid)},
-		{"RS384", first.token(t, real, "alg", "RS384")},
+		{"RS512", first.token(t, real, "alg", "RS512")},
 		{"PS256", first.token(t, real, "alg", "PS256")},
 		{"another iss", first.token(t, real.with("iss", "elsewhere"))},
 		{"another aud", first.token(t, real.with("aud", "elsewhere"))},

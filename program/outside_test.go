@@ -2,11 +2,11 @@ package program
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/rsa"
 	"database/sql"
 	"fmt"
 	"log/slog"
-	"math/big"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -100,6 +100,13 @@ func TestOutsidersNeverReachALocalAccount(t *testing.T) {
 	// A local user of a suffixed name is as safe.
 	if got := p.bearer(t, k.token(t, outsider("u-9", "ada-2"))).name(); got == "ada-2" || got == "ada" {
 		t.Errorf("the second ada-2 is called %q", got)
+	}
+	// The same subject of another issuer is somebody else.
+	p.stop(t)
+	p.settings.JWTIssuer = "https://another.example.org/"
+	p = p.again(t)
+	if got := p.bearer(t, k.token(t, outsider("u-1", "eve").with("iss", p.settings.JWTIssuer))).name(); got != "eve" {
+		t.Errorf("another issuer's u-1 is %q", got)
 	}
 	// Without the issuer, ada is who she was, and no outsider has a password.
 	p.stop(t)
@@ -218,15 +225,17 @@ func TestForgedOutsideTokensAreRefused(t *testing.T) {
 	t.Parallel()
 	rsaKey, ecKey, foreign := newIssuerKey(t, "RS256", "rsa"), newIssuerKey(t, "ES256", "ec"), newIssuerKey(t, "RS256", "foreign")
 	foreign.private = rsaKeys()[1]
-	weak, secret, unnamed, encrypting := newIssuerKey(t, "RS256", "weak"), []byte("a secret in a JWK Set is one no more"), newIssuerKey(t, "EdDSA", ""), newIssuerKey(t, "EdDSA", "enc")
-	// 1024 bits that need not be a real key: it must not even be looked at.
-	weakJWK := weak.jwk(t)
-	weakJWK["n"] = text64(new(big.Int).Rsh(weak.private.Public().(*rsa.PublicKey).N, 1024).Bytes())
+	weak := newIssuerKey(t, "RS256", "weak")
+	var err error
+	if weak.private, err = rsa.GenerateKey(rand.Reader, 1024); err != nil {
+		t.Fatal(err)
+	}
+	secret, unnamed, encrypting := []byte("a secret in a JWK Set is one no more"), newIssuerKey(t, "EdDSA", ""), newIssuerKey(t, "EdDSA", "enc")
 	encJWK := encrypting.jwk(t)
 	encJWK["use"] = "enc"
 	i := startIssuer(t)
 	trap := startIssuer(t, foreign)
-	i.publishRaw(rsaKey.jwk(t), ecKey.jwk(t), weakJWK, encJWK, unnamed.jwk(t),
+	i.publishRaw(rsaKey.jwk(t), ecKey.jwk(t), weak.jwk(t), encJWK, unnamed.jwk(t),
 		map[string]string{"kty": "oct", "kid": "secret", "alg": "HS256", "k": text64(secret)})
 	p := startProgram(t, withIssuer(i.url))
 	good := outsider("u-1", "ada")
@@ -251,6 +260,7 @@ func TestForgedOutsideTokensAreRefused(t *testing.T) {
 		{"a key without a kid", unnamed.token(t, good, "kid", nil)},
 		{"the same under an empty one", unnamed.token(t, good)},
 		{"a key for encryption", encrypting.token(t, good)},
+		{"a weak key", weak.token(t, good)},
 		{"crit", rsaKey.token(t, good, "crit", []string{"b64"}, "b64", false)},
 		{"another iss", rsaKey.token(t, good.with("iss", "https://evil.example.org/"))},
 		{"an iss that begins alike", rsaKey.token(t, good.with("iss", outsideIssuer+"x"))},
@@ -331,11 +341,12 @@ func TestIssuerThatIsDownAtTheStart(t *testing.T) {
 func TestIssuerThatAnswersNonsense(t *testing.T) {
 	t.Parallel()
 	k := newIssuerKey(t, "EdDSA", "k")
+	elsewhere := startIssuer(t, newIssuerKey(t, "EdDSA", "k"))
 	for name, answer := range map[string]func(http.ResponseWriter, *http.Request){
 		"500":  func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
 		"HTML": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) },
 		"a redirect": func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "http://127.0.0.1:1/elsewhere", http.StatusFound)
+			http.Redirect(w, r, elsewhere.url, http.StatusFound)
 		},
 		"without end": func(w http.ResponseWriter, r *http.Request) {
 			_, _ = w.Write([]byte(`{"keys":[],"x":"`))

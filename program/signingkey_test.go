@@ -9,10 +9,12 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/sha512"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -83,17 +85,25 @@ func (k *signingKey) publicPEM(t *testing.T) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
 }
 
-// signature signs by the key's algorithm (RFC 7518 §3, RFC 8037 §3.1).
-func (k *signingKey) signature(t *testing.T, text string) []byte {
+// signature signs by alg, or by the key's own algorithm where alg is none of its kind (RFC 7518 §3, RFC 8037 §3.1).
+func (k *signingKey) signature(t *testing.T, alg, text string) []byte {
 	t.Helper()
 	sum := sha256.Sum256([]byte(text))
+	sum512 := sha512.Sum512([]byte(text))
 	var out []byte
 	var err error
 	switch p := k.private.(type) {
 	case ed25519.PrivateKey:
 		out = ed25519.Sign(p, []byte(text))
 	case *rsa.PrivateKey:
-		out, err = rsa.SignPKCS1v15(rand.Reader, p, crypto.SHA256, sum[:])
+		switch alg {
+		case "RS512":
+			out, err = rsa.SignPKCS1v15(rand.Reader, p, crypto.SHA512, sum512[:])
+		case "PS256":
+			out, err = rsa.SignPSS(rand.Reader, p, crypto.SHA256, sum[:], nil)
+		default:
+			out, err = rsa.SignPKCS1v15(rand.Reader, p, crypto.SHA256, sum[:])
+		}
 	case *ecdsa.PrivateKey:
 		r, s, signErr := ecdsa.Sign(rand.Reader, p, sum[:])
 		if err = signErr; err == nil {
@@ -131,7 +141,7 @@ func (k *signingKey) jwk(t *testing.T) map[string]string {
 func (k *signingKey) token(t *testing.T, c any, header ...any) string {
 	t.Helper()
 	text := signedPart(t, map[string]any{"alg": k.alg, "kid": k.kid, "typ": "JWT"}, c, header)
-	return text + "." + text64(k.signature(t, text))
+	return text + "." + text64(k.signature(t, fmt.Sprint(headerOf(t, text).Alg), text))
 }
 
 // hmacToken is a JWT whose HS256 secret is whatever an attacker has.
@@ -171,7 +181,7 @@ func signedPart(t *testing.T, header map[string]any, c any, changes []any) strin
 func text64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
 // headerOf is the header of a JWT.
-func headerOf(t *testing.T, token string) (header struct{ Alg, Kid string }) {
+func headerOf(t *testing.T, token string) (header struct{ Alg, Kid any }) {
 	t.Helper()
 	text, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[0])
 	if err != nil {

@@ -157,7 +157,8 @@ func TestForgedTokensAreRefusedUnderKeyFiles(t *testing.T) {
 	}
 	tests := []struct{ name, token string }{
 		{"alg none", real.sign("none", "")},
-		{"alg none under a kid", strings.TrimSuffix(first.token(t, real, "alg", "none"), ".") + "."},
+		{"alg none under a kid", unsigned(first.token(t, real, "alg", "none"))},
+		{"a signature taken away", unsigned(first.token(t, real))},
 		{"HS256 under the secret", real.sign("HS256", testSecret)},
 		{"HS256 under the public key's PEM", hmacToken(t, first.publicPEM(t), real, "kid", first.kid)},
 		{"the same without a kid", hmacToken(t, first.publicPEM(t), real)},

@@ -144,6 +144,9 @@ func (k *signingKey) token(t *testing.T, c any, header ...any) string {
 	return text + "." + text64(k.signature(t, fmt.Sprint(headerOf(t, text).Alg), text))
 }
 
+// unsigned is a token whose signature is taken away.
+func unsigned(token string) string { return token[:strings.LastIndex(token, ".")+1] }
+
 // hmacToken is a JWT whose HS256 secret is whatever an attacker has.
 func hmacToken(t *testing.T, secret []byte, c any, header ...any) string {
 	t.Helper()

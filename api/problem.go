@@ -65,6 +65,8 @@ var faults = []struct {
 	{auth.ErrBusy, http.StatusServiceUnavailable, "unavailable", "Unavailable", ""},
 	{auth.ErrNameTaken, http.StatusConflict, "username_taken", "Username taken", "username"},
 	{auth.ErrSignupClosed, http.StatusForbidden, "signup_closed", "Signing up is closed", ""},
+	{auth.ErrLoginClosed, http.StatusForbidden, "login_closed", "Logging in is closed", ""},
+	{auth.ErrNoIssuerKeys, http.StatusServiceUnavailable, "unavailable", "Unavailable", ""},
 	{auth.ErrBadPassword, http.StatusBadRequest, "invalid_request", "Invalid request", "password"},
 	{auth.ErrBadCredentials, http.StatusUnauthorized, "bad_credentials", "Wrong username or password", ""},
 	{auth.ErrInvalidToken, http.StatusUnauthorized, "invalid_token", "Invalid token", ""},

@@ -85,6 +85,7 @@ func New(cfg Config) (*Server, error) {
 	RegisterHandlersWithOptions(e, NewStrictHandler(s, []StrictMiddlewareFunc{s.setCookie}), RegisterHandlersOptions{OperationMiddlewares: guards})
 
 	e.GET("/v1/events", s.openStream, s.operations["openStream"].validate)
+	e.GET("/.well-known/jwks.json", s.keys)
 	e.GET("/healthz", s.health)
 	e.GET("/readyz", s.ready)
 	e.GET("/openapi.yaml", s.describe)

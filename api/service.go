@@ -35,6 +35,13 @@ func (s *Server) describe(c echo.Context) error {
 	return c.Blob(http.StatusOK, "application/yaml", s.Spec)
 }
 
+// keys are the public keys of access tokens. Whoever keeps them for 5 minutes sees a new key in time: it is
+// announced as the second before it signs as the first.
+func (s *Server) keys(c echo.Context) error {
+	c.Response().Header().Set("Cache-Control", "public, max-age=300")
+	return c.Blob(http.StatusOK, "application/json", s.Auth.JWKS())
+}
+
 // servePage serves each file of the page under its own path, so that every other path is a 404.
 func (s *Server) servePage() error {
 	return fs.WalkDir(s.Page, ".", func(name string, d fs.DirEntry, err error) error {

@@ -1,10 +1,12 @@
-// Package auth knows who is calling: passwords, access tokens, sessions with their refresh tokens, API tokens
-// and tickets. It starts no goroutines and imports nothing of ours.
+// Package auth knows who is calling: passwords, access tokens, sessions with their refresh tokens, API tokens and
+// tickets. It starts no goroutines (IssuerKeys.Run is to be run by its owner, who waits for it) and imports nothing of
+// ours.
 package auth
 
 import (
 	"context"
 	"errors"
+	"iter"
 	"time"
 )
 
@@ -17,6 +19,8 @@ var (
 	ErrBadCredentials = errors.New("wrong username or password")
 	ErrWrongPassword  = errors.New("the current password is another one")
 	ErrSignupClosed   = errors.New("signing up is closed on this server")
+	ErrLoginClosed    = errors.New("another service signs people in here; its access tokens count")
+	ErrNoIssuerKeys   = errors.New("the keys of the tokens' issuer could not be read yet")
 	ErrBadPassword    = errors.New("a password has 8 characters to 1,024 bytes")
 	ErrInvalidToken   = errors.New("the access token is not valid")
 	ErrTokenExpired   = errors.New("the access token has expired")
@@ -30,7 +34,7 @@ var (
 type Identity struct {
 	User    int64
 	Name    string
-	Session int64     // the login, or the API token, that it comes from
+	Session int64     // the login, or the API token, that it comes from; 0 for an outside issuer's token
 	Expires time.Time // of the credential; zero: never
 	Script  bool      // an API token
 	Rooms   []int64   // the rooms that it is limited to; nil: not limited
@@ -75,6 +79,11 @@ type Store interface {
 	SetPassword(ctx context.Context, user int64, password string, except int64) error
 	// SetDisabled ends, or allows again, all that the user may do. Deleted accounts are disabled for good.
 	SetDisabled(ctx context.Context, user int64, disabled, deleted bool) error
+	// OutsideUser returns ErrNoUser for an issuer's subject that was never seen.
+	OutsideUser(ctx context.Context, issuer, subject string) (User, error)
+	// CreateOutsideUser makes the account of an issuer's subject under the first of names that is free. Where the
+	// subject has one it returns that.
+	CreateOutsideUser(ctx context.Context, issuer, subject, password string, names iter.Seq[string]) (User, error)
 
 	CreateSession(ctx context.Context, s Session) (int64, error)
 	// Session and SessionByToken return ErrNoSession.
@@ -87,8 +96,8 @@ type Store interface {
 	// EndSession ends a login or an API token; nothing where it has ended.
 	EndSession(ctx context.Context, id int64) error
 
-	// CreateTicket keeps a ticket of a session's; a stream opened with it ends at until, unless that is zero.
-	CreateTicket(ctx context.Context, hash []byte, session int64, until, expires time.Time) error
-	// SpendTicket removes the ticket and says what it was for, or returns ErrInvalidTicket.
-	SpendTicket(ctx context.Context, hash []byte) (session int64, until time.Time, err error)
+	// CreateTicket keeps a ticket of id's. It returns ErrInvalidToken where id's session has ended.
+	CreateTicket(ctx context.Context, hash []byte, id Identity, expires time.Time) error
+	// SpendTicket removes the ticket and says whose it was, or returns ErrInvalidTicket.
+	SpendTicket(ctx context.Context, hash []byte) (Identity, error)
 }

@@ -3,7 +3,6 @@ package auth
 import (
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"strconv"
 	"time"
 
@@ -22,7 +21,7 @@ const (
 
 // tokens makes and verifies access tokens.
 type tokens struct {
-	secret   []byte
+	keys     keySet
 	issuer   string
 	audience string
 	now      func() time.Time
@@ -36,18 +35,15 @@ type claims struct {
 	jwt.RegisteredClaims
 }
 
-func newTokens(secret []byte, issuer, audience string, now func() time.Time) (*tokens, error) {
-	if len(secret) < MinSecret {
-		return nil, fmt.Errorf("the JWT secret has %d bytes, but HS256 needs at least %d", len(secret), MinSecret)
-	}
+func newTokens(keys keySet, issuer, audience string, now func() time.Time) (*tokens, error) {
 	verified, err := lru.New[[sha256.Size]byte, Identity](100_000)
 	if err != nil {
 		return nil, err
 	}
 	return &tokens{
-		secret: secret, issuer: issuer, audience: audience, now: now, verified: verified,
-		// One algorithm: whoever may choose it may choose a weaker one, or none (RFC 8725 §3.1).
-		parser: jwt.NewParser(jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), jwt.WithExpirationRequired(),
+		keys: keys, issuer: issuer, audience: audience, now: now, verified: verified,
+		// The keys' algorithms alone: whoever may choose may choose a weaker one, or none (RFC 8725 §3.1).
+		parser: jwt.NewParser(jwt.WithValidMethods(keys.algorithms()), jwt.WithExpirationRequired(),
 			jwt.WithIssuer(issuer), jwt.WithAudience(audience), jwt.WithLeeway(leeway), jwt.WithTimeFunc(now),
 			jwt.WithStrictDecoding()),
 	}, nil
@@ -55,7 +51,7 @@ func newTokens(secret []byte, issuer, audience string, now func() time.Time) (*t
 
 // issue makes an access token. The same arguments give the same token.
 func (t *tokens) issue(u User, session int64, at time.Time) (string, error) {
-	return jwt.NewWithClaims(jwt.SigningMethodHS256, claims{
+	return t.keys.sign(claims{
 		Name:    u.Name,
 		Session: session,
 		RegisteredClaims: jwt.RegisteredClaims{
@@ -65,7 +61,7 @@ func (t *tokens) issue(u User, session int64, at time.Time) (string, error) {
 			IssuedAt:  jwt.NewNumericDate(at),
 			ExpiresAt: jwt.NewNumericDate(at.Add(AccessLife)),
 		},
-	}).SignedString(t.secret)
+	})
 }
 
 // verify returns ErrInvalidToken or ErrTokenExpired for a token that does not count.
@@ -78,7 +74,7 @@ func (t *tokens) verify(token string) (Identity, error) {
 		return id, nil
 	}
 	var c claims
-	_, err := t.parser.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return t.secret, nil })
+	_, err := t.parser.ParseWithClaims(token, &c, t.keys.find)
 	if errors.Is(err, jwt.ErrTokenExpired) {
 		return Identity{}, ErrTokenExpired
 	}

@@ -25,10 +25,12 @@ const (
 
 // Config is what New needs to know.
 type Config struct {
-	Secret       []byte // of HS256, at least MinSecret bytes
+	Secret       []byte // of refresh tokens and, without Keys, of HS256; at least MinSecret bytes
+	Keys         []Key  // sign and verify access tokens in place of Secret; at most two, the first signs
 	Issuer       string
 	Audience     string
 	SignupClosed bool
+	Outside      *Outside // its tokens, with Issuer and Audience, are the only ones; nil for our own
 	Now          func() time.Time
 }
 
@@ -38,24 +40,39 @@ type Service struct {
 	passwords *passwords
 	tokens    *tokens
 	sessions  *sessions
-	refresh   []byte // key of refresh tokens
-	cookies   []byte // key of stream cookies
+	outside   *outside // nil unless an outside issuer's tokens are the only ones
+	refresh   []byte   // key of refresh tokens
+	cookies   []byte   // key of stream cookies
 	closed    bool
 	now       func() time.Time
 }
 
-// New returns a Service over store, or an error for a secret that is too short.
+// New returns a Service over store, or an error for a secret that is too short and for keys that do not go together.
 func New(store Store, cfg Config) (*Service, error) {
-	t, err := newTokens(cfg.Secret, cfg.Issuer, cfg.Audience, cfg.Now)
+	keys, err := newKeySet(cfg.Secret, cfg.Keys)
 	if err != nil {
 		return nil, err
 	}
-	return &Service{
+	t, err := newTokens(keys, cfg.Issuer, cfg.Audience, cfg.Now)
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{
 		store: store, passwords: newPasswords(), tokens: t, sessions: newSessions(store), closed: cfg.SignupClosed, now: cfg.Now,
 		// A key for one use each.
 		refresh: mac(cfg.Secret, "tandem refresh tokens"),
 		cookies: mac(cfg.Secret, "tandem stream cookies"),
-	}, nil
+	}
+	if cfg.Outside != nil {
+		if len(cfg.Keys) > 0 {
+			return nil, errors.New("JWT key files have nothing to sign where an outside issuer does")
+		}
+		// The dummy: a hash like any other, so that no code need know of it, and one that nothing matches.
+		if s.outside, err = newOutside(store, cfg, s.passwords.dummy); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
 }
 
 // Grant is what a login gives.
@@ -69,7 +86,7 @@ type Grant struct {
 
 // Signup makes an account under a prepared name and logs in.
 func (s *Service) Signup(ctx context.Context, name, password string) (Grant, error) {
-	if s.closed {
+	if s.closed || s.outside != nil {
 		return Grant{}, ErrSignupClosed
 	}
 	password, err := preparePassword(password)
@@ -96,6 +113,9 @@ func (s *Service) Signup(ctx context.Context, name, password string) (Grant, err
 // Login returns ErrBadCredentials for an unknown name, which may be empty, as for a wrong password, and
 // after the same time.
 func (s *Service) Login(ctx context.Context, name, password string) (Grant, error) {
+	if s.outside != nil {
+		return Grant{}, ErrLoginClosed
+	}
 	u, err := s.store.UserByName(ctx, name)
 	if err != nil && !errors.Is(err, ErrNoUser) {
 		return Grant{}, err
@@ -118,6 +138,9 @@ func (s *Service) Login(ctx context.Context, name, password string) (Grant, erro
 
 // Refresh spends a refresh token and gives the next pair.
 func (s *Service) Refresh(ctx context.Context, token string) (Grant, error) {
+	if s.outside != nil {
+		return Grant{}, ErrLoginClosed
+	}
 	id, generation, ok := parseRefresh(token)
 	if !ok {
 		return Grant{}, ErrInvalidRefresh
@@ -170,10 +193,14 @@ func (s *Service) User(ctx context.Context, id Identity) (User, error) {
 }
 
 // Verify says whom an access token or an API token stands for; ErrInvalidToken or ErrTokenExpired where for
-// nobody, or no longer.
+// nobody, or no longer. An outside issuer's user gets an account at first sight; ErrNoIssuerKeys says that nobody can
+// tell yet.
 func (s *Service) Verify(ctx context.Context, token string) (Identity, error) {
 	if isAPIToken(token) {
 		return s.verifyAPIToken(ctx, token)
+	}
+	if s.outside != nil {
+		return s.outside.verify(ctx, token)
 	}
 	id, err := s.tokens.verify(token)
 	if err != nil {
@@ -189,15 +216,28 @@ func (s *Service) Verify(ctx context.Context, token string) (Identity, error) {
 	return id, nil
 }
 
-// Alive returns ErrInvalidToken where the session has ended.
-func (s *Service) Alive(ctx context.Context, session int64) error {
+// JWKS is the JWK Set of the public keys, as JSON; it has no keys where a secret or an outside issuer signs.
+func (s *Service) JWKS() []byte { return s.tokens.keys.jwks() }
+
+// Alive returns ErrInvalidToken where the session has ended, or, for an outside issuer's user who has none, the
+// account.
+func (s *Service) Alive(ctx context.Context, user, session int64) error {
+	if session == 0 {
+		_, err := s.User(ctx, Identity{User: user})
+		return err
+	}
 	_, err := s.sessions.get(ctx, session)
 	return invalidIfGone(err)
 }
 
 // Forget has the service ask the store again about a session, or about all where a user is named: a control event
 // says that they may have ended.
-func (s *Service) Forget(session, user int64) { s.sessions.forget(session, user) }
+func (s *Service) Forget(session, user int64) {
+	s.sessions.forget(session, user)
+	if s.outside != nil && user != 0 {
+		s.outside.forget()
+	}
+}
 
 // Logout ends id's session.
 func (s *Service) Logout(ctx context.Context, id Identity) error { return s.end(ctx, id.Session) }
@@ -258,20 +298,21 @@ func (s *Service) end(ctx context.Context, session int64) error {
 // Ticket makes a ticket for one stream of id's.
 func (s *Service) Ticket(ctx context.Context, id Identity) (string, error) {
 	ticket := rand.Text()
-	return ticket, s.store.CreateTicket(ctx, hashOf(ticket), id.Session, id.Expires, s.now().Add(TicketLife))
+	return ticket, s.store.CreateTicket(ctx, hashOf(ticket), id, s.now().Add(TicketLife))
 }
 
 // SpendTicket says whose ticket this was, once; ErrInvalidTicket otherwise.
 func (s *Service) SpendTicket(ctx context.Context, ticket string) (Identity, error) {
-	session, until, err := s.store.SpendTicket(ctx, hashOf(ticket))
+	id, err := s.store.SpendTicket(ctx, hashOf(ticket))
 	if err != nil {
 		return Identity{}, err
 	}
-	n, err := s.sessions.get(ctx, session)
-	if errors.Is(err, ErrNoSession) {
+	if err := s.Alive(ctx, id.User, id.Session); errors.Is(err, ErrInvalidToken) {
 		return Identity{}, ErrInvalidTicket
+	} else if err != nil {
+		return Identity{}, err
 	}
-	return identityOf(n, until), err
+	return id, nil
 }
 
 // begin starts a session.

@@ -34,8 +34,9 @@ type Program struct {
 	failed   chan error // the listener's end, if it was not asked for
 	silent   sync.Map   // net.Conn: those that have not sent a request yet
 
-	stopHub  context.CancelFunc
-	hubDone  chan struct{}
+	issuer   *auth.IssuerKeys // nil without a JWKS URL
+	stopRuns context.CancelFunc
+	runsDone sync.WaitGroup // the hub, and the fetches of the issuer's keys
 	httpDone chan struct{}
 
 	stopOnce sync.Once
@@ -69,8 +70,17 @@ func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) 
 			return nil, err
 		}
 	}
+	keys, err := readKeys(cfg.JWTKeyFiles)
+	if err != nil {
+		return nil, err
+	}
+	outside, err := p.outside()
+	if err != nil {
+		return nil, err
+	}
 	accounts, err := auth.New(p.store, auth.Config{
-		Secret: secret, Issuer: cfg.JWTIssuer, Audience: cfg.JWTAudience, SignupClosed: cfg.Signup == "closed", Now: time.Now,
+		Secret: secret, Keys: keys, Issuer: cfg.JWTIssuer, Audience: cfg.JWTAudience, Outside: outside,
+		SignupClosed: cfg.Signup == "closed", Now: time.Now,
 	})
 	if err != nil {
 		return nil, err
@@ -111,19 +121,47 @@ type access struct {
 }
 
 func (a access) Follow(ctx context.Context, v chat.Viewer, names []string) ([]chat.Room, []string, error) {
-	if err := a.accounts.Alive(ctx, v.Session); err != nil {
+	if err := a.accounts.Alive(ctx, v.User, v.Session); err != nil {
 		return nil, nil, err
 	}
 	return a.rooms.Follow(ctx, v, names)
 }
 
+func readKeys(files []string) (keys []auth.Key, err error) {
+	for _, file := range files {
+		k, err := auth.ReadKey(file)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, k)
+	}
+	return keys, nil
+}
+
+// outside is the outside issuer, if there is one. It is not asked here: an issuer that is down must not keep the
+// program down.
+func (p *Program) outside() (*auth.Outside, error) {
+	cfg := p.settings
+	if cfg.JWKSURL == "" {
+		return nil, nil
+	}
+	if cfg.JWTIssuer == "" || cfg.JWTIssuer == defaultIssuer || cfg.JWTAudience == "" {
+		return nil, errors.New("with jwks-url, jwt-issuer and jwt-audience must say which tokens count: their iss and aud claims")
+	}
+	var err error
+	if p.issuer, err = auth.NewIssuerKeys(cfg.JWKSURL, p.logger); err != nil {
+		return nil, err
+	}
+	return &auth.Outside{Keys: p.issuer, PrepareName: chat.PrepareUsername}, nil
+}
+
 func (p *Program) serve() {
 	ctx, cancel := context.WithCancel(context.Background())
-	p.stopHub, p.hubDone, p.httpDone = cancel, make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(p.hubDone)
-		p.hub.Run(ctx)
-	}()
+	p.stopRuns, p.httpDone = cancel, make(chan struct{})
+	p.runsDone.Go(func() { p.hub.Run(ctx) })
+	if p.issuer != nil {
+		p.runsDone.Go(func() { p.issuer.Run(ctx) })
+	}
 	p.http = &http.Server{
 		Handler:           p.api,
 		ReadHeaderTimeout: 5 * time.Second,
@@ -197,7 +235,7 @@ func (p *Program) stop(ctx context.Context) error {
 		err = p.http.Close()
 	}
 	<-p.httpDone
-	p.stopHub()
-	<-p.hubDone
+	p.stopRuns()
+	p.runsDone.Wait()
 	return errors.Join(err, p.store.Close())
 }

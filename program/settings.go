@@ -7,6 +7,8 @@ type Settings struct {
 	Addr           string   `default:":8080" env:"TANDEM_ADDR" help:"Where to listen."`
 	DataDir        string   `default:"./data" env:"TANDEM_DATA_DIR" type:"path" help:"Where the SQLite database lies; made if missing."`
 	JWTSecret      string   `env:"TANDEM_JWT_SECRET" help:"Signs access tokens, 32 bytes or more; made at the first start and kept in the database if not given."`
+	JWTKeyFiles    []string `name:"jwt-key-file" env:"TANDEM_JWT_KEY_FILE" type:"path" placeholder:"FILE" help:"Signs access tokens in place of the secret: a PKCS#8 PEM private key, Ed25519, RSA or P-256. Twice or with a comma: the first signs, both verify."`
+	JWKSURL        string   `name:"jwks-url" env:"TANDEM_JWKS_URL" placeholder:"URL" help:"The JWKS URL of an outside issuer, whose access tokens then are the only way in; https, or http on localhost. Needs --jwt-issuer."`
 	JWTIssuer      string   `default:"tandem" env:"TANDEM_JWT_ISSUER" help:"The iss claim of access tokens."`
 	JWTAudience    string   `default:"tandem" env:"TANDEM_JWT_AUDIENCE" help:"The aud claim of access tokens."`
 	Signup         string   `default:"open" enum:"open,closed" env:"TANDEM_SIGNUP" help:"Whether people may sign up: open or closed."`
@@ -20,6 +22,9 @@ type Settings struct {
 	LogLevel       string   `default:"info" enum:"debug,info,warn,error" env:"TANDEM_LOG_LEVEL" help:"debug, info, warn or error."`
 	LogFormat      string   `default:"text" enum:"text,json" env:"TANDEM_LOG_FORMAT" help:"text or json."`
 }
+
+// defaultIssuer is the iss of our own tokens, which no outside issuer's have.
+const defaultIssuer = "tandem"
 
 // Defaults are the settings of an empty command line, with what the environment says.
 func Defaults() Settings {

@@ -18,14 +18,8 @@ var _ auth.Store = (*SQLite)(nil)
 func (s *SQLite) CreateUser(ctx context.Context, name, password string) (auth.User, error) {
 	var made int64
 	err := s.log.do(ctx, func(t *tx) error {
-		res, err := t.exec(`INSERT INTO users (name, password, created_at) VALUES (?, ?, ?)`, name, password, t.now.UnixMilli())
-		if isUnique(err) {
-			return auth.ErrNameTaken
-		}
-		if err != nil {
-			return unavailable(err)
-		}
-		made, err = res.LastInsertId()
+		var err error
+		made, err = insertUser(t, name, password)
 		return err
 	})
 	if err != nil {
@@ -46,13 +40,8 @@ func (s *SQLite) UserByID(ctx context.Context, id int64) (auth.User, error) {
 	return s.authUser(ctx, selectUsers+` WHERE id = ?`, id)
 }
 
-func (s *SQLite) authUser(ctx context.Context, query string, arg any) (auth.User, error) {
-	var u auth.User
-	err := s.reads.QueryRowContext(ctx, query, arg).Scan(&u.ID, &u.Name, &u.Password, &u.Admin, &u.Disabled)
-	if errors.Is(err, sql.ErrNoRows) {
-		return auth.User{}, auth.ErrNoUser
-	}
-	return u, unavailable(err)
+func (s *SQLite) authUser(ctx context.Context, query string, args ...any) (auth.User, error) {
+	return scanUser(s.reads.QueryRowContext(ctx, query, args...))
 }
 
 // SetPassword implements auth.Store.
@@ -231,33 +220,37 @@ func endSession(t *tx, id int64) error {
 }
 
 // CreateTicket implements auth.Store.
-func (s *SQLite) CreateTicket(ctx context.Context, hash []byte, session int64, until, expires time.Time) error {
+func (s *SQLite) CreateTicket(ctx context.Context, hash []byte, id auth.Identity, expires time.Time) error {
 	return s.log.do(ctx, func(t *tx) error {
-		_, err := t.exec(`INSERT INTO tickets (hash, session_id, until, expires_at) VALUES (?, ?, ?, ?)`,
-			hash, session, nullTime(until), expires.UnixMilli())
+		_, err := t.exec(`INSERT INTO tickets (hash, user_id, session_id, until, expires_at) VALUES (?, ?, nullif(?, 0), ?, ?)`,
+			hash, id.User, id.Session, nullTime(id.Expires), expires.UnixMilli())
+		if isForeignKey(err) {
+			return auth.ErrInvalidToken // ended between the check and here
+		}
 		return unavailable(err)
 	})
 }
 
 // SpendTicket implements auth.Store.
-func (s *SQLite) SpendTicket(ctx context.Context, hash []byte) (int64, time.Time, error) {
-	var session int64
+func (s *SQLite) SpendTicket(ctx context.Context, hash []byte) (auth.Identity, error) {
+	var id auth.Identity
 	var until sql.NullInt64
 	err := s.log.do(ctx, func(t *tx) error {
-		err := t.queryRow(`DELETE FROM tickets WHERE hash = ? AND expires_at > ? RETURNING session_id, until`, hash, t.now.UnixMilli()).
-			Scan(&session, &until)
+		err := t.queryRow(`DELETE FROM tickets WHERE hash = ? AND expires_at > ?
+			RETURNING user_id, ifnull(session_id, 0), until, (SELECT name FROM users WHERE users.id = user_id)`, hash, t.now.UnixMilli()).
+			Scan(&id.User, &id.Session, &until, &id.Name)
 		if errors.Is(err, sql.ErrNoRows) {
 			return auth.ErrInvalidTicket
 		}
 		return unavailable(err)
 	})
-	switch {
-	case err != nil:
-		return 0, time.Time{}, err
-	case until.Valid:
-		return session, time.UnixMilli(until.Int64), nil
+	if err != nil {
+		return auth.Identity{}, err
 	}
-	return session, time.Time{}, nil
+	if until.Valid {
+		id.Expires = time.UnixMilli(until.Int64)
+	}
+	return id, nil
 }
 
 // nullTime is t as stored; null for the zero time.

@@ -342,7 +342,7 @@ func TestSweepRemovesWhatHasExpired(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.CreateTicket(ctx, fmt.Append(nil, life), id, now, now.Add(life)); err != nil {
+		if err := s.CreateTicket(ctx, fmt.Append(nil, life), auth.Identity{User: u.ID, Session: id, Expires: now}, now.Add(life)); err != nil {
 			t.Fatal(err)
 		}
 	}

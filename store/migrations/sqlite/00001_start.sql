@@ -57,11 +57,24 @@ CREATE TABLE blocks (
 
 CREATE TABLE tickets (
   hash       BLOB    PRIMARY KEY,
-  session_id INTEGER NOT NULL REFERENCES sessions ON DELETE CASCADE,
+  user_id    INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,
+  session_id INTEGER REFERENCES sessions ON DELETE CASCADE, -- null for an outside issuer's user
   until      INTEGER,                 -- when a stream opened with it ends: with the token that asked; null: never
   expires_at INTEGER NOT NULL
 );
-CREATE INDEX tickets_by_expiry ON tickets (expires_at);
+CREATE INDEX tickets_by_expiry  ON tickets (expires_at);
+-- For the cascades, which would look at every ticket otherwise.
+CREATE INDEX tickets_by_user    ON tickets (user_id);
+CREATE INDEX tickets_by_session ON tickets (session_id);
+
+-- Who the people of an outside issuer are here. Their names were free when they came; only issuer and subject,
+-- compared byte for byte, lead to an account.
+CREATE TABLE outside_users (
+  issuer  TEXT    NOT NULL,
+  subject TEXT    NOT NULL,
+  user_id INTEGER NOT NULL UNIQUE REFERENCES users ON DELETE CASCADE,
+  PRIMARY KEY (issuer, subject)
+) WITHOUT ROWID;
 
 -- AUTOINCREMENT: a room made anew under an old name must get another number, and so another topic.
 CREATE TABLE rooms (

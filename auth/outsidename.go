@@ -1,0 +1,92 @@
+package auth
+
+import (
+	"crypto/rand"
+	"fmt"
+	"iter"
+	"strings"
+	"unicode"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+const (
+	// maxName is the longest username in characters.
+	maxName = 32
+	// numberedNames is how many ada-2, ada-3 … are tried before the suffix is random: thousands may be called ada.
+	numberedNames = 50
+)
+
+// names are what a new outside user may be called, the best first; the first that is free is taken. Whatever a token
+// says, a name that is somebody's here is not free: names never lead to an account, subjects alone do.
+func (o *outside) names(subject string, claims jwt.MapClaims) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		base := o.baseName(subject, claims)
+		for n := 1; ; n++ {
+			suffix := ""
+			switch {
+			case n > numberedNames:
+				suffix = "-" + strings.ToLower(rand.Text()[:8])
+			case n > 1:
+				suffix = fmt.Sprintf("-%d", n)
+			}
+			name, err := o.prepare(cut(base, maxName-len(suffix)) + suffix)
+			if err != nil { // such as a suffix from left to right behind a name from right to left
+				name = "user-" + strings.ToLower(rand.Text()[:8])
+			}
+			if !yield(name) {
+				return
+			}
+		}
+	}
+}
+
+// baseName is preferred_username, else name, else the local part of email, else the subject, each as it is or, where
+// that is no username, mended.
+func (o *outside) baseName(subject string, claims jwt.MapClaims) string {
+	text := func(claim string) string { s, _ := claims[claim].(string); return s }
+	email, _, _ := strings.Cut(text("email"), "@")
+	for _, s := range []string{text("preferred_username"), text("name"), email, subject} {
+		if name, err := o.prepare(s); err == nil {
+			return name
+		}
+		if name, err := o.prepare(mend(s)); err == nil {
+			return name
+		}
+	}
+	return "user"
+}
+
+// mend makes "Ada Lovelace" Ada-Lovelace, ada@example.org ada, and auth0|5f7c auth0-5f7c.
+func mend(s string) string {
+	s = cut(s, 1024) // it may be of any length
+	if local, _, isAddress := strings.Cut(s, "@"); isAddress {
+		s = local
+	}
+	var b strings.Builder
+	gap := false
+	for _, r := range s {
+		switch {
+		case unicode.IsLetter(r), unicode.IsDigit(r), unicode.IsMark(r), r == '_', r == '.':
+			if gap && b.Len() > 0 {
+				b.WriteByte('-')
+			}
+			b.WriteRune(r)
+			gap = false
+		default:
+			gap = true
+		}
+	}
+	return strings.TrimRight(cut(strings.TrimLeft(b.String(), "_."), maxName), "-_.")
+}
+
+// cut leaves the first n characters.
+func cut(s string, n int) string {
+	for i := range s {
+		if n == 0 {
+			return s[:i]
+		}
+		n--
+	}
+	return s
+}

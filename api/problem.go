@@ -58,6 +58,7 @@ var faults = []struct {
 	{chat.ErrUserNotFound, http.StatusNotFound, "user_not_found", "User not found", "username"},
 	{chat.ErrUnavailable, http.StatusServiceUnavailable, "unavailable", "Unavailable", ""},
 	{realtime.ErrDraining, http.StatusServiceUnavailable, "unavailable", "Unavailable", ""},
+	{realtime.ErrExpired, http.StatusUnauthorized, "token_expired", "Token expired", ""},
 	{realtime.ErrUpgrade, http.StatusBadRequest, "bad_upgrade", "No WebSocket handshake", ""},
 	{chat.ErrTokenScope, http.StatusForbidden, "token_scope", "Out of the token's scope", ""},
 	{auth.ErrNoToken, http.StatusNotFound, "token_not_found", "API token not found", "id"},
@@ -93,8 +94,8 @@ func faultOf(err error) (*fault, bool) {
 			continue
 		}
 		f := &fault{m.status, m.code, m.title, sentence(m.err.Error()), nil}
-		if m.err == chat.ErrRoomNotFound {
-			f.detail = sentence(err.Error()) // a stream says which
+		if m.err == chat.ErrRoomNotFound || m.err == realtime.ErrUpgrade {
+			f.detail = sentence(err.Error()) // it says which
 		}
 		if m.field != "" {
 			f.fields = []field{{m.field, f.detail}}

@@ -112,6 +112,10 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 			id = s.instance + strconv.FormatUint(s.requests.Add(1), 36)
 		}
 		c.Response().Header().Set(headerRequestID, id)
+		if r.ContentLength != 0 {
+			// Also for bodies that nobody asks for: net/http reads on before it answers. It resets this by itself.
+			_ = http.NewResponseController(c.Response()).SetReadDeadline(start.Add(bodyTimeout))
+		}
 		defer func() {
 			if p := recover(); p != nil {
 				err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())

@@ -91,7 +91,7 @@ func transport(r *http.Request, query url.Values) (realtime.Framer, error) {
 	case format == "sse" && upgrade:
 		return nil, badField("format", "a WebSocket handshake asks for ws")
 	case upgrade:
-		return realtime.WebSocket, nil
+		return realtime.WebSocket, realtime.CheckHandshake(r)
 	case format == "sse" || acceptsSSE(r.Header.Values("Accept")):
 		return realtime.SSE, nil
 	}

@@ -14,7 +14,7 @@ var (
 	ErrTokenScope    = errors.New("this API token does not reach that")
 	ErrMayNotPost    = errors.New("posting is restricted in this room")
 	ErrKeyMismatch   = errors.New("the idempotency key was used with another body")
-	ErrUnavailable   = errors.New("the service cannot do this now; nothing was changed")
+	ErrUnavailable   = errors.New("the service cannot do this now, or does not know whether it did; try again, a post with its Idempotency-Key")
 	ErrMessageTooBig = errors.New("a message has at most 4,000 characters")
 	// ErrStale is for Store: what a decision was made on has changed; Service decides again.
 	ErrStale = errors.New("decided on an old state")

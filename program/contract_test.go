@@ -230,8 +230,8 @@ func keysOf(object []byte) []string {
 }
 
 func clip(body []byte) string {
-	if len(body) > 600 {
-		return string(body[:600]) + " …"
+	if len(body) > 400 {
+		return string(body[:400]) + " …"
 	}
 	return string(body)
 }

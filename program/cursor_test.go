@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -138,6 +139,57 @@ func TestCursorThatCannotBeHonouredResetsTheStream(t *testing.T) {
 			})
 		}
 	})
+}
+
+// While posts arrive, a stream begins where it says that it does: what comes first is the next id, and none is left
+// out. All events are of one room, so that ids are dense in it.
+func TestStreamsBeginWithoutGapWhilePostsArrive(t *testing.T) {
+	t.Parallel()
+	ada, _, _ := cursorRoom(t)
+	stop := make(chan struct{})
+	var posters sync.WaitGroup
+	for range 3 {
+		posters.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if _, err := ada.tryPost("lobby", "one of many"); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	onBoth(t, func(t *testing.T, over transport) {
+		ada := ada.in(t)
+		for _, query := range []string{"", "&history=0", "&history=3", "&since=9007199254740991", "&since=1.otherlog"} {
+			for range 15 {
+				s := ada.open(over, "room=lobby"+query)
+				n := 0
+				events := s.until(func(e event) bool {
+					if e.ID != 0 {
+						n++
+					}
+					return n == 5
+				})
+				start := events[0].position(t)
+				if at := slices.IndexFunc(events, func(e event) bool { return e.Type == "stream_reset" }); at >= 0 {
+					start = events[at].Head
+				}
+				for i, id := range ids(events) {
+					if id != start+1+int64(i) {
+						t.Fatalf("?%s: behind %d came %v", query, start, ids(events))
+					}
+				}
+				s.close()
+			}
+		}
+	})
+	close(stop)
+	posters.Wait()
 }
 
 // badCursors fit neither `<id>.<log>` nor a bare id.

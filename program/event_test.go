@@ -61,13 +61,18 @@ func positionOf(cursor string) (int64, error) {
 	return strconv.ParseInt(digits, 10, 64)
 }
 
+// show prints events for a failed test: the last ones, and not all of a long one.
 func show(events []event) string {
 	if len(events) == 0 {
 		return "nothing"
 	}
 	var b strings.Builder
-	for _, e := range events {
-		fmt.Fprintf(&b, "\n  %s", e.raw)
+	last := events[max(0, len(events)-12):]
+	if len(last) < len(events) {
+		fmt.Fprintf(&b, "%d events, and then", len(events)-len(last))
+	}
+	for _, e := range last {
+		fmt.Fprintf(&b, "\n  %s", clip(e.raw))
 	}
 	return b.String()
 }

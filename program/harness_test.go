@@ -26,8 +26,8 @@ func TestMain(m *testing.M) {
 	if err := os.Chdir(".."); err != nil { // paths are the project's
 		panic(err)
 	}
-	if runtime.GOMAXPROCS(0) < 8 {
-		_ = flag.Set("test.parallel", "8") // the flag exists, and 8 is a number
+	if runtime.GOMAXPROCS(0) < 16 {
+		_ = flag.Set("test.parallel", "16") // the flag exists, and 16 is a number
 	}
 	code := m.Run()
 	if builtDir != "" {

@@ -2,6 +2,7 @@ package program
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -86,5 +87,43 @@ func TestConcurrentRetriesMakeOneEventAndBurnNoID(t *testing.T) {
 	}
 	if after := ada.post("lobby", "after"); after.ID != before.ID+2 {
 		t.Errorf("between the ids %d and %d lies one event: ids are not dense", before.ID, after.ID)
+	}
+}
+
+// Of two texts that race for one key, one is posted; whoever sent the other learns that the key is taken.
+func TestConcurrentTextsUnderOneKey(t *testing.T) {
+	t.Parallel()
+	p := startProgram(t)
+	ada := p.signup(t, "ada")
+	ada.enter("lobby")
+	for round := range 10 {
+		answers := make([]answer, 10)
+		inParallel(len(answers), func(i int) {
+			a, err := ada.try("POST", posting, raw([]string{"this", "that"}[i%2]), fmt.Sprint("Idempotency-Key: round ", round))
+			if err != nil {
+				t.Error(err)
+			}
+			answers[i] = a
+		})
+		posted := ada.history("lobby", "limit=1").items[0]
+		created := 0
+		for i, a := range answers {
+			mine := []string{"this", "that"}[i%2] == posted.Message
+			switch {
+			case a.status == 201 && mine:
+				created++
+			case a.status == 200 && mine:
+			case a.status == 422 && !mine:
+				a.wantProblem(422, "idempotency_mismatch", "")
+			default:
+				t.Errorf("posted is %q; the other of the two was answered %d: %s", posted.Message, a.status, a.body)
+			}
+		}
+		if created != 1 {
+			t.Errorf("the text was posted %d times", created)
+		}
+	}
+	if got := ada.wholeHistory("lobby"); len(got) != 10 {
+		t.Errorf("ten keys made %s", show(got))
 	}
 }

@@ -3,6 +3,7 @@ package program
 import (
 	"slices"
 	"testing"
+	"time"
 )
 
 // presenceOf are the joins and leaves among events, as "ada in" and "ada out".
@@ -28,54 +29,61 @@ func TestTabsCountOnceAndAReloadMakesNoNoise(t *testing.T) {
 	t.Parallel()
 	p := startProgram(t)
 	ada, bob, carol := p.signup(t, "ada"), p.signup(t, "bob"), p.signup(t, "carol")
-	onBoth(t, func(t *testing.T, over transport) {
-		other := transports[0]
-		if over == other {
-			other = transports[1]
-		}
-		ada, bob, carol := ada.in(t), bob.in(t), carol.in(t)
-		place := "over-" + string(over)
-		ada.enter(place)
-		watch := bob.open(over, "room="+place)
-		watch.opening()
+	for _, over := range transports {
+		t.Run(string(over), func(t *testing.T) {
+			t.Parallel() // it waits for three graces, one after the other
+			testTabs(t, over, ada.in(t), bob.in(t), carol.in(t))
+		})
+	}
+}
 
-		tab := ada.open(over, "room="+place)
-		if open := tab.opening(); !slices.Equal(sorted(tab.lists[place].Users), []string{"ada", "bob"}) || tab.lists[place].Count != 2 {
-			t.Errorf("ada's list is %s after %s", tab.lists[place].raw, open.raw)
-		}
-		if e := watch.must("user_join", "user_leave"); e.Type != "user_join" || e.User != "ada" || e.Room != place {
-			t.Errorf("bob saw %s", e.raw)
-		}
-		second := ada.open(other, "room="+place) // a second tab, on the other transport
-		second.opening()
-		tab.close()
-		second.close()
-		reloaded := ada.open(other, "room="+place) // within the grace of 3 s
-		reloaded.opening()
+func testTabs(t *testing.T, over transport, ada, bob, carol *client) {
+	other := overWS
+	if over == overWS {
+		other = overSSE
+	}
+	place := "over-" + string(over)
+	ada.enter(place)
+	watch := bob.open(over, "room="+place)
+	watch.opening()
 
-		// Carol comes after that and goes at once. By the time her grace has run out, ada's would have too.
-		visit := carol.open(over, "room="+place)
-		visit.opening()
-		visit.close()
-		if told := presenceOf(watch.untilLeft("carol")); !slices.Equal(told, []string{"carol in", "carol out"}) {
-			t.Errorf("bob was told %v", told)
-		}
-		if told := presenceOf(reloaded.untilLeft("carol")); !slices.Equal(told, []string{"carol in", "carol out"}) {
-			t.Errorf("ada was told %v", told)
-		}
-		reloaded.close()
-		if told := presenceOf(watch.untilLeft("ada")); !slices.Equal(told, []string{"ada out"}) {
-			t.Errorf("when ada went, bob was told %v", told)
-		}
-		late := carol.open(over, "room="+place)
-		if late.opening(); !slices.Equal(sorted(late.lists[place].Users), []string{"bob", "carol"}) {
-			t.Errorf("after ada left, the list is %s", late.lists[place].raw)
-		}
-		watch.close()
-		if told := presenceOf(late.untilLeft("bob")); !slices.Equal(told, []string{"bob out"}) {
-			t.Errorf("carol was told %v", told)
-		}
-	})
+	tab := ada.open(over, "room="+place)
+	if open := tab.opening(); !slices.Equal(sorted(tab.lists[place].Users), []string{"ada", "bob"}) || tab.lists[place].Count != 2 {
+		t.Errorf("ada's list is %s after %s", tab.lists[place].raw, open.raw)
+	}
+	if e := watch.must("user_join", "user_leave"); e.Type != "user_join" || e.User != "ada" || e.Room != place {
+		t.Errorf("bob saw %s", e.raw)
+	}
+	second := ada.open(other, "room="+place) // a second tab, on the other transport
+	second.opening()
+	tab.close()
+	second.close()
+	<-time.After(1200 * time.Millisecond)      // a reload takes a while
+	reloaded := ada.open(other, "room="+place) // and is over within the grace of 3 s
+	reloaded.opening()
+
+	// Carol comes after that and goes at once. By the time her grace has run out, ada's would have too.
+	visit := carol.open(over, "room="+place)
+	visit.opening()
+	visit.close()
+	if told := presenceOf(watch.untilLeft("carol")); !slices.Equal(told, []string{"carol in", "carol out"}) {
+		t.Errorf("bob was told %v", told)
+	}
+	if told := presenceOf(reloaded.untilLeft("carol")); !slices.Equal(told, []string{"carol in", "carol out"}) {
+		t.Errorf("ada was told %v", told)
+	}
+	reloaded.close()
+	if told := presenceOf(watch.untilLeft("ada")); !slices.Equal(told, []string{"ada out"}) {
+		t.Errorf("when ada went, bob was told %v", told)
+	}
+	late := carol.open(over, "room="+place)
+	if late.opening(); !slices.Equal(sorted(late.lists[place].Users), []string{"bob", "carol"}) {
+		t.Errorf("after ada left, the list is %s", late.lists[place].raw)
+	}
+	watch.close()
+	if told := presenceOf(late.untilLeft("bob")); !slices.Equal(told, []string{"bob out"}) {
+		t.Errorf("carol was told %v", told)
+	}
 }
 
 // Presence is a room's own: what happens in one is not told in another.
@@ -127,4 +135,43 @@ func TestPresenceIsNotReplayed(t *testing.T) {
 		t.Errorf("the list is %s", resumed.lists["lobby"].raw)
 	}
 	resumed.message("meanwhile")
+}
+
+// However many streams open and close at once, each learns of itself, gets what comes, and counts once.
+func TestManyStreamsOpenAtOnce(t *testing.T) {
+	t.Parallel()
+	p := startProgram(t)
+	ada, bob := p.signup(t, "ada"), p.signup(t, "bob")
+	ada.enter("lobby")
+	ada.post("lobby", "before")
+	watch := ada.open(overSSE, "room=lobby")
+	watch.opening()
+	streams := make([]*stream, 120)
+	inParallel(12, func(i int) {
+		for n := i; n < len(streams); n += 12 {
+			s, refusal, err := bob.dial(transports[n%2], how{query: "room=lobby&history=1"})
+			if err != nil || refusal != nil {
+				t.Errorf("opening stream %d: %v %v", n, refusal, err)
+				return
+			}
+			if streams[n] = s; n%3 == 0 {
+				s.close()
+			}
+		}
+	})
+	ada.post("lobby", "hello all")
+	for n, s := range streams {
+		if s == nil || n%3 == 0 {
+			continue
+		}
+		s.opening()
+		if list := s.lists["lobby"]; !slices.Equal(sorted(list.Users), []string{"ada", "bob"}) || list.Count != 2 {
+			t.Errorf("the list is %s", list.raw)
+		}
+		s.message("before")
+		s.message("hello all")
+	}
+	if told := presenceOf(watch.untilMessage("hello all")); !slices.Equal(told, []string{"bob in"}) {
+		t.Errorf("ada was told %v", told)
+	}
 }

@@ -167,6 +167,8 @@ func (p *Program) serve() {
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
+		// OPTIONS * gets a problem from us like any other path that is none.
+		DisableGeneralOptionsHandler: true,
 		// No WriteTimeout: it would end streams. Bodies have a deadline of their own (api).
 		ErrorLog:  slog.NewLogLogger(p.logger.Handler(), slog.LevelDebug),
 		ConnState: p.noteSilent,

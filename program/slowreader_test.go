@@ -3,7 +3,10 @@ package program
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"net"
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,4 +71,93 @@ func (c *client) fillBuffers(room string) {
 		}
 	})
 	c.post(room, "the last of many")
+}
+
+// A reader that falls far behind loses nothing: it reads on where it was, in order, and knows in the end who is
+// there, though people came and went meanwhile. With a small ring it has to read the log.
+func TestSlowReaderCatchesUpWithoutGap(t *testing.T) {
+	for _, ring := range []int{Defaults().RingBytes, 100_000} {
+		t.Run(fmt.Sprint("ring of ", ring), func(t *testing.T) {
+			t.Parallel()
+			p := startProgram(t, func(cfg *Settings) { cfg.RingBytes = ring })
+			ada, bob, carol := p.signup(t, "ada"), p.signup(t, "bob"), p.signup(t, "carol")
+			onBoth(t, func(t *testing.T, over transport) { testSlowReader(t, over, ada.in(t), bob.in(t), carol.in(t)) })
+		})
+	}
+}
+
+func testSlowReader(t *testing.T, over transport, ada, bob, carol *client) {
+	rooms := []string{"r0-" + string(over), "r1-" + string(over), "r2-" + string(over)}
+	for _, name := range rooms {
+		ada.enter(name)
+	}
+	query := url.Values{"room": rooms}.Encode()
+	leaves := carol.open(over, query)
+	leaves.opening()
+	gate := make(chan struct{})
+	s, refusal, err := ada.dial(over, how{query: query, gate: gate})
+	if err != nil || refusal != nil {
+		t.Fatal(err, refusal)
+	}
+	s.opening()
+	live := ada.open(over, query)
+	live.opening()
+	// The rooms alternate, so that what waits cannot be one run of one room.
+	text := strings.Repeat("x", 4000)
+	inParallel(4, func(i int) {
+		for n := range 100 {
+			if _, err := ada.tryPost(rooms[(i+n)%3], text); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	leaves.close()
+	comes := bob.open(over, "room="+rooms[1])
+	comes.opening()
+	seen := live.untilLeft("carol")
+	ada.post(rooms[1], "the end")
+	want := ids(append(seen, live.untilMessage("the end")...))
+	if len(want) != 401 {
+		t.Errorf("the live reader got %d events", len(want))
+	}
+	close(gate)
+	all := s.untilMessage("the end")
+	if got := ids(all); !slices.Equal(got, want) {
+		t.Errorf("the slow reader got %s", difference(got, want))
+	}
+	ada.post(rooms[1], "live again")
+	all = append(all, s.untilMessage("live again")...)
+	for i, name := range rooms {
+		there := []string{"ada"}
+		if i == 1 {
+			there = []string{"ada", "bob"}
+		}
+		if known := whoIsThere(s.lists[name].Users, name, all); !slices.Equal(known, there) {
+			t.Errorf("the slow reader thinks that %v are in %s, not %v", known, name, there)
+		}
+	}
+}
+
+// whoIsThere is what a client knows that began with a list and heard these events.
+func whoIsThere(list []string, room string, events []event) []string {
+	there := map[string]bool{}
+	for _, user := range list {
+		there[user] = true
+	}
+	for _, e := range events {
+		switch {
+		case e.Room != room:
+		case e.Type == "user_list":
+			clear(there)
+			for _, user := range e.Users {
+				there[user] = true
+			}
+		case e.Type == "user_join":
+			there[e.User] = true
+		case e.Type == "user_leave":
+			delete(there, e.User)
+		}
+	}
+	return slices.Sorted(maps.Keys(there))
 }

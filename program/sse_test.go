@@ -2,6 +2,7 @@ package program
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
 	"slices"
@@ -77,24 +78,29 @@ func (r *sseReader) next() (sseEvent, error) {
 func (r *sseReader) line() (string, error) {
 	var line []byte
 	for {
-		b, err := r.from.ReadByte()
-		if err != nil {
+		if _, err := r.from.Peek(1); err != nil { // blocks until there is something
 			return "", err
 		}
-		if wasCR := r.afterCR; wasCR {
+		got, _ := r.from.Peek(r.from.Buffered())
+		if r.afterCR {
 			r.afterCR = false
-			if b == '\n' {
+			if got[0] == '\n' {
+				_, _ = r.from.Discard(1)
 				continue
 			}
 		}
-		if b != '\n' && b != '\r' {
-			line = append(line, b)
+		end := bytes.IndexAny(got, "\r\n")
+		if end < 0 {
+			line = append(line, got...)
+			_, _ = r.from.Discard(len(got))
 			continue
 		}
-		r.afterCR = b == '\r'
+		line = append(line, got[:end]...)
+		r.afterCR = got[end] == '\r'
+		_, _ = r.from.Discard(end + 1)
 		if !r.started {
 			r.started = true
-			return strings.TrimPrefix(string(line), "\ufeff"), nil // one leading BOM is ignored
+			line = bytes.TrimPrefix(line, []byte("\ufeff")) // one leading BOM is ignored
 		}
 		return string(line), nil
 	}

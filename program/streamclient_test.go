@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -56,12 +57,13 @@ type eventSource interface {
 	end()
 }
 
-// how says how to dial a stream: its query, further headers ("Name: value"), and after how many bytes
-// the connection breaks (0: never).
+// how says how to dial a stream: its query, further headers ("Name: value"), after how many bytes the
+// connection breaks (0: never), and what must be closed before more than the opening is read (nil: nothing).
 type how struct {
 	query    string
 	headers  []string
 	cutAfter int64
+	gate     <-chan struct{}
 }
 
 // open opens a stream, or fails the test.
@@ -103,8 +105,13 @@ func (c *client) dial(over transport, h how) (*stream, *answer, error) {
 	}
 	connect := func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
-		if err == nil && h.cutAfter > 0 {
+		switch {
+		case err != nil:
+		case h.cutAfter > 0:
 			conn = &breakingConn{Conn: conn, left: h.cutAfter}
+		case h.gate != nil:
+			err = conn.(*net.TCPConn).SetReadBuffer(128 << 10) // so that it fills soon, and yet flows well afterwards
+			conn = &gatedConn{Conn: conn, left: 4096, gate: h.gate}
 		}
 		return conn, err
 	}
@@ -225,20 +232,23 @@ func (s *stream) close() {
 	})
 }
 
-// must returns the next event of one of the types, and fails the test at any other.
+// must returns the next event of one of the types, and fails the test at any other. A ping may come at any time: it
+// is passed over where none is asked for.
 func (s *stream) must(types ...string) event {
 	s.t.Helper()
-	e, err := s.next(patience)
-	if err != nil {
-		s.t.Fatalf("%s: waiting for %v: %v", s.over, types, err)
-	}
-	for _, want := range types {
-		if e.Type == want {
+	deadline := time.Now().Add(patience)
+	for {
+		e, err := s.next(time.Until(deadline))
+		if err != nil {
+			s.t.Fatalf("%s: waiting for %v: %v", s.over, types, err)
+		}
+		if slices.Contains(types, e.Type) {
 			return e
 		}
+		if e.Type != "ping" {
+			s.t.Fatalf("%s: waiting for %v came %s", s.over, types, e.raw)
+		}
 	}
-	s.t.Fatalf("%s: waiting for %v came %s", s.over, types, e.raw)
-	return e
 }
 
 // until collects events up to one that fits, and returns them all, that one last.
@@ -314,22 +324,3 @@ func closeCode(err error) int {
 	}
 	return 0
 }
-
-// breakingConn is a connection that breaks after some bytes have been read, wherever that is in a frame.
-type breakingConn struct {
-	net.Conn
-	left int64
-}
-
-func (c *breakingConn) Read(p []byte) (int, error) {
-	if c.left <= 0 {
-		_ = c.Conn.(*net.TCPConn).SetLinger(0) // a reset, not a polite end
-		c.Conn.Close()
-		return 0, errCut
-	}
-	n, err := c.Conn.Read(p[:min(int64(len(p)), c.left)])
-	c.left -= int64(n)
-	return n, err
-}
-
-var errCut = errors.New("the test cut the connection")

@@ -140,6 +140,42 @@ func TestStopTellsStreamsAndLosesNoPost(t *testing.T) {
 	}
 }
 
+// A stream that opens while the program stops is refused, or is told like the others: none is forgotten.
+func TestStreamsThatOpenDuringAStopEndToo(t *testing.T) {
+	t.Parallel()
+	p := startProgram(t)
+	ada := p.signup(t, "ada")
+	ada.enter("lobby")
+	opened := make(chan *stream, 10_000)
+	var openers sync.WaitGroup
+	for i := range 6 {
+		openers.Go(func() {
+			for {
+				s, refusal, err := ada.dial(transports[i%2], how{query: "room=lobby&history=10"})
+				if err != nil || refusal != nil {
+					return // the server has gone, or said that it goes
+				}
+				opened <- s
+			}
+		})
+	}
+	for range 30 {
+		ada.post("lobby", "hi")
+	}
+	p.stop(t)
+	openers.Wait()
+	close(opened)
+	n := 0
+	for s := range opened {
+		n++
+		last, err := s.ending()
+		if last.raw != nil && last.Type != "stream_close" {
+			t.Errorf("%s: a stream ended with %s (%v)", s.over, last.raw, err)
+		}
+	}
+	t.Logf("%d streams", n)
+}
+
 // After the stop nothing listens, and no stream hears of what it was not told before.
 func TestStoppedProgramAnswersNobody(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,7 @@ package program
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 	"time"
 
@@ -81,5 +82,34 @@ func TestSocketAnswersPings(t *testing.T) {
 		}
 	case <-time.After(patience):
 		t.Error("no pong came")
+	}
+}
+
+// A handshake that RFC 6455 does not know is refused as any other bad request is.
+func TestBadHandshakesAreRefused(t *testing.T) {
+	t.Parallel()
+	p := startProgram(t)
+	ada := p.signup(t, "ada")
+	ada.enter("lobby")
+	good := []string{"Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="}
+	for name, lines := range map[string][]string{
+		"no key":          good[:3],
+		"a short key":     append(slices.Clone(good[:3]), "Sec-WebSocket-Key: c2hvcnQ="),
+		"no version":      {good[0], good[1], good[3]},
+		"another version": {good[0], good[1], "Sec-WebSocket-Version: 8", good[3]},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := p.socket(t)
+			const target = "/v1/events?room=lobby"
+			s.send("", append([]string{"GET " + target + " HTTP/1.1", "Host: x", ada.bearer(), "Accept: */*"}, append(lines, "")...)...)
+			status, header, body, err := s.answer(patience)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if status != 400 && status != 426 {
+				t.Errorf("the answer is %d", status)
+			}
+			checkAnswer(t, "GET", target, status, header, body)
+		})
 	}
 }

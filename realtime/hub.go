@@ -18,6 +18,9 @@ var (
 	ErrTooManyStreams = errors.New("you have too many streams open; close one, or come back later")
 )
 
+// ErrExpired means that the viewer's token has expired.
+var ErrExpired = errors.New("the access token has expired")
+
 // Log is the durable log, read.
 type Log interface {
 	Head(ctx context.Context) (chat.LogState, error)

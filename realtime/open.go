@@ -17,12 +17,15 @@ type Request struct {
 }
 
 // Open makes a stream of v's. It returns chat.ErrRoomNotFound for a room that may not be followed, if there
-// is no cursor, ErrTooManyStreams and ErrDraining. The stream is to be served, or dropped with Drop.
+// is no cursor, ErrExpired, ErrTooManyStreams and ErrDraining. The stream is to be served, or dropped with Drop.
 //
 // The order is the guarantee: attach, so that whatever happens from now on wakes the stream; then check
 // access, so that a removal either comes before the check or is an event that the stream sees; then look at
 // the log, whose head is the judge of cursors.
 func (h *Hub) Open(ctx context.Context, v chat.Viewer, f Framer, r Request) (*Stream, error) {
+	if !v.Expires.IsZero() && !h.now().Before(v.Expires) {
+		return nil, ErrExpired // within the leeway that requests have; a stream would end at once, and come back
+	}
 	resuming := r.Cursor != nil || r.Malformed
 	rooms, missing, err := h.access.Follow(ctx, v, r.Rooms)
 	if err != nil {
@@ -140,7 +143,7 @@ func (h *Hub) open(ctx context.Context, s *Stream, r Request, rooms []chat.Room)
 	if !resumed && reset == "" && r.History > 0 {
 		for i, t := range s.topics {
 			starts[i] = state.Head // of the inbox nothing
-			if t.room != "" {
+			if t.key.IsRoom() {
 				if starts[i], err = h.log.Start(ctx, t.key, r.History); err != nil {
 					return nil, err
 				}
@@ -158,7 +161,8 @@ func (h *Hub) open(ctx context.Context, s *Stream, r Request, rooms []chat.Room)
 	if resumed || s.begin != nil {
 		s.pos, s.behind = since, true // as far as it knows; the ring may have it all
 	} else {
-		s.pos, s.seq = h.pos, h.ring.seq
+		// From the log's head, even where the hub is not there yet.
+		s.pos, s.seq = max(h.pos, state.Head), h.ring.seq
 	}
 	s.greet(reset, resumed, lost, state)
 	return lost, nil
@@ -192,7 +196,7 @@ func (s *Stream) greet(reset string, resumed bool, lost []string, state chat.Log
 		}
 	}
 	if reset != "" {
-		r := chat.StreamReset(reset, state.Floor, state.Head)
+		r := chat.StreamReset(reset, state.Floor, s.pos)
 		s.opening = s.framer.Frame(s.opening, r.Type, s.cursor(), r.JSON)
 	}
 	wakeAll(changed)

@@ -88,7 +88,7 @@ func (r *ring) push(e *entry) {
 
 // evict drops the oldest entries until the ring fits, and calls emptied for topics that have none left.
 func (r *ring) evict(emptied func(*topic)) {
-	for r.bytes > r.limit {
+	for r.bytes > r.limit && len(r.entries) > 0 {
 		e := r.entries[0]
 		r.entries[0], r.entries = nil, r.entries[1:]
 		r.bytes -= e.size

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,7 +26,7 @@ type Stream struct {
 	seq    uint64  // the same as a place in the ring; means nothing while behind
 	told   uint64  // presence up to this place in the ring is known to the client
 	behind bool    // the ring no longer has, or may not have, what follows pos
-	begin  []int64 // where each topic's history begins, while pos is below the last of them
+	begin  []int64 // where each topic's history begins, until pos is past all of them
 
 	over bool // access has ended: nothing that came after is sent, but a stream_close; guarded by Hub.mu
 
@@ -146,6 +147,7 @@ func (s *Stream) fromRing(out []byte) []byte {
 	}
 	s.seq = upto
 	s.told = max(s.told, upto)
+	s.forgetBegin()
 	if upto == h.ring.seq {
 		s.pos = max(s.pos, h.pos)
 	}
@@ -201,6 +203,7 @@ func (s *Stream) fromLog(ctx context.Context, out []byte) ([]byte, error) {
 	if len(events) < logPage {
 		s.pos = upto
 	}
+	s.forgetBegin()
 	return out, nil
 }
 
@@ -216,6 +219,12 @@ func (s *Stream) beforeBegin(e *entry) bool {
 		}
 	}
 	return true
+}
+
+func (s *Stream) forgetBegin() {
+	if s.begin != nil && s.pos >= slices.Max(s.begin) {
+		s.begin = nil
+	}
 }
 
 func (s *Stream) cursor() chat.Cursor { return chat.Cursor{ID: s.pos, Log: s.hub.name} }

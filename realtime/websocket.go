@@ -1,6 +1,7 @@
 package realtime
 
 import (
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"github.com/gorilla/websocket"
@@ -55,6 +57,18 @@ func appendWSFrame(dst []byte, opcode byte, payload []byte) []byte {
 	return append(dst, payload...)
 }
 
+// CheckHandshake returns ErrUpgrade where r's handshake is wrong, before a stream is opened for it.
+func CheckHandshake(r *http.Request) error {
+	key, err := base64.StdEncoding.DecodeString(r.Header.Get("Sec-WebSocket-Key"))
+	switch {
+	case r.Header.Get("Sec-WebSocket-Version") != "13":
+		return fmt.Errorf("%w: Sec-WebSocket-Version is not 13", ErrUpgrade)
+	case err != nil || len(key) != 16:
+		return fmt.Errorf("%w: Sec-WebSocket-Key is not 16 bytes in base64", ErrUpgrade)
+	}
+	return nil
+}
+
 // MaxFrame is the longest message that a client may send, in bytes.
 const MaxFrame = 64 << 10
 
@@ -70,9 +84,10 @@ var ErrUpgrade = errors.New("no WebSocket handshake")
 func (s *Stream) ServeWebSocket(w http.ResponseWriter, r *http.Request, handle func(text []byte) []byte) error {
 	var refused error
 	u := websocket.Upgrader{
-		ReadBufferSize:  512, // small, as each idle connection keeps one
-		WriteBufferPool: &handshakes,
-		Subprotocols:    []string{"tandem.v1"},
+		ReadBufferSize:   512, // small, as each idle connection keeps one
+		WriteBufferPool:  &handshakes,
+		Subprotocols:     []string{"tandem.v1"},
+		HandshakeTimeout: 10 * time.Second,
 		// A token or a ticket says who is calling, never a cookie, so any page may.
 		CheckOrigin: func(*http.Request) bool { return true },
 		Error: func(_ http.ResponseWriter, _ *http.Request, _ int, reason error) {
@@ -85,15 +100,15 @@ func (s *Stream) ServeWebSocket(w http.ResponseWriter, r *http.Request, handle f
 		if refused != nil {
 			return refused
 		}
-		return err
+		return nil // the connection is gone: the client left, or sent before it was answered (gorilla closes then)
 	}
 	conn := c.NetConn()
 	go s.Serve(conn, func() error { return s.readWebSocket(c, conn, handle) })
 	return nil
 }
 
-// readWebSocket handles what the client sends until the connection ends. Nothing here writes to the
-// connection beside the stream's writer: answers go through Control and End.
+// readWebSocket handles what the client sends until the connection ends. Answers go through Control and End, to the
+// stream's writer; only for a breach of the protocol gorilla writes its own close frame, and the connection ends.
 func (s *Stream) readWebSocket(c *websocket.Conn, conn net.Conn, handle func([]byte) []byte) error {
 	closing := func(code int, text string) {
 		s.End(appendWSFrame(nil, websocket.CloseMessage, websocket.FormatCloseMessage(code, text)))

@@ -39,7 +39,6 @@ type SQLite struct {
 	reads *sql.DB
 	write *sql.DB
 	log   *writer
-	now   func() time.Time
 }
 
 // Open opens the database below cfg.Dir, brings its schema up to date and starts the log writer.
@@ -48,6 +47,12 @@ func Open(ctx context.Context, cfg Config) (*SQLite, error) {
 		return nil, fmt.Errorf("make the data directory: %w", err)
 	}
 	file := filepath.Join(cfg.Dir, "tandem.db")
+	// The file has the secret that signs tokens; SQLite gives the files beside it the same mode.
+	if f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600); err != nil {
+		return nil, fmt.Errorf("make the database: %w", err)
+	} else if err := f.Close(); err != nil {
+		return nil, err
+	}
 
 	// synchronous=FULL makes WAL fsync at each commit: what is acknowledged survives a power cut.
 	// One connection writes, so nothing of ours ever waits for SQLite's lock; the timeout is for others.
@@ -58,7 +63,7 @@ func Open(ctx context.Context, cfg Config) (*SQLite, error) {
 	reads.SetMaxOpenConns(max(4, runtime.GOMAXPROCS(0)))
 	reads.SetMaxIdleConns(max(4, runtime.GOMAXPROCS(0)))
 
-	s := &SQLite{reads: reads, write: write, now: cfg.Now}
+	s := &SQLite{reads: reads, write: write}
 	if err := s.prepare(ctx, cfg); err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", file, err), reads.Close(), write.Close())
 	}
@@ -113,7 +118,7 @@ func (s *SQLite) Close() error {
 // Ping reports whether the database answers.
 func (s *SQLite) Ping(ctx context.Context) error {
 	var one int
-	return s.reads.QueryRowContext(ctx, `SELECT one FROM log`).Scan(&one)
+	return unavailable(s.reads.QueryRowContext(ctx, `SELECT one FROM log`).Scan(&one))
 }
 
 // unavailable marks an error of the database as one that may pass.

@@ -21,6 +21,8 @@ type writer struct {
 	conn      *sql.Conn
 	committed func([]chat.Event)
 	now       func() time.Time
+	// sweepAgain says that the last sweep left something; only the loop touches it.
+	sweepAgain bool
 	stmts
 }
 
@@ -131,6 +133,14 @@ func (w *writer) stop() {
 	<-w.done
 }
 
+// sweepSoon is ready where the last sweep left something.
+func (w *writer) sweepSoon() <-chan time.Time {
+	if !w.sweepAgain {
+		return nil
+	}
+	return time.After(20 * time.Millisecond) // whoever posts comes between
+}
+
 func (w *writer) loop() {
 	defer close(w.done)
 	defer w.conn.Close()
@@ -143,6 +153,9 @@ func (w *writer) loop() {
 		case j := <-w.jobs:
 			batch = append(batch, j)
 		case <-sweep.C:
+			batch = append(batch, &job{run: w.sweep, done: make(chan struct{})})
+		case <-w.sweepSoon():
+			w.sweepAgain = false
 			batch = append(batch, &job{run: w.sweep, done: make(chan struct{})})
 		case <-w.closing:
 			select {
@@ -199,7 +212,7 @@ func (w *writer) runBatch(batch []*job) (_ []chat.Event, err error) {
 	}
 	start := t.head
 	for _, j := range batch {
-		if j.err = w.runJob(t, j); j.err != nil && t.broken != nil {
+		if j.err = w.runJob(t, j); t.broken != nil {
 			return nil, t.broken
 		}
 	}
@@ -240,9 +253,11 @@ func (w *writer) runJob(t *tx, j *job) error {
 	return err
 }
 
-// sweep removes what has expired, a bounded amount each time so that posts do not wait long for it.
+// sweepStep is how many rows of each kind go at once, so that posts do not wait long behind them.
+const sweepStep = 500
+
+// sweep removes what has expired, a step at a time, and goes on at once while there is more.
 func (w *writer) sweep(t *tx) error {
-	const limit = 10_000
 	now := t.now.UnixMilli()
 	for _, q := range []struct {
 		sql    string
@@ -253,8 +268,12 @@ func (w *writer) sweep(t *tx) error {
 		{`DELETE FROM tickets WHERE hash IN (SELECT hash FROM tickets WHERE expires_at < ? LIMIT ?)`, now},
 		{`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < ? LIMIT ?)`, now},
 	} {
-		if _, err := t.exec(q.sql, q.before, limit); err != nil {
+		res, err := t.exec(q.sql, q.before, sweepStep)
+		if err != nil {
 			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == sweepStep {
+			w.sweepAgain = true
 		}
 	}
 	return nil

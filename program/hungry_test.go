@@ -1,0 +1,93 @@
+package program
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Nobody makes the server take in more than a body's bound, or wait longer for one than it says, whatever the path,
+// with or without a token.
+func TestBodiesThatNobodyAsksForAreNotRead(t *testing.T) {
+	t.Parallel()
+	p := startBinary(t, t.TempDir())
+	ada := p.signup(t, "ada")
+	before := residentKiB(t, p)
+	for _, call := range []string{"GET /v1/events?room=lobby", "GET /v1/me", "PUT /v1/rooms/lobby", "GET /nowhere", "POST /v1/auth/ticket"} {
+		method, target, _ := strings.Cut(call, " ")
+		for _, token := range []string{"", "Authorization: Bearer " + ada.AccessToken + "\r\n"} {
+			conn, err := net.Dial("tcp", p.host(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = conn.SetDeadline(time.Now().Add(patience))
+			fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: x\r\n%sTransfer-Encoding: chunked\r\n\r\n", method, target, token)
+			chunk := "10000\r\n" + strings.Repeat("x", 0x10000) + "\r\n"
+			for range 1600 { // 100 MiB
+				if _, err := io.WriteString(conn, chunk); err != nil {
+					break // it has had enough
+				}
+			}
+			conn.Close()
+		}
+	}
+	if after := residentKiB(t, p); after > before+60<<10 {
+		t.Errorf("the server grew from %d to %d KiB", before, after)
+	}
+}
+
+func residentKiB(t *testing.T, p *process) int {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(status), "VmHWM:") // the most it ever had
+	kib, err := strconv.Atoi(strings.Fields(rest)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kib
+}
+
+func TestBodiesThatNeverComeAreNotWaitedFor(t *testing.T) {
+	slow(t, "the contract's own 10 s")
+	p := startProgram(t)
+	ada := p.signup(t, "ada")
+	bearer := "Authorization: Bearer " + ada.AccessToken + "\r\n"
+	for name, head := range map[string]string{
+		"no token":         "POST /v1/rooms/lobby/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n",
+		"no path":          "POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n",
+		"too large":        "POST /v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n",
+		"no body expected": "GET /v1/me HTTP/1.1\r\nHost: x\r\n" + bearer + "Content-Length: 10\r\n\r\n",
+		"chunked":          "PUT /v1/rooms/lobby HTTP/1.1\r\nHost: x\r\n" + bearer + "Transfer-Encoding: chunked\r\n\r\n",
+		"health":           "GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conn, err := net.Dial("tcp", p.host(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			_ = conn.SetDeadline(time.Now().Add(patience))
+			if _, err := io.WriteString(conn, head); err != nil {
+				t.Fatal(err)
+			}
+			// An answer, or the end: not silence.
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err == nil {
+				resp.Body.Close()
+			} else if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
+				t.Error("the server waits for ever")
+			}
+		})
+	}
+}

@@ -79,7 +79,7 @@ func NewIssuerKeys(jwksURL string, logger *slog.Logger) (*IssuerKeys, error) {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		logger: logger,
-		limit:  rate.NewLimiter(rate.Every(30*time.Second), 3),
+		limit:  rate.NewLimiter(rate.Every(30*time.Second), 5),
 		wake:   make(chan struct{}, 1),
 		round:  make(chan struct{}),
 	}
@@ -116,14 +116,16 @@ func (k *IssuerKeys) Run(ctx context.Context) {
 // fetch reads the keys once. Without a RefreshInterval jwkset starts no goroutine of its own, which nobody could
 // wait for.
 func (k *IssuerKeys) fetch(ctx context.Context) error {
+	// Whoever asks from now on waits for the next round: this one may bring keys from before they asked.
+	k.mu.Lock()
+	round := k.round
+	k.round = make(chan struct{})
+	k.asked = false
+	k.mu.Unlock()
+	defer close(round)
 	_, err := jwkset.NewStorageFromHTTP(k.url, jwkset.HTTPClientStorageOptions{
 		Client: k.client, Ctx: ctx, HTTPTimeout: fetchTimeout, Storage: k.store,
 	})
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.asked = false
-	close(k.round)
-	k.round = make(chan struct{})
 	return err
 }
 

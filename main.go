@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -26,6 +27,8 @@ var spec []byte
 
 type commandLine struct {
 	Serve  serveCommand  `cmd:"" default:"withargs" help:"Serve (the default)."`
+	User   userCommand   `cmd:"" help:"People: add, promote, disable, password."`
+	Token  tokenCommand  `cmd:"" help:"API tokens for scripts: create."`
 	Health healthCommand `cmd:"" help:"Exit with 0 if a running tandem is healthy, for container health checks."`
 }
 
@@ -83,11 +86,22 @@ Open %[1]s in a browser, or post from a shell:
 }
 
 type healthCommand struct {
-	URL string `default:"http://127.0.0.1:8080" env:"TANDEM_HEALTH_URL" help:"Of the server to ask."`
+	Addr string `default:":8080" env:"TANDEM_ADDR" help:"Where the server listens."`
+	URL  string `env:"TANDEM_HEALTH_URL" placeholder:"URL" help:"Of the server to ask, if it is not this machine's at --addr."`
 }
 
 // Run asks /healthz.
 func (c *healthCommand) Run() error {
+	if c.URL == "" {
+		host, port, err := net.SplitHostPort(c.Addr)
+		if err != nil {
+			return fmt.Errorf("addr: %w", err)
+		}
+		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+			host = "127.0.0.1"
+		}
+		c.URL = "http://" + net.JoinHostPort(host, port)
+	}
 	client := http.Client{Timeout: 5 * time.Second}
 	answer, err := client.Get(c.URL + "/healthz")
 	if err != nil {

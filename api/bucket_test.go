@@ -52,23 +52,28 @@ func TestBucketRefillsAtItsRate(t *testing.T) {
 	})
 }
 
-// Whatever is forgotten: over any time nobody gets more than the bucket and what came in.
+// Whatever is forgotten meanwhile: who comes back after a pause finds what came in, and no more.
 func TestForgettingGivesNothingAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const every, size = time.Second, 10
 		b := newBuckets(every, size, time.Now)
-		began, got := time.Now(), map[string]int{}
-		for range 5000 {
-			time.Sleep(rand.N(700 * time.Millisecond))
-			key := fmt.Sprint(rand.N(4))
-			if _, wait := b.take(t, key); wait == 0 {
-				got[key]++
+		drain := func() (n int) {
+			for {
+				if _, wait := b.take(t, "ada"); wait > 0 {
+					return n
+				}
+				n++
 			}
-			if rand.N(200) == 0 {
-				time.Sleep(rand.N(3 * size * every)) // idle, for more and less than a filling
+		}
+		drain()
+		for range 1000 {
+			pause := time.Duration(rand.N(15)) * every
+			for range pause / every { // others, at each moment at which generations may turn
+				time.Sleep(every)
+				b.take(t, "bob")
 			}
-			if most := size + int(time.Since(began)/every); got[key] > most {
-				t.Fatalf("%s got %d in %v", key, got[key], time.Since(began))
+			if got, want := drain(), min(size, int(pause/every)); got != want {
+				t.Fatalf("after %v ada got %d", pause, got)
 			}
 		}
 	})

@@ -31,53 +31,37 @@ func (s *Server) ListMessages(ctx context.Context, r ListMessagesRequestObject) 
 	if r.Params.Before != nil && r.Params.After != nil {
 		return nil, badField("before", "before and after exclude each other")
 	}
-	limit := valueOr(r.Params.Limit, defaultLimit)
-	p := chat.Page{
+	p, err := s.Chat.History(ctx, viewer(ctx), r.Room, chat.Page{
 		Before:   valueOr(r.Params.Before, 0),
 		After:    valueOr(r.Params.After, 0),
 		HasAfter: r.Params.After != nil,
-		Limit:    limit + 1, // one more tells whether there is more
-	}
-	events, err := s.Chat.History(ctx, viewer(ctx), r.Room, p)
+		Limit:    valueOr(r.Params.Limit, defaultLimit),
+	})
 	if err != nil {
 		return nil, err
 	}
-	more := len(events) > limit
-	switch {
-	case more && p.HasAfter:
-		events = events[:limit]
-	case more:
-		events = events[1:]
-	}
-	// Where a page was reached from one side, there is more on that side.
-	prev, next := more, p.Before != 0
-	if p.HasAfter {
-		prev, next = p.After > 0, more
-	}
-	return rawJSON{http.StatusOK, messagePage(events, prev, next)}, nil
+	return rawJSON{http.StatusOK, messagePage(p)}, nil
 }
 
 // messagePage is a MessagePage, made of the events' own bytes.
-func messagePage(events []chat.Event, prev, next bool) []byte {
+func messagePage(p chat.MessagePage) []byte {
 	b := []byte(`{"items":[`)
-	for i := range events {
+	for i := range p.Events {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = events[i].AppendJSON(b)
+		b = p.Events[i].AppendJSON(b)
 	}
-	edge := func(there bool, i int) {
-		if there && len(events) > 0 {
-			b = strconv.AppendInt(b, events[i].ID, 10)
-		} else {
-			b = append(b, "null"...)
-		}
-	}
-	b = append(b, `],"prev":`...)
-	edge(prev, 0)
-	b = append(b, `,"next":`...)
-	edge(next, len(events)-1)
+	b = appendEdge(append(b, `],"prev":`...), p.Prev)
+	b = appendEdge(append(b, `,"next":`...), p.Next)
 	return append(b, '}')
+}
+
+func appendEdge(b []byte, id *int64) []byte {
+	if id == nil {
+		return append(b, "null"...)
+	}
+	return strconv.AppendInt(b, *id, 10)
 }
 
 // rawJSON is an answer whose JSON is finished: events have one encoder, and a message is the same bytes here

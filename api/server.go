@@ -86,9 +86,9 @@ func New(cfg Config) (*Server, error) {
 
 	e.GET("/v1/events", s.openStream, s.operations["openStream"].validate)
 	e.GET("/.well-known/jwks.json", s.keys)
-	e.GET("/healthz", s.health)
-	e.GET("/readyz", s.ready)
-	e.GET("/openapi.yaml", s.describe)
+	e.Match(getOrHead, "/healthz", s.health)
+	e.Match(getOrHead, "/readyz", s.ready)
+	e.Match(getOrHead, "/openapi.yaml", s.describe)
 	if err := s.servePage(); err != nil {
 		return nil, err
 	}
@@ -99,6 +99,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.Serv
 
 // Drain makes /readyz say that no more requests should come.
 func (s *Server) Drain() { s.draining.Store(true) }
+
+// getOrHead is how monitors ask.
+var getOrHead = []string{http.MethodGet, http.MethodHead}
 
 const headerRequestID = "X-Request-Id"
 

@@ -65,8 +65,7 @@ func (s *Server) servePage() error {
 		if name == "index.html" {
 			at = "/"
 		}
-		s.echo.GET(at, serve)
-		s.echo.HEAD(at, serve)
+		s.echo.Match(getOrHead, at, serve)
 		return nil
 	})
 }

@@ -36,6 +36,9 @@ type claims struct {
 }
 
 func newTokens(keys keySet, issuer, audience string, now func() time.Time) (*tokens, error) {
+	if issuer == "" || audience == "" {
+		return nil, errors.New("jwt-issuer and jwt-audience must not be empty: an empty one would go unchecked")
+	}
 	verified, err := lru.New[[sha256.Size]byte, Identity](100_000)
 	if err != nil {
 		return nil, err

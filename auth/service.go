@@ -89,25 +89,49 @@ func (s *Service) Signup(ctx context.Context, name, password string) (Grant, err
 	if s.closed || s.outside != nil {
 		return Grant{}, ErrSignupClosed
 	}
-	password, err := preparePassword(password)
-	if err != nil {
-		return Grant{}, err
-	}
 	// Before the costly hash; CreateUser decides.
 	if _, err := s.store.UserByName(ctx, name); err == nil {
 		return Grant{}, ErrNameTaken
 	} else if !errors.Is(err, ErrNoUser) {
 		return Grant{}, err
 	}
-	hash, err := s.passwords.hash(ctx, password)
-	if err != nil {
-		return Grant{}, err
-	}
-	u, err := s.store.CreateUser(ctx, name, hash)
+	u, err := s.AddUser(ctx, name, password)
 	if err != nil {
 		return Grant{}, err
 	}
 	return s.begin(ctx, u)
+}
+
+// AddUser makes an account under a prepared name, whether signing up is open or not. It returns ErrNameTaken or
+// ErrBadPassword.
+func (s *Service) AddUser(ctx context.Context, name, password string) (User, error) {
+	password, err := preparePassword(password)
+	if err != nil {
+		return User{}, err
+	}
+	hash, err := s.passwords.hash(ctx, password)
+	if err != nil {
+		return User{}, err
+	}
+	return s.store.CreateUser(ctx, name, hash)
+}
+
+// SetPassword gives a user another password and ends all of their logins. It returns ErrBadPassword.
+func (s *Service) SetPassword(ctx context.Context, u User, password string) error {
+	return s.setPassword(ctx, u, password, 0)
+}
+
+func (s *Service) setPassword(ctx context.Context, u User, password string, except int64) error {
+	password, err := preparePassword(password)
+	if err != nil {
+		return err
+	}
+	hash, err := s.passwords.hash(ctx, password)
+	if err != nil {
+		return err
+	}
+	defer s.Forget(0, u.ID)
+	return s.store.SetPassword(ctx, u.ID, hash, except)
 }
 
 // Login returns ErrBadCredentials for an unknown name, which may be empty, as for a wrong password, and
@@ -244,20 +268,14 @@ func (s *Service) Logout(ctx context.Context, id Identity) error { return s.end(
 
 // ChangePassword ends all other logins of id's. It returns ErrWrongPassword or ErrBadPassword.
 func (s *Service) ChangePassword(ctx context.Context, id Identity, current, password string) (User, error) {
-	prepared, err := preparePassword(password)
-	if err != nil {
+	if err := CheckPassword(password); err != nil {
 		return User{}, err
 	}
 	u, err := s.confirm(ctx, id, current)
 	if err != nil {
 		return User{}, err
 	}
-	if u.Password, err = s.passwords.hash(ctx, prepared); err != nil {
-		return User{}, err
-	}
-	err = s.store.SetPassword(ctx, u.ID, u.Password, id.Session)
-	s.Forget(0, u.ID)
-	return u, err
+	return u, s.setPassword(ctx, u, password, id.Session)
 }
 
 // DeleteUser ends id's account for good; its name is not given out again. It returns ErrWrongPassword.

@@ -153,11 +153,11 @@ func (s *Service) Rooms(ctx context.Context, v Viewer, after string, limit int) 
 	return s.store.Rooms(ctx, v, after, limit)
 }
 
-// History lists a room's messages in ascending order of id.
-func (s *Service) History(ctx context.Context, v Viewer, room string, p Page) ([]Event, error) {
+// History is a page of a room's messages.
+func (s *Service) History(ctx context.Context, v Viewer, room string, p Page) (MessagePage, error) {
 	view, err := s.Room(ctx, v, room)
 	if err != nil {
-		return nil, err
+		return MessagePage{}, err
 	}
 	return s.store.Messages(ctx, view.ID, p)
 }

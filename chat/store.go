@@ -33,8 +33,8 @@ type Reader interface {
 	RoomNames(ctx context.Context, rooms []int64) (map[int64]string, error)
 	// Rooms lists what v may see, by name, behind after.
 	Rooms(ctx context.Context, v Viewer, after string, limit int) ([]RoomView, error)
-	// Messages lists a room's messages in ascending order of id.
-	Messages(ctx context.Context, room int64, p Page) ([]Event, error)
+	// Messages is a page of a room's messages.
+	Messages(ctx context.Context, room int64, p Page) (MessagePage, error)
 }
 
 // Guard is what a decision was made on. It fits as long as both rows have these versions; a zero number is
@@ -48,6 +48,13 @@ type Guard struct {
 type Key struct {
 	Name        string
 	Fingerprint []byte // of the body
+}
+
+// MessagePage is a page of messages in ascending order of id.
+type MessagePage struct {
+	Events []Event
+	Prev   *int64 // what goes into Page.Before for those before them; nil where there are none
+	Next   *int64 // what goes into Page.After for those behind them; nil where there are none
 }
 
 // Page asks for the Limit messages behind After, or before Before, or, with neither, for the latest.

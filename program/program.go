@@ -46,6 +46,9 @@ type Program struct {
 // Start opens the database, wires the parts and serves; it returns when connections are accepted. spec is the
 // text of openapi.yaml. ctx bounds the start alone.
 func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) (_ *Program, err error) {
+	if cfg.RingBytes < 0 {
+		return nil, errors.New("ring-bytes is 0 or more")
+	}
 	for _, o := range cfg.Origins {
 		if err := api.ParseOrigin(o); err != nil {
 			return nil, fmt.Errorf("origins: %q: %w", o, err)

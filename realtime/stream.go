@@ -295,8 +295,8 @@ func (s *Stream) End(frames []byte) {
 const (
 	// pingEvery is how often a stream shows that it is alive, below the 30 s of common proxies.
 	pingEvery = 20 * time.Second
-	// stallLimit is how long a single write may take; with 32 KiB a write, it is met by any reader that
-	// still takes some 600 bytes a second.
+	// stallLimit is how long a single write of at most 32 KiB may take. On Linux the kernel gives up sooner on a
+	// reader whose window stays closed (api.Listen); either way it comes back and resumes.
 	stallLimit = 55 * time.Second
 )
 

@@ -76,6 +76,17 @@ func (l *jsonList) Scan(v any) error {
 	return json.Unmarshal([]byte(text), (*[]int64)(l))
 }
 
+// SetAdmin gives a user the role admin, or takes it.
+func (s *SQLite) SetAdmin(ctx context.Context, user int64, admin bool) error {
+	return s.log.do(ctx, func(t *tx) error {
+		if _, err := t.exec(`UPDATE users SET admin = ?, version = version + 1 WHERE id = ?`, admin, user); err != nil {
+			return unavailable(err)
+		}
+		_, err := t.append(chat.ControlEvent{User: user}.Event(user))
+		return err
+	})
+}
+
 // SetDisabled implements auth.Store.
 func (s *SQLite) SetDisabled(ctx context.Context, user int64, disabled, deleted bool) error {
 	return s.log.do(ctx, func(t *tx) error {

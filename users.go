@@ -1,0 +1,126 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+
+	"tandem/program"
+)
+
+// data says where the server's data lies; the server may be running.
+type data struct {
+	DataDir string `default:"./data" env:"TANDEM_DATA_DIR" type:"path" help:"Where the server's data lies."`
+}
+
+// with runs f on the server's data.
+func (d data) with(f func(ctx context.Context, a *program.Admin) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	settings := program.Defaults()
+	settings.DataDir = d.DataDir
+	a, err := program.OpenAdmin(ctx, settings)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(ctx, a), a.Close())
+}
+
+type userCommand struct {
+	Add      addUserCommand  `cmd:"" help:"Make an account; the password is asked for, or read from standard input."`
+	Promote  promoteCommand  `cmd:"" help:"Give a user the role admin, or take it with --undo."`
+	Disable  disableCommand  `cmd:"" help:"End all that a user may do, or allow it again with --undo."`
+	Password passwordCommand `cmd:"" help:"Give a user another password, asked for or read from standard input; ends their logins."`
+}
+
+type addUserCommand struct {
+	data     `embed:""`
+	Username string `arg:""`
+	Admin    bool   `help:"With the role admin."`
+}
+
+func (c *addUserCommand) Run() error {
+	password, err := readPassword()
+	if err != nil {
+		return err
+	}
+	return c.with(func(ctx context.Context, a *program.Admin) error {
+		return a.AddUser(ctx, c.Username, password, c.Admin)
+	})
+}
+
+type promoteCommand struct {
+	data     `embed:""`
+	Username string `arg:""`
+	Undo     bool   `help:"Take the role."`
+}
+
+func (c *promoteCommand) Run() error {
+	return c.with(func(ctx context.Context, a *program.Admin) error { return a.SetAdmin(ctx, c.Username, !c.Undo) })
+}
+
+type disableCommand struct {
+	data     `embed:""`
+	Username string `arg:""`
+	Undo     bool   `help:"Let them in again."`
+}
+
+func (c *disableCommand) Run() error {
+	return c.with(func(ctx context.Context, a *program.Admin) error { return a.SetDisabled(ctx, c.Username, !c.Undo) })
+}
+
+type passwordCommand struct {
+	data     `embed:""`
+	Username string `arg:""`
+}
+
+func (c *passwordCommand) Run() error {
+	password, err := readPassword()
+	if err != nil {
+		return err
+	}
+	return c.with(func(ctx context.Context, a *program.Admin) error { return a.SetPassword(ctx, c.Username, password) })
+}
+
+type tokenCommand struct {
+	Create createTokenCommand `cmd:"" help:"Make an API token for a script of a user's and print it."`
+}
+
+type createTokenCommand struct {
+	data      `embed:""`
+	Username  string        `arg:""`
+	Name      string        `required:"" help:"What it is for."`
+	Rooms     []string      `name:"room" help:"A room that it is limited to; may be repeated."`
+	ExpiresIn time.Duration `help:"How long it counts, such as 720h; for ever if not given."`
+}
+
+func (c *createTokenCommand) Run() error {
+	return c.with(func(ctx context.Context, a *program.Admin) error {
+		token, err := a.CreateToken(ctx, c.Username, c.Name, c.ExpiresIn, c.Rooms)
+		if err == nil {
+			fmt.Println(token)
+		}
+		return err
+	})
+}
+
+// readPassword never takes a password from the command line, where every process of the machine can read it.
+func readPassword() (string, error) {
+	if stdin := int(os.Stdin.Fd()); term.IsTerminal(stdin) {
+		fmt.Fprint(os.Stderr, "Password: ")
+		password, err := term.ReadPassword(stdin)
+		fmt.Fprintln(os.Stderr)
+		return string(password), err
+	}
+	line := bufio.NewScanner(os.Stdin)
+	if !line.Scan() {
+		return "", errors.Join(errors.New("no password on standard input"), line.Err())
+	}
+	return strings.TrimSuffix(line.Text(), "\r"), nil
+}

@@ -27,6 +27,7 @@ var spec []byte
 
 type commandLine struct {
 	Serve  serveCommand  `cmd:"" default:"withargs" help:"Serve (the default)."`
+	Check  checkCommand  `cmd:"" help:"Name what is wrong with the settings, without starting."`
 	User   userCommand   `cmd:"" help:"People: add, promote, disable, password."`
 	Token  tokenCommand  `cmd:"" help:"API tokens for scripts: create."`
 	Health healthCommand `cmd:"" help:"Exit with 0 if a running tandem is healthy, for container health checks."`
@@ -66,6 +67,23 @@ func (c *serveCommand) Run() error {
 		err = stopErr
 	}
 	return err
+}
+
+type checkCommand struct {
+	program.Settings `embed:""`
+}
+
+// Run prints all that is wrong.
+func (c *checkCommand) Run() error {
+	wrong := c.Check(spec)
+	for _, err := range wrong {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	if len(wrong) > 0 {
+		return fmt.Errorf("%d of the settings do not fit", len(wrong))
+	}
+	fmt.Println("the settings fit")
+	return nil
 }
 
 // greet says where tandem is and what to do first.

@@ -175,6 +175,21 @@ func (s *Server) admitLogin(ctx context.Context, name, sent string) error {
 	return s.limits.logins.take(ctx, g.header, name)
 }
 
+// limitConfirm counts where a password is asked for once more like a login of that account: a token must not be a
+// way to guess it.
+func (s *Server) limitConfirm(next StrictHandlerFunc, operation string) StrictHandlerFunc {
+	if operation != "ChangePassword" && operation != "DeleteMe" {
+		return next
+	}
+	return func(c echo.Context, request any) (any, error) {
+		ctx := c.Request().Context()
+		if err := s.limits.logins.take(ctx, c.Response().Header(), viewer(ctx).Name); err != nil {
+			return nil, err
+		}
+		return next(c, request)
+	}
+}
+
 // leftStreams is what is left of streams where one more is refused. When that changes is the user's own affair.
 const leftStreams = `"streams";r=0`
 

@@ -82,7 +82,7 @@ func New(cfg Config) (*Server, error) {
 	for id, op := range s.operations {
 		guards[id] = []echo.MiddlewareFunc{s.authenticate(op), s.receive(op), s.limitPosts(id), readBody(op), op.validate}
 	}
-	RegisterHandlersWithOptions(e, NewStrictHandler(s, []StrictMiddlewareFunc{s.setCookie}), RegisterHandlersOptions{OperationMiddlewares: guards})
+	RegisterHandlersWithOptions(e, NewStrictHandler(s, []StrictMiddlewareFunc{s.setCookie, s.limitConfirm}), RegisterHandlersOptions{OperationMiddlewares: guards})
 
 	e.GET("/v1/events", s.openStream, s.operations["openStream"].validate)
 	e.GET("/.well-known/jwks.json", s.keys)

@@ -11,8 +11,9 @@ import (
 
 func TestNames(t *testing.T) {
 	for in, want := range map[string]string{
-		"ada": "ada", "Ada": "ada", "ADA_1": "ada_1", "a.b-c": "a.b-c", "Мария": "мария", "小明": "小明", "ａｄａ": "ada", "९९": "९९", "हिन्दी": "हिन्दी",
+		"ada": "ada", "Ada": "ada", "ADA_1": "ada_1", "a.b-c": "a.b-c", "Мария": "мария", "ａｄａ": "ada", "९९": "९९", "हिन्दी": "हिन्दी",
 		"a": "", "": "", ".ada": "", "-ada": "", "_ada": "", "a b": "", "a\x00b": "", "a/b": "", "a%b": "", "😀😀": "", "a\u200bb": "", "a\u202eb": "",
+		"аda": "", "pаypal": "", "ada小": "", "小明": "小明", "ひらカナ漢字": "ひらカナ漢字", "한국韓": "한국韓", "мария_1": "мария_1", "δοκιμή2": "δοκιμή2",
 		"\u0301ab": "", strings.Repeat("a", 32): strings.Repeat("a", 32), strings.Repeat("a", 33): "", strings.Repeat("я", 32): strings.Repeat("я", 32),
 		strings.Repeat("a", 100_000): "", "\xff\xfe": "", "ab\n": "", "<b>": "",
 	} {

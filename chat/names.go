@@ -2,6 +2,7 @@ package chat
 
 import (
 	"fmt"
+	"slices"
 	"unicode"
 	"unicode/utf8"
 
@@ -18,7 +19,42 @@ func PrepareUsername(s string) (string, error) {
 	if r, _ := utf8.DecodeRuneInString(name); !unicode.IsLetter(r) && !unicode.IsDigit(r) {
 		return "", invalid("username", "a username begins with a letter or a digit")
 	}
+	if !singleScript(name) {
+		return "", invalid("username", "a username is written in one script: a letter of another may only look the same")
+	}
 	return name, nil
+}
+
+// togetherWith are the scripts that one language writes together (UTS 39 §5.1); Latin is not among them.
+var togetherWith = [][]string{{"Han", "Hiragana", "Katakana"}, {"Han", "Hangul"}, {"Han", "Bopomofo"}}
+
+// singleScript tells whether the letters of s are of one script, or of those that are written together. Digits and
+// marks that belong to every script count for none.
+func singleScript(s string) bool {
+	var scripts []string
+	for _, r := range s {
+		if unicode.In(r, unicode.Common, unicode.Inherited) {
+			continue
+		}
+		if script := scriptOf(r); !slices.Contains(scripts, script) {
+			scripts = append(scripts, script)
+		}
+	}
+	return len(scripts) <= 1 || slices.ContainsFunc(togetherWith, func(set []string) bool {
+		return !slices.ContainsFunc(scripts, func(script string) bool { return !slices.Contains(set, script) })
+	})
+}
+
+func scriptOf(r rune) string {
+	if unicode.Is(unicode.Latin, r) { // most names
+		return "Latin"
+	}
+	for name, table := range unicode.Scripts {
+		if unicode.Is(table, r) {
+			return name
+		}
+	}
+	return ""
 }
 
 // PrepareRoomName gives the form in which a room's name is kept and compared. It returns an *Invalid for a

@@ -38,6 +38,26 @@ func OpenAdmin(ctx context.Context, cfg Settings) (_ *Admin, err error) {
 	return a, err
 }
 
+// firstAdmin makes the account of the admin setting, unless somebody has the name: later starts change nothing, and
+// neither does a forgotten setting give a password back.
+func firstAdmin(ctx context.Context, s *store.SQLite, accounts *auth.Service, setting string) error {
+	if setting == "" {
+		return nil
+	}
+	name, password, err := splitAdmin(setting)
+	if err != nil {
+		return err
+	}
+	if _, err := s.UserByName(ctx, name); !errors.Is(err, auth.ErrNoUser) {
+		return err
+	}
+	u, err := accounts.AddUser(ctx, name, password)
+	if err != nil {
+		return err
+	}
+	return s.SetAdmin(ctx, u.ID, true)
+}
+
 // Close closes the data.
 func (a *Admin) Close() error { return a.store.Close() }
 

@@ -292,3 +292,17 @@ func TestSettingsThatMakeNoSenseAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// An access token is no way to guess the password behind it.
+func TestPasswordConfirmationsAreLimitedByAccount(t *testing.T) {
+	t.Parallel()
+	p := startProgram(t, func(cfg *Settings) { cfg.LimitLogins = 2 })
+	ada, bob := p.signup(t, "ada"), p.signup(t, "bob")
+	guess := func(c *client) answer {
+		return c.do("PATCH", "/v1/me", map[string]string{"current_password": "a wrong guess", "password": "another horse"})
+	}
+	guess(ada).wantProblem(403, "wrong_password", "")
+	guess(ada).wantProblem(403, "wrong_password", "")
+	ada.do("DELETE", "/v1/me", map[string]string{"current_password": ada.password}).wantLimited("rate_limited", "logins")
+	guess(bob).wantProblem(403, "wrong_password", "")
+}

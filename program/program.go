@@ -49,6 +49,9 @@ func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) 
 	if cfg.RingBytes < 0 {
 		return nil, errors.New("ring-bytes is 0 or more")
 	}
+	if cfg, err = cfg.withFiles(); err != nil {
+		return nil, err
+	}
 	for _, o := range cfg.Origins {
 		if err := api.ParseOrigin(o); err != nil {
 			return nil, fmt.Errorf("origins: %q: %w", o, err)
@@ -88,6 +91,9 @@ func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) 
 	if err != nil {
 		return nil, err
 	}
+	if err := firstAdmin(ctx, p.store, accounts, cfg.Admin); err != nil {
+		return nil, err
+	}
 	rooms := chat.NewService(p.store, time.Now)
 	p.hub, err = realtime.New(ctx, p.store, access{rooms, accounts}, bus, realtime.Config{
 		RingBytes:  cfg.RingBytes,
@@ -104,7 +110,7 @@ func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) 
 	p.api, err = api.New(api.Config{
 		Chat: rooms, Auth: accounts, Hub: p.hub, Spec: spec, Page: frontend.Page(), Ready: p.store.Ping, Logger: logger,
 		Origins:        cfg.Origins,
-		Limits:         api.Limits{Posts: cfg.LimitPosts, Logins: cfg.LimitLogins, Signups: cfg.LimitSignups, Streams: cfg.LimitStreams},
+		Limits:         cfg.limits(),
 		TrustedProxies: cfg.TrustedProxies,
 	})
 	if err != nil {

@@ -7,11 +7,14 @@ type Settings struct {
 	Addr           string   `default:":8080" env:"TANDEM_ADDR" help:"Where to listen."`
 	DataDir        string   `default:"./data" env:"TANDEM_DATA_DIR" type:"path" help:"Where the SQLite database lies; made if missing."`
 	JWTSecret      string   `env:"TANDEM_JWT_SECRET" help:"Signs access tokens, 32 bytes or more; made at the first start and kept in the database if not given."`
+	JWTSecretFile  string   `env:"TANDEM_JWT_SECRET_FILE" type:"path" placeholder:"FILE" help:"A file that has the JWT secret."`
 	JWTKeyFiles    []string `name:"jwt-key-file" env:"TANDEM_JWT_KEY_FILE" type:"path" placeholder:"FILE" help:"Signs access tokens in place of the secret: a PKCS#8 PEM private key, Ed25519, RSA or P-256. Twice or with a comma: the first signs, both verify."`
 	JWKSURL        string   `name:"jwks-url" env:"TANDEM_JWKS_URL" placeholder:"URL" help:"The JWKS URL of an outside issuer, whose access tokens then are the only way in; https, or http on localhost. Needs --jwt-issuer."`
 	JWTIssuer      string   `default:"tandem" env:"TANDEM_JWT_ISSUER" help:"The iss claim of access tokens."`
 	JWTAudience    string   `default:"tandem" env:"TANDEM_JWT_AUDIENCE" help:"The aud claim of access tokens."`
 	Signup         string   `default:"open" enum:"open,closed" env:"TANDEM_SIGNUP" help:"Whether people may sign up: open or closed."`
+	Admin          string   `env:"TANDEM_ADMIN" placeholder:"USERNAME:PASSWORD" help:"An account with the role admin, made at the first start; better as a file or a variable, which other processes do not see."`
+	AdminFile      string   `env:"TANDEM_ADMIN_FILE" type:"path" placeholder:"FILE" help:"A file that has it."`
 	RingBytes      int      `default:"67108864" env:"TANDEM_RING_BYTES" help:"How many bytes of recent events to keep in memory for streams that come back."`
 	Origins        []string `env:"TANDEM_ORIGINS" help:"Other origins whose pages may call and open streams, such as https://app.example.com."`
 	LimitPosts     int      `default:"20" env:"TANDEM_LIMIT_POSTS" help:"Posts a second of a user, in bursts of twice as many; 0 is no limit, here and below."`

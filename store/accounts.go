@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 
 	"tandem/auth"
@@ -50,30 +49,21 @@ func (s *SQLite) SetPassword(ctx context.Context, user int64, password string, e
 		if _, err := t.exec(`UPDATE users SET password = ? WHERE id = ?`, password, user); err != nil {
 			return unavailable(err)
 		}
-		var ended []int64
-		err := t.queryRow(`SELECT json_group_array(id) FROM sessions WHERE user_id = ? AND id <> ? AND token IS NULL`, user, except).
-			Scan((*jsonList)(&ended))
-		if err != nil {
-			return unavailable(err)
-		}
-		for _, id := range ended {
+		// One at a time, each with its control event; a user has few.
+		for {
+			var id int64
+			err := t.queryRow(`SELECT id FROM sessions WHERE user_id = ? AND id <> ? AND token IS NULL LIMIT 1`, user, except).Scan(&id)
+			if errors.Is(err, sql.ErrNoRows) {
+				return nil
+			}
+			if err != nil {
+				return unavailable(err)
+			}
 			if err := endSession(t, id); err != nil {
 				return err
 			}
 		}
-		return nil
 	})
-}
-
-// jsonList scans a JSON list of numbers.
-type jsonList []int64
-
-func (l *jsonList) Scan(v any) error {
-	text, ok := v.(string)
-	if !ok {
-		return fmt.Errorf("a list of numbers is a %T", v)
-	}
-	return json.Unmarshal([]byte(text), (*[]int64)(l))
 }
 
 // SetAdmin gives a user the role admin, or takes it.
@@ -110,11 +100,11 @@ func (s *SQLite) SetDisabled(ctx context.Context, user int64, disabled, deleted 
 func (s *SQLite) CreateSession(ctx context.Context, n auth.Session) (int64, error) {
 	var rooms any
 	if n.Rooms != nil {
-		list, err := json.Marshal(n.Rooms)
+		numbers, err := json.Marshal(n.Rooms)
 		if err != nil {
 			return 0, err
 		}
-		rooms = string(list)
+		rooms = string(numbers)
 	}
 	seed := n.Seed
 	if seed == nil {
@@ -176,21 +166,8 @@ func (s *SQLite) SessionByToken(ctx context.Context, hash []byte) (auth.Session,
 
 // Tokens implements auth.Store.
 func (s *SQLite) Tokens(ctx context.Context, user, after int64, limit int) ([]auth.Session, error) {
-	rows, err := s.reads.QueryContext(ctx, selectSessions+` WHERE s.user_id = ? AND s.id > ? AND s.token IS NOT NULL ORDER BY s.id LIMIT ?`,
+	return list(ctx, s, scanSession, selectSessions+` WHERE s.user_id = ? AND s.id > ? AND s.token IS NOT NULL ORDER BY s.id LIMIT ?`,
 		user, after, limit)
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	defer rows.Close()
-	var list []auth.Session
-	for rows.Next() {
-		n, err := scanSession(rows)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, n)
-	}
-	return list, unavailable(rows.Err())
 }
 
 // Rotate implements auth.Store.

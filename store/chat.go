@@ -145,21 +145,8 @@ func (s *SQLite) SetBlock(ctx context.Context, user, other int64, blocked bool) 
 
 // Blocks implements chat.Store.
 func (s *SQLite) Blocks(ctx context.Context, user int64, after string, limit int) ([]string, error) {
-	rows, err := s.reads.QueryContext(ctx, `SELECT u.name FROM blocks b JOIN users u ON u.id = b.blocked_id
+	return list(ctx, s, scanOne[string], `SELECT u.name FROM blocks b JOIN users u ON u.id = b.blocked_id
 		WHERE b.user_id = ? AND u.name > ? ORDER BY u.name LIMIT ?`, user, after, limit)
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	defer rows.Close()
-	var names []string
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			return nil, unavailable(err)
-		}
-		names = append(names, name)
-	}
-	return names, unavailable(rows.Err())
 }
 
 // selectRooms takes the viewer's number as its first argument.
@@ -190,50 +177,31 @@ func (s *SQLite) Room(ctx context.Context, name string, viewer int64) (chat.Room
 func (s *SQLite) Rooms(ctx context.Context, v chat.Viewer, after string, limit int) ([]chat.RoomView, error) {
 	only := "null" // every room
 	if v.Only != nil {
-		list, err := json.Marshal(v.Only)
+		numbers, err := json.Marshal(v.Only)
 		if err != nil {
 			return nil, err
 		}
-		only = string(list)
+		only = string(numbers)
 	}
-	rows, err := s.reads.QueryContext(ctx, selectRooms+` WHERE r.name > ? AND r.visibility = 'public'
+	return list(ctx, s, scanRoom, selectRooms+` WHERE r.name > ? AND r.visibility = 'public'
 		AND (?3 = 'null' OR r.id IN (SELECT value FROM json_each(?3))) ORDER BY r.name LIMIT ?4`, v.User, after, only, limit)
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	defer rows.Close()
-	var list []chat.RoomView
-	for rows.Next() {
-		r, err := scanRoom(rows)
-		if err != nil {
-			return nil, unavailable(err)
-		}
-		list = append(list, r)
-	}
-	return list, unavailable(rows.Err())
 }
 
 // RoomNames implements chat.Store.
 func (s *SQLite) RoomNames(ctx context.Context, rooms []int64) (map[int64]string, error) {
-	list, err := json.Marshal(rooms)
+	numbers, err := json.Marshal(rooms)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.reads.QueryContext(ctx, `SELECT id, name FROM rooms WHERE id IN (SELECT value FROM json_each(?))`, string(list))
-	if err != nil {
-		return nil, unavailable(err)
+	found, err := list(ctx, s, func(row scanner) (r chat.Room, err error) {
+		err = row.Scan(&r.ID, &r.Name)
+		return r, err
+	}, `SELECT id, name FROM rooms WHERE id IN (SELECT value FROM json_each(?))`, string(numbers))
+	names := make(map[int64]string, len(found))
+	for _, r := range found {
+		names[r.ID] = r.Name
 	}
-	defer rows.Close()
-	names := make(map[int64]string, len(rooms))
-	for rows.Next() {
-		var id int64
-		var name string
-		if err := rows.Scan(&id, &name); err != nil {
-			return nil, unavailable(err)
-		}
-		names[id] = name
-	}
-	return names, unavailable(rows.Err())
+	return names, err
 }
 
 // Messages implements chat.Store.

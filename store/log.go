@@ -38,10 +38,11 @@ func (s *SQLite) Read(ctx context.Context, topics []chat.TopicSince, upto int64,
 		const q = `SELECT id FROM events WHERE topic = ? AND id > ? AND id <= ? ORDER BY id LIMIT ?`
 		const also = `SELECT id FROM events WHERE also = ? AND id > ? AND id <= ? ORDER BY id LIMIT ?`
 		for _, q := range []string{q, also} {
-			var err error
-			if ids, err = s.ids(ctx, ids, q, int64(t.Topic), t.After, upto, limit); err != nil {
+			found, err := list(ctx, s, scanOne[int64], q, int64(t.Topic), t.After, upto, limit)
+			if err != nil {
 				return nil, err
 			}
+			ids = append(ids, found...)
 		}
 	}
 	if len(ids) == 0 {
@@ -50,11 +51,11 @@ func (s *SQLite) Read(ctx context.Context, topics []chat.TopicSince, upto int64,
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
 	ids = ids[:min(len(ids), limit)]
-	list, err := json.Marshal(ids)
+	wanted, err := json.Marshal(ids)
 	if err != nil {
 		return nil, err
 	}
-	events, err := s.events(ctx, selectEvents+` WHERE id IN (SELECT value FROM json_each(?))`, string(list))
+	events, err := s.events(ctx, selectEvents+` WHERE id IN (SELECT value FROM json_each(?))`, string(wanted))
 	slices.SortFunc(events, func(a, b chat.Event) int { return cmp.Compare(a.ID, b.ID) })
 	return events, err
 }
@@ -71,41 +72,9 @@ func (s *SQLite) Start(ctx context.Context, topic chat.Topic, n int) (int64, err
 	return id - 1, unavailable(err)
 }
 
-func (s *SQLite) ids(ctx context.Context, ids []int64, query string, args ...any) ([]int64, error) {
-	rows, err := s.reads.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return nil, unavailable(err)
-		}
-		ids = append(ids, id)
-	}
-	return ids, unavailable(rows.Err())
-}
-
 func (s *SQLite) events(ctx context.Context, query string, args ...any) ([]chat.Event, error) {
-	rows, err := s.reads.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	defer rows.Close()
-	var events []chat.Event
-	for rows.Next() {
-		e, err := scanEvent(rows)
-		if err != nil {
-			return nil, unavailable(err)
-		}
-		events = append(events, e)
-	}
-	return events, unavailable(rows.Err())
+	return list(ctx, s, scanEvent, query, args...)
 }
-
-// scanner is a *sql.Row or *sql.Rows.
-type scanner interface{ Scan(dest ...any) error }
 
 // scanEvent reads a row of selectEvents.
 func scanEvent(row scanner) (e chat.Event, err error) {

@@ -958,9 +958,7 @@ func (response Logout401ApplicationProblemPlusJSONResponse) VisitLogoutResponse(
 	return err
 }
 
-type Logout403ApplicationProblemPlusJSONResponse struct {
-	TokenScopeApplicationProblemPlusJSONResponse
-}
+type Logout403ApplicationProblemPlusJSONResponse Problem
 
 func (response Logout403ApplicationProblemPlusJSONResponse) VisitLogoutResponse(w http.ResponseWriter) error {
 

@@ -43,9 +43,11 @@ type IssuerKeys struct {
 	wake   chan struct{}
 
 	mu      sync.Mutex
-	fetched bool
-	asked   bool          // a token waits for the next fetch
+	begun   int           // fetches; the keys that one gives may be as old as its beginning
+	ended   int           // fetches; one less than begun while one runs
+	wanted  bool          // a token waits for a fetch that has not begun
 	round   chan struct{} // closed when the next fetch ends
+	fetched bool          // keys have been read
 	version int64         // counts the changes, so that what was verified by a key that is gone is forgotten
 	last    []byte        // the keys, to see a change
 }
@@ -79,7 +81,7 @@ func NewIssuerKeys(jwksURL string, logger *slog.Logger) (*IssuerKeys, error) {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		logger: logger,
-		limit:  rate.NewLimiter(rate.Every(30*time.Second), 5),
+		limit:  rate.NewLimiter(rate.Every(30*time.Second), 3),
 		wake:   make(chan struct{}, 1),
 		round:  make(chan struct{}),
 	}
@@ -116,16 +118,22 @@ func (k *IssuerKeys) Run(ctx context.Context) {
 // fetch reads the keys once. Without a RefreshInterval jwkset starts no goroutine of its own, which nobody could
 // wait for.
 func (k *IssuerKeys) fetch(ctx context.Context) error {
-	// Whoever asks from now on waits for the next round: this one may bring keys from before they asked.
 	k.mu.Lock()
-	round := k.round
-	k.round = make(chan struct{})
-	k.asked = false
+	k.begun++
+	k.wanted = false
+	select {
+	case <-k.wake: // asked for this one
+	default:
+	}
 	k.mu.Unlock()
-	defer close(round)
 	_, err := jwkset.NewStorageFromHTTP(k.url, jwkset.HTTPClientStorageOptions{
 		Client: k.client, Ctx: ctx, HTTPTimeout: fetchTimeout, Storage: k.store,
 	})
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.ended = k.begun
+	close(k.round)
+	k.round = make(chan struct{})
 	return err
 }
 
@@ -171,45 +179,71 @@ func usable(j jwkset.JWK) bool {
 	return false
 }
 
-// KeyRead implements jwkset.Storage. For a key that is not known it waits for the issuer's present keys, now and
-// then: an issuer may sign with a new key from one moment to the next.
+// KeyRead implements jwkset.Storage. An issuer may sign with a new key from one moment to the next: where a key is not
+// known, the answer is that of a fetch that began after it was asked for, or, where there were many of late, of the
+// fetches that there are.
 func (s issuerStore) KeyRead(ctx context.Context, id string) (jwkset.JWK, error) {
-	j, err := s.MemoryJWKSet.KeyRead(ctx, id)
-	if err == nil {
+	if j, err := s.MemoryJWKSet.KeyRead(ctx, id); err == nil {
 		return j, nil
-	}
-	s.keys.ask(ctx)
-	if j, err = s.MemoryJWKSet.KeyRead(ctx, id); err == nil {
-		return j, nil
-	}
-	s.keys.mu.Lock()
-	defer s.keys.mu.Unlock()
-	if !s.keys.fetched {
-		return jwkset.JWK{}, ErrNoIssuerKeys
-	}
-	return jwkset.JWK{}, err
-}
-
-// ask makes Run fetch the keys and waits until it has, or returns at once where that was done often of late.
-func (k *IssuerKeys) ask(ctx context.Context) {
-	k.mu.Lock()
-	if !k.asked && !k.limit.Allow() {
-		k.mu.Unlock()
-		return
-	}
-	k.asked = true
-	round := k.round
-	k.mu.Unlock()
-	select {
-	case k.wake <- struct{}{}:
-	default: // it is on its way
 	}
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	select {
-	case <-round:
-	case <-ctx.Done():
+	begun, _, _ := s.keys.progress()
+	for {
+		_, ended, round := s.keys.progress() // before the reading that it is about
+		j, err := s.MemoryJWKSet.KeyRead(ctx, id)
+		switch {
+		case err == nil:
+			return j, nil
+		case ended > begun || !s.keys.want(round) || !closes(ctx, round):
+			return jwkset.JWK{}, s.keys.unknown(err)
+		}
 	}
+}
+
+func (k *IssuerKeys) progress() (begun, ended int, round chan struct{}) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.begun, k.ended, k.round
+}
+
+// want tells whether to look again when round closes: for a fetch that has ended meanwhile or runs, which may bring the
+// key, or else for one that Run is woken for, unless that was done often of late.
+func (k *IssuerKeys) want(round chan struct{}) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.round != round || k.ended < k.begun || k.wanted {
+		return true
+	}
+	if !k.limit.Allow() {
+		return false
+	}
+	k.wanted = true
+	select {
+	case k.wake <- struct{}{}:
+	default: // it is woken
+	}
+	return true
+}
+
+// closes waits until c is closed; false where ctx ends before.
+func closes(ctx context.Context, c chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// unknown is err, or ErrNoIssuerKeys as long as no key could be known.
+func (k *IssuerKeys) unknown(err error) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.fetched {
+		return ErrNoIssuerKeys
+	}
+	return err
 }
 
 func (k *IssuerKeys) currentVersion() int64 {

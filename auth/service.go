@@ -263,8 +263,13 @@ func (s *Service) Forget(session, user int64) {
 	}
 }
 
-// Logout ends id's session.
-func (s *Service) Logout(ctx context.Context, id Identity) error { return s.end(ctx, id.Session) }
+// Logout ends id's session. It returns ErrLoginClosed for an outside issuer's token, which its issuer alone can end.
+func (s *Service) Logout(ctx context.Context, id Identity) error {
+	if id.Session == 0 {
+		return ErrLoginClosed
+	}
+	return s.end(ctx, id.Session)
+}
 
 // ChangePassword ends all other logins of id's. It returns ErrWrongPassword or ErrBadPassword.
 func (s *Service) ChangePassword(ctx context.Context, id Identity, current, password string) (User, error) {

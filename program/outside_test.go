@@ -50,6 +50,7 @@ func TestLocalLoginsAreClosedBesideAnOutsideIssuer(t *testing.T) {
 	t.Parallel()
 	p := startProgram(t, withTestSecret)
 	local := p.signup(t, "ada")
+	_, cookie := local.loginWithCookie()
 	p.stop(t)
 	k := newIssuerKey(t, "EdDSA", "k")
 	p.settings.JWTIssuer = ""
@@ -60,9 +61,48 @@ func TestLocalLoginsAreClosedBesideAnOutsideIssuer(t *testing.T) {
 	ada.do("POST", "/v1/auth/login", credentials{"ada", ada.password}).wantProblem(403, "login_closed", "")
 	ada.do("POST", "/v1/auth/refresh", map[string]string{"refresh_token": ada.RefreshToken}).wantProblem(403, "login_closed", "")
 	ada.wantDead() // a token of ours
+	for _, over := range transports {
+		p.visitor(t).refused(over, "", cookie, "Origin: "+p.url).wantProblem(401, "invalid_token", "")
+	}
 	// One of ours with the issuer's claims is not the issuer's.
 	forged := claimsOf(t, local.AccessToken).with("iss", outsideIssuer).with("aud", outsideAudience)
 	ada.withToken(forged.sign("HS256", testSecret)).wantDead()
+}
+
+// Whoever is disabled here is out, though the issuer's token lasts: verified before or not, its tickets too.
+func TestDisabledOutsidersAreOut(t *testing.T) {
+	t.Parallel()
+	k := newIssuerKey(t, "EdDSA", "k")
+	p := startProgram(t, withIssuer(startIssuer(t, k).url))
+	ada := p.bearer(t, k.token(t, outsider("u-1", "ada")))
+	other := p.bearer(t, k.token(t, outsider("u-1", "ada").with("jti", 2)))
+	var got, bot struct{ Ticket, Token string }
+	ada.do("POST", "/v1/auth/ticket", nil).want(201).into(&got)
+	ada.do("POST", "/v1/tokens", map[string]string{"name": "bot"}).want(201).into(&bot)
+	script := p.bearer(t, bot.Token)
+	script.do("GET", "/v1/me", nil).want(200)
+	ada.do("POST", "/v1/auth/logout", nil).wantProblem(403, "login_closed", "") // which the issuer alone can do
+	stream := ada.open(overSSE, "")
+	stream.opening()
+	u, err := p.running.store.OutsideUser(t.Context(), outsideIssuer, "u-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.running.store.SetDisabled(t.Context(), u.ID, true, false); err != nil {
+		t.Fatal(err)
+	}
+	stream.wantClose("disabled")
+	for _, c := range []*client{ada, other, script} {
+		c.do("POST", "/v1/auth/ticket", nil).wantProblem(401, "invalid_token", "")
+		c.do("GET", "/v1/rooms", nil).wantProblem(401, "invalid_token", "")
+	}
+	p.visitor(t).refused(overSSE, "ticket="+got.Ticket).wantProblem(401, "invalid_token", "")
+	if err := p.running.store.SetDisabled(t.Context(), u.ID, false, false); err != nil {
+		t.Fatal(err)
+	}
+	if name := ada.name(); name != "ada" {
+		t.Errorf("after that she is %q", name)
+	}
 }
 
 // Names never lead to an account: who was here stays who they are.

@@ -5,11 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"errors"
-	"fmt"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -84,138 +80,6 @@ type Grant struct {
 	Cookie       string // opens streams for as long as the session lasts
 }
 
-// Signup makes an account under a prepared name and logs in.
-func (s *Service) Signup(ctx context.Context, name, password string) (Grant, error) {
-	if s.closed || s.outside != nil {
-		return Grant{}, ErrSignupClosed
-	}
-	// Before the costly hash; CreateUser decides.
-	if _, err := s.store.UserByName(ctx, name); err == nil {
-		return Grant{}, ErrNameTaken
-	} else if !errors.Is(err, ErrNoUser) {
-		return Grant{}, err
-	}
-	u, err := s.AddUser(ctx, name, password)
-	if err != nil {
-		return Grant{}, err
-	}
-	return s.begin(ctx, u)
-}
-
-// AddUser makes an account under a prepared name, whether signing up is open or not. It returns ErrNameTaken or
-// ErrBadPassword.
-func (s *Service) AddUser(ctx context.Context, name, password string) (User, error) {
-	password, err := preparePassword(password)
-	if err != nil {
-		return User{}, err
-	}
-	hash, err := s.passwords.hash(ctx, password)
-	if err != nil {
-		return User{}, err
-	}
-	return s.store.CreateUser(ctx, name, hash)
-}
-
-// SetPassword gives a user another password and ends all of their logins. It returns ErrBadPassword.
-func (s *Service) SetPassword(ctx context.Context, u User, password string) error {
-	return s.setPassword(ctx, u, password, 0)
-}
-
-func (s *Service) setPassword(ctx context.Context, u User, password string, except int64) error {
-	password, err := preparePassword(password)
-	if err != nil {
-		return err
-	}
-	hash, err := s.passwords.hash(ctx, password)
-	if err != nil {
-		return err
-	}
-	defer s.Forget(0, u.ID)
-	return s.store.SetPassword(ctx, u.ID, hash, except)
-}
-
-// Login returns ErrBadCredentials for an unknown name, which may be empty, as for a wrong password, and
-// after the same time.
-func (s *Service) Login(ctx context.Context, name, password string) (Grant, error) {
-	if s.outside != nil {
-		return Grant{}, ErrLoginClosed
-	}
-	u, err := s.store.UserByName(ctx, name)
-	if err != nil && !errors.Is(err, ErrNoUser) {
-		return Grant{}, err
-	}
-	known := err == nil && !u.Disabled
-	stored := s.passwords.dummy
-	if known {
-		stored = u.Password
-	}
-	prepared, bad := preparePassword(password)
-	ok, err := s.passwords.match(ctx, prepared, stored)
-	if err != nil {
-		return Grant{}, err
-	}
-	if !ok || !known || bad != nil {
-		return Grant{}, ErrBadCredentials
-	}
-	return s.begin(ctx, u)
-}
-
-// Refresh spends a refresh token and gives the next pair.
-func (s *Service) Refresh(ctx context.Context, token string) (Grant, error) {
-	if s.outside != nil {
-		return Grant{}, ErrLoginClosed
-	}
-	id, generation, ok := parseRefresh(token)
-	if !ok {
-		return Grant{}, ErrInvalidRefresh
-	}
-	for {
-		n, err := s.store.Session(ctx, id)
-		if errors.Is(err, ErrNoSession) {
-			return Grant{}, ErrInvalidRefresh
-		} else if err != nil {
-			return Grant{}, err
-		}
-		now := s.now()
-		if n.Token != nil || !hmac.Equal([]byte(token), []byte(s.refreshToken(n, generation))) || n.expired(now) {
-			return Grant{}, ErrInvalidRefresh
-		}
-		u, err := s.store.UserByID(ctx, n.User)
-		if err != nil && !errors.Is(err, ErrNoUser) {
-			return Grant{}, err
-		}
-		if err != nil || u.Disabled {
-			return Grant{}, ErrInvalidRefresh
-		}
-		switch {
-		case generation == n.Generation:
-			// Whole milliseconds, as they are stored: the answer is made again from them.
-			now = now.Truncate(time.Millisecond)
-			if _, err := s.store.Rotate(ctx, id, generation, now, now.Add(SessionLife)); err != nil {
-				return Grant{}, err
-			}
-			// Rotated, by us or by a faster one: either way the row now says what the answer is.
-		case generation == n.Generation-1 && now.Sub(n.RotatedAt) <= reuseGrace:
-			return s.grant(u, n)
-		default:
-			// Somebody has a copy: end the session for both of them (RFC 9700 §4.14.2).
-			if err := s.end(ctx, id); err != nil {
-				return Grant{}, err
-			}
-			return Grant{}, ErrRefreshReused
-		}
-	}
-}
-
-// User is the account behind an identity; ErrInvalidToken where it is gone or disabled.
-func (s *Service) User(ctx context.Context, id Identity) (User, error) {
-	u, err := s.store.UserByID(ctx, id.User)
-	if errors.Is(err, ErrNoUser) || err == nil && u.Disabled {
-		return User{}, ErrInvalidToken
-	}
-	return u, err
-}
-
 // Verify says whom an access token or an API token stands for; ErrInvalidToken or ErrTokenExpired where for
 // nobody, or no longer. An outside issuer's user gets an account at first sight; ErrNoIssuerKeys says that nobody can
 // tell yet.
@@ -271,46 +135,6 @@ func (s *Service) Logout(ctx context.Context, id Identity) error {
 	return s.end(ctx, id.Session)
 }
 
-// ChangePassword ends all other logins of id's. It returns ErrWrongPassword or ErrBadPassword.
-func (s *Service) ChangePassword(ctx context.Context, id Identity, current, password string) (User, error) {
-	if err := CheckPassword(password); err != nil {
-		return User{}, err
-	}
-	u, err := s.confirm(ctx, id, current)
-	if err != nil {
-		return User{}, err
-	}
-	return u, s.setPassword(ctx, u, password, id.Session)
-}
-
-// DeleteUser ends id's account for good; its name is not given out again. It returns ErrWrongPassword.
-func (s *Service) DeleteUser(ctx context.Context, id Identity, current string) error {
-	u, err := s.confirm(ctx, id, current)
-	if err != nil {
-		return err
-	}
-	err = s.store.SetDisabled(ctx, u.ID, true, true)
-	s.Forget(0, u.ID)
-	return err
-}
-
-// confirm is the account of who knows its password: an unattended screen must not be enough.
-func (s *Service) confirm(ctx context.Context, id Identity, password string) (User, error) {
-	u, err := s.User(ctx, id)
-	if err != nil {
-		return User{}, err
-	}
-	prepared, bad := preparePassword(password)
-	ok, err := s.passwords.match(ctx, prepared, u.Password)
-	if err != nil {
-		return User{}, err
-	}
-	if !ok || bad != nil {
-		return User{}, ErrWrongPassword
-	}
-	return u, nil
-}
-
 // end ends a session here at once, and on other nodes when they see it in the log.
 func (s *Service) end(ctx context.Context, session int64) error {
 	err := s.store.EndSession(ctx, session)
@@ -336,43 +160,6 @@ func (s *Service) SpendTicket(ctx context.Context, ticket string) (Identity, err
 		return Identity{}, err
 	}
 	return id, nil
-}
-
-// begin starts a session.
-func (s *Service) begin(ctx context.Context, u User) (Grant, error) {
-	now := s.now().Truncate(time.Millisecond)
-	n := Session{User: u.ID, Seed: make([]byte, 32), CreatedAt: now, RotatedAt: now, ExpiresAt: now.Add(SessionLife)}
-	_, _ = rand.Read(n.Seed) // never fails (crypto/rand)
-	var err error
-	if n.ID, err = s.store.CreateSession(ctx, n); err != nil {
-		return Grant{}, err
-	}
-	return s.grant(u, n)
-}
-
-// grant is a function of its arguments, so that a repeated refresh gets the same answer on any node.
-func (s *Service) grant(u User, n Session) (Grant, error) {
-	access, err := s.tokens.issue(u, n.ID, n.RotatedAt)
-	return Grant{
-		User: u, AccessToken: access, ExpiresIn: AccessLife, RefreshToken: s.refreshToken(n, n.Generation), Cookie: s.cookie(n),
-	}, err
-}
-
-// refreshToken is "<session>.<generation>.<mac>": it needs the session's seed from the database and the key,
-// and is stored nowhere.
-func (s *Service) refreshToken(n Session, generation int64) string {
-	head := fmt.Sprintf("%d.%d", n.ID, generation)
-	return head + "." + base64.RawURLEncoding.EncodeToString(mac(s.refresh, string(n.Seed)+head))
-}
-
-func parseRefresh(token string) (session, generation int64, ok bool) {
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
-		return 0, 0, false
-	}
-	session, err1 := strconv.ParseInt(parts[0], 10, 64)
-	generation, err2 := strconv.ParseInt(parts[1], 10, 64)
-	return session, generation, err1 == nil && err2 == nil
 }
 
 func mac(key []byte, text string) []byte {

@@ -1,0 +1,131 @@
+package auth
+
+import (
+	"context"
+	"errors"
+)
+
+// Signup makes an account under a prepared name and logs in.
+func (s *Service) Signup(ctx context.Context, name, password string) (Grant, error) {
+	if s.closed || s.outside != nil {
+		return Grant{}, ErrSignupClosed
+	}
+	// Before the costly hash; CreateUser decides.
+	if _, err := s.store.UserByName(ctx, name); err == nil {
+		return Grant{}, ErrNameTaken
+	} else if !errors.Is(err, ErrNoUser) {
+		return Grant{}, err
+	}
+	u, err := s.AddUser(ctx, name, password)
+	if err != nil {
+		return Grant{}, err
+	}
+	return s.begin(ctx, u)
+}
+
+// AddUser makes an account under a prepared name, whether signing up is open or not. It returns ErrNameTaken or
+// ErrBadPassword.
+func (s *Service) AddUser(ctx context.Context, name, password string) (User, error) {
+	password, err := preparePassword(password)
+	if err != nil {
+		return User{}, err
+	}
+	hash, err := s.passwords.hash(ctx, password)
+	if err != nil {
+		return User{}, err
+	}
+	return s.store.CreateUser(ctx, name, hash)
+}
+
+// Login returns ErrBadCredentials for an unknown name, which may be empty, as for a wrong password, and
+// after the same time.
+func (s *Service) Login(ctx context.Context, name, password string) (Grant, error) {
+	if s.outside != nil {
+		return Grant{}, ErrLoginClosed
+	}
+	u, err := s.store.UserByName(ctx, name)
+	if err != nil && !errors.Is(err, ErrNoUser) {
+		return Grant{}, err
+	}
+	known := err == nil && !u.Disabled
+	stored := s.passwords.dummy
+	if known {
+		stored = u.Password
+	}
+	prepared, bad := preparePassword(password)
+	ok, err := s.passwords.match(ctx, prepared, stored)
+	if err != nil {
+		return Grant{}, err
+	}
+	if !ok || !known || bad != nil {
+		return Grant{}, ErrBadCredentials
+	}
+	return s.begin(ctx, u)
+}
+
+// User is the account behind an identity; ErrInvalidToken where it is gone or disabled.
+func (s *Service) User(ctx context.Context, id Identity) (User, error) {
+	u, err := s.store.UserByID(ctx, id.User)
+	if errors.Is(err, ErrNoUser) || err == nil && u.Disabled {
+		return User{}, ErrInvalidToken
+	}
+	return u, err
+}
+
+// ChangePassword ends all other logins of id's. It returns ErrWrongPassword or ErrBadPassword.
+func (s *Service) ChangePassword(ctx context.Context, id Identity, current, password string) (User, error) {
+	if err := CheckPassword(password); err != nil {
+		return User{}, err
+	}
+	u, err := s.confirm(ctx, id, current)
+	if err != nil {
+		return User{}, err
+	}
+	return u, s.setPassword(ctx, u, password, id.Session)
+}
+
+// SetPassword gives a user another password and ends all of their logins. It returns ErrBadPassword.
+func (s *Service) SetPassword(ctx context.Context, u User, password string) error {
+	return s.setPassword(ctx, u, password, 0)
+}
+
+func (s *Service) setPassword(ctx context.Context, u User, password string, except int64) error {
+	password, err := preparePassword(password)
+	if err != nil {
+		return err
+	}
+	hash, err := s.passwords.hash(ctx, password)
+	if err != nil {
+		return err
+	}
+	defer s.Forget(0, u.ID)
+	return s.store.SetPassword(ctx, u.ID, hash, except)
+}
+
+// DeleteUser ends id's account for good; its name is not given out again. It returns ErrWrongPassword.
+func (s *Service) DeleteUser(ctx context.Context, id Identity, current string) error {
+	u, err := s.confirm(ctx, id, current)
+	if err != nil {
+		return err
+	}
+	err = s.store.SetDisabled(ctx, u.ID, true, true)
+	s.Forget(0, u.ID)
+	return err
+}
+
+// confirm is the account of who knows its password: an unattended screen must not be enough.
+func (s *Service) confirm(ctx context.Context, id Identity, password string) (User, error) {
+	u, err := s.User(ctx, id)
+	if err != nil {
+		return User{}, err
+	}
+	prepared, bad := preparePassword(password)
+	ok, err := s.passwords.match(ctx, prepared, u.Password)
+	if err != nil {
+		return User{}, err
+	}
+	if !ok || bad != nil {
+		return User{}, ErrWrongPassword
+	}
+	return u, nil
+}

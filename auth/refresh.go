@@ -1,0 +1,97 @@
+package auth
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Refresh spends a refresh token and gives the next pair.
+func (s *Service) Refresh(ctx context.Context, token string) (Grant, error) {
+	if s.outside != nil {
+		return Grant{}, ErrLoginClosed
+	}
+	id, generation, ok := parseRefresh(token)
+	if !ok {
+		return Grant{}, ErrInvalidRefresh
+	}
+	for {
+		n, err := s.store.Session(ctx, id)
+		if errors.Is(err, ErrNoSession) {
+			return Grant{}, ErrInvalidRefresh
+		} else if err != nil {
+			return Grant{}, err
+		}
+		now := s.now()
+		if n.Token != nil || !hmac.Equal([]byte(token), []byte(s.refreshToken(n, generation))) || n.expired(now) {
+			return Grant{}, ErrInvalidRefresh
+		}
+		u, err := s.store.UserByID(ctx, n.User)
+		if err != nil && !errors.Is(err, ErrNoUser) {
+			return Grant{}, err
+		}
+		if err != nil || u.Disabled {
+			return Grant{}, ErrInvalidRefresh
+		}
+		switch {
+		case generation == n.Generation:
+			// Whole milliseconds, as they are stored: the answer is made again from them.
+			now = now.Truncate(time.Millisecond)
+			if _, err := s.store.Rotate(ctx, id, generation, now, now.Add(SessionLife)); err != nil {
+				return Grant{}, err
+			}
+			// Rotated, by us or by a faster one: either way the row now says what the answer is.
+		case generation == n.Generation-1 && now.Sub(n.RotatedAt) <= reuseGrace:
+			return s.grant(u, n)
+		default:
+			// Somebody has a copy: end the session for both of them (RFC 9700 §4.14.2).
+			if err := s.end(ctx, id); err != nil {
+				return Grant{}, err
+			}
+			return Grant{}, ErrRefreshReused
+		}
+	}
+}
+
+// begin starts a session.
+func (s *Service) begin(ctx context.Context, u User) (Grant, error) {
+	now := s.now().Truncate(time.Millisecond)
+	n := Session{User: u.ID, Seed: make([]byte, 32), CreatedAt: now, RotatedAt: now, ExpiresAt: now.Add(SessionLife)}
+	_, _ = rand.Read(n.Seed) // never fails (crypto/rand)
+	var err error
+	if n.ID, err = s.store.CreateSession(ctx, n); err != nil {
+		return Grant{}, err
+	}
+	return s.grant(u, n)
+}
+
+// grant is a function of its arguments, so that a repeated refresh gets the same answer on any node.
+func (s *Service) grant(u User, n Session) (Grant, error) {
+	access, err := s.tokens.issue(u, n.ID, n.RotatedAt)
+	return Grant{
+		User: u, AccessToken: access, ExpiresIn: AccessLife, RefreshToken: s.refreshToken(n, n.Generation), Cookie: s.cookie(n),
+	}, err
+}
+
+// refreshToken is "<session>.<generation>.<mac>": it needs the session's seed from the database and the key,
+// and is stored nowhere.
+func (s *Service) refreshToken(n Session, generation int64) string {
+	head := fmt.Sprintf("%d.%d", n.ID, generation)
+	return head + "." + base64.RawURLEncoding.EncodeToString(mac(s.refresh, string(n.Seed)+head))
+}
+
+func parseRefresh(token string) (session, generation int64, ok bool) {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return 0, 0, false
+	}
+	session, err1 := strconv.ParseInt(parts[0], 10, 64)
+	generation, err2 := strconv.ParseInt(parts[1], 10, 64)
+	return session, generation, err1 == nil && err2 == nil
+}

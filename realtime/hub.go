@@ -44,7 +44,7 @@ type Config struct {
 	MaxStreams int // of one user at once, over all transports; 0 is no limit
 	Logger     *slog.Logger
 	// Control is told of each control event, in the log's order, before the streams that it ends are. Whoever
-	// remembers credentials forgets them then.
+	// remembers credentials forgets them then. Nil is nobody.
 	Control func(chat.ControlEvent)
 }
 
@@ -90,6 +90,9 @@ func New(ctx context.Context, log Log, access Access, bus Bus, cfg Config) (*Hub
 	state, err := log.Head(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if cfg.Control == nil {
+		cfg.Control = func(chat.ControlEvent) {}
 	}
 	return &Hub{
 		log: log, access: access, bus: bus, logger: cfg.Logger, tell: cfg.Control, name: state.Name, most: cfg.MaxStreams,

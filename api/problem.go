@@ -150,7 +150,8 @@ func (s *Server) problem(err error, c echo.Context) {
 	}
 	f, known := faultOf(err)
 	h := c.Response().Header()
-	if !known || f.status == http.StatusServiceUnavailable {
+	// The database's failures and our own; not what a crowd, or a client that went away, can bring about.
+	if !known || errors.Is(err, chat.ErrUnavailable) && !errors.Is(err, context.Canceled) && !s.draining.Load() {
 		s.Logger.Error("request failed", "id", h.Get(headerRequestID), "method", c.Request().Method,
 			"path", c.Request().URL.Path, "status", f.status, "error", err)
 	}

@@ -135,3 +135,20 @@ func parallel(n, width int, f func(int) error) error {
 	close(failed)
 	return <-failed
 }
+
+// startLobby starts a fresh server whose people are in the lobby, and returns their tokens.
+func startLobby(ctx context.Context, o *options) (*server, []string, error) {
+	s, err := startServer(ctx, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	tokens, err := signUp(ctx, s)
+	if err == nil {
+		err = enter(ctx, s, tokens, lobby...)
+	}
+	if err != nil {
+		s.close()
+		return nil, nil, err
+	}
+	return s, tokens, nil
+}

@@ -49,18 +49,11 @@ func benchDeliveries(ctx context.Context, o *options, r *report) error {
 // deliver opens n readers of a fresh server and posts to them at each pace.
 func deliver(ctx context.Context, o *options, r *report, table *section, t *transport, n int, paces []pace) error {
 	fmt.Printf("\ndeliveries: %s readers of one room over %s, 48 characters a message\n", thousands(n), t.name)
-	s, err := startServer(ctx, o)
+	s, tokens, err := startLobby(ctx, o)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	tokens, err := signUp(ctx, s)
-	if err == nil {
-		err = enter(ctx, s, tokens, lobby...)
-	}
-	if err != nil {
-		return err
-	}
 	began := time.Now()
 	a, err := openAudience(ctx, s, t, tokens, n)
 	if err != nil {

@@ -21,18 +21,11 @@ func benchIdle(ctx context.Context, o *options, r *report) error {
 
 func idle(ctx context.Context, o *options, r *report, table *section, t *transport) error {
 	fmt.Printf("\nidle: %s streams of one room over %s\n", thousands(o.crowd), t.name)
-	s, err := startServer(ctx, o)
+	s, tokens, err := startLobby(ctx, o)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	tokens, err := signUp(ctx, s)
-	if err == nil {
-		err = enter(ctx, s, tokens, lobby...)
-	}
-	if err != nil {
-		return err
-	}
 	// argon2id leaves many megabytes that streams could take for nothing: begin with a new process.
 	if err := s.stop(); err != nil {
 		fmt.Println("  note:", err)

@@ -25,18 +25,11 @@ const (
 func benchLogins(ctx context.Context, o *options, r *report) error {
 	fmt.Printf("\nlogins: 100 posts/s to %d readers over %s, without and with %s logins at once\n",
 		audienceOfLogins, transports[0].name, thousands(crowdOfLogins))
-	s, err := startServer(ctx, o)
+	s, tokens, err := startLobby(ctx, o)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	tokens, err := signUp(ctx, s)
-	if err == nil {
-		err = enter(ctx, s, tokens, lobby...)
-	}
-	if err != nil {
-		return err
-	}
 	a, err := openAudience(ctx, s, &transports[0], tokens, audienceOfLogins)
 	if err != nil {
 		return err

@@ -32,6 +32,8 @@ type Config struct {
 	// Committed is called with the events of each commit, in the order of their ids, after they are durable
 	// and before their writers are answered. It must not block.
 	Committed func([]chat.Event)
+
+	sweepEvery time.Duration // for tests; 0 is the constant
 }
 
 // SQLite is the store in one SQLite file. Its methods may be called concurrently.

@@ -356,3 +356,60 @@ func TestSweepRemovesWhatHasExpired(t *testing.T) {
 		}
 	}
 }
+
+// A sweep goes on, however busy the writer is, until nothing is left of what has expired.
+func TestSweepGoesOnUnderLoad(t *testing.T) {
+	dir := t.TempDir()
+	old := func() time.Time { return time.Now().Add(-48 * time.Hour) }
+	s, err := Open(t.Context(), Config{Dir: dir, Now: old})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := s.CreateUser(t.Context(), "ada", "hash")
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, _ := s.User(t.Context(), a.ID)
+	r := makeRoom(t, s, u, "lobby")
+	err = s.log.do(t.Context(), func(tx *tx) error {
+		_, err := tx.exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+			INSERT INTO idempotency (event_id, user_id, topic, key, fingerprint, created_at) SELECT i, 1, 2, i, x'00', 0 FROM n`, 20*sweepStep)
+		return err
+	})
+	if err = errors.Join(err, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	s, err = Open(t.Context(), Config{Dir: dir, Now: time.Now, sweepEvery: time.Second}) // 20 of them would be too late
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	stop := make(chan struct{})
+	var posters sync.WaitGroup
+	for range 4 {
+		posters.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					if _, _, err := s.Post(context.Background(), guardOf(u, r), message(u, r, "busy"), nil); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			}
+		})
+	}
+	left := -1
+	for end := time.Now().Add(10 * time.Second); left != 0 && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if err := s.reads.QueryRow(`SELECT count(*) FROM idempotency`).Scan(&left); err != nil {
+			t.Error(err)
+		}
+	}
+	close(stop)
+	posters.Wait()
+	if left != 0 {
+		t.Errorf("%d expired keys are left", left)
+	}
+}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -14,13 +15,14 @@ import (
 // writer is the group commit: its goroutine takes every job that waits, runs them in one transaction and
 // commits once, so that the cost of the fsync is shared. A job that fails fails alone.
 type writer struct {
-	jobs      chan *job
-	closing   chan struct{}
-	done      chan struct{}
-	closeOnce sync.Once
-	conn      *sql.Conn
-	committed func([]chat.Event)
-	now       func() time.Time
+	jobs       chan *job
+	closing    chan struct{}
+	done       chan struct{}
+	closeOnce  sync.Once
+	conn       *sql.Conn
+	committed  func([]chat.Event)
+	now        func() time.Time
+	sweepEvery time.Duration
 	// sweepAgain says that the last sweep left something; only the loop touches it.
 	sweepAgain bool
 	stmts
@@ -47,6 +49,8 @@ const (
 	maxBatch = 512
 	// sweepEvery is how often the writer removes what has expired.
 	sweepEvery = 10 * time.Minute
+	// sweepPause lets those who post come between the steps of a long sweep.
+	sweepPause = 20 * time.Millisecond
 )
 
 var errClosed = fmt.Errorf("%w: the store is closed", chat.ErrUnavailable)
@@ -63,6 +67,8 @@ func startWriter(ctx context.Context, db *sql.DB, cfg Config) (*writer, error) {
 		conn:      conn,
 		committed: cfg.Committed,
 		now:       cfg.Now,
+
+		sweepEvery: cmp.Or(cfg.sweepEvery, sweepEvery),
 	}
 	for _, p := range []struct {
 		to  **sql.Stmt
@@ -133,30 +139,22 @@ func (w *writer) stop() {
 	<-w.done
 }
 
-// sweepSoon is ready where the last sweep left something.
-func (w *writer) sweepSoon() <-chan time.Time {
-	if !w.sweepAgain {
-		return nil
-	}
-	return time.After(20 * time.Millisecond) // whoever posts comes between
-}
-
 func (w *writer) loop() {
 	defer close(w.done)
 	defer w.conn.Close()
-	sweep := time.NewTicker(sweepEvery)
+	sweep := time.NewTimer(w.sweepEvery)
 	defer sweep.Stop()
 	batch := make([]*job, 0, maxBatch)
 	for {
 		batch = batch[:0]
+		swept := false
 		select {
 		case j := <-w.jobs:
 			batch = append(batch, j)
 		case <-sweep.C:
-			batch = append(batch, &job{run: w.sweep, done: make(chan struct{})})
-		case <-w.sweepSoon():
 			w.sweepAgain = false
 			batch = append(batch, &job{run: w.sweep, done: make(chan struct{})})
+			swept = true
 		case <-w.closing:
 			select {
 			case j := <-w.jobs:
@@ -175,6 +173,12 @@ func (w *writer) loop() {
 			}
 		}
 		w.commitBatch(batch)
+		switch {
+		case swept && w.sweepAgain:
+			sweep.Reset(sweepPause)
+		case swept:
+			sweep.Reset(w.sweepEvery)
+		}
 	}
 }
 

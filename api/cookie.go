@@ -2,6 +2,7 @@ package api
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -74,11 +75,13 @@ func ownOrigin(r *http.Request, origin string) bool {
 	return r.Host != "" && (origin == "https://"+r.Host || origin == "http://"+r.Host && r.TLS == nil)
 }
 
-// ParseOrigin returns an error for what is not exactly an origin, as browsers write it.
-func ParseOrigin(s string) error {
-	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Scheme+"://"+strings.ToLower(u.Host) != s {
-		return errors.New("an origin is like https://app.example.com or http://localhost:5173, without a path")
+// checkOrigins returns an error for what is not exactly an origin, as browsers write it.
+func checkOrigins(list []string) error {
+	for _, s := range list {
+		u, err := url.Parse(s)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Scheme+"://"+strings.ToLower(u.Host) != s {
+			return fmt.Errorf("origins: %q: an origin is like https://app.example.com or http://localhost:5173, without a path", s)
+		}
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -29,7 +30,7 @@ type Config struct {
 	Hub  *realtime.Hub
 	Spec []byte // openapi.yaml
 	Page fs.FS  // the files of the page at /
-	// Origins are the other pages that may call and open streams, each as ParseOrigin takes it.
+	// Origins are the other pages that may call and open streams, each as a browser writes it.
 	Origins        []string
 	Limits         Limits
 	TrustedProxies []string // addresses and CIDR prefixes of those whose X-Forwarded-For counts
@@ -55,12 +56,9 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read openapi.yaml: %w", err)
 	}
-	trusted, err := parseProxies(cfg.TrustedProxies)
-	if err != nil {
-		return nil, err
-	}
-	limits, err := newLimits(cfg.Limits)
-	if err != nil {
+	trusted, proxiesErr := parseProxies(cfg.TrustedProxies)
+	limits, limitsErr := newLimits(cfg.Limits)
+	if err := errors.Join(checkOrigins(cfg.Origins), proxiesErr, limitsErr); err != nil {
 		return nil, err
 	}
 	s := &Server{

@@ -59,7 +59,9 @@ func splitAdmin(s string) (username, password string, err error) {
 func (s Settings) Check(spec []byte) (wrong []error) {
 	s, err := s.withFiles()
 	add := func(err error) {
-		if err != nil {
+		if several, ok := err.(interface{ Unwrap() []error }); ok {
+			wrong = append(wrong, several.Unwrap()...)
+		} else if err != nil {
 			wrong = append(wrong, err)
 		}
 	}
@@ -75,11 +77,6 @@ func (s Settings) Check(spec []byte) (wrong []error) {
 		_, _, err := splitAdmin(s.Admin)
 		add(err)
 	}
-	for _, o := range s.Origins {
-		if err := api.ParseOrigin(o); err != nil {
-			add(fmt.Errorf("origins: %q: %w", o, err))
-		}
-	}
 	keys, err := readKeys(s.JWTKeyFiles)
 	add(err)
 	outside, err := (&Program{settings: s, logger: slog.New(slog.DiscardHandler)}).outside()
@@ -90,7 +87,7 @@ func (s Settings) Check(spec []byte) (wrong []error) {
 	}
 	_, err = auth.New(nil, auth.Config{Secret: secret, Keys: keys, Issuer: s.JWTIssuer, Audience: s.JWTAudience, Outside: outside, Now: time.Now})
 	add(err)
-	_, err = api.New(api.Config{Spec: spec, Page: frontend.Page(), Limits: s.limits(), TrustedProxies: s.TrustedProxies})
+	_, err = api.New(api.Config{Spec: spec, Page: frontend.Page(), Origins: s.Origins, Limits: s.limits(), TrustedProxies: s.TrustedProxies})
 	add(err)
 	return wrong
 }

@@ -52,11 +52,6 @@ func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) 
 	if cfg, err = cfg.withFiles(); err != nil {
 		return nil, err
 	}
-	for _, o := range cfg.Origins {
-		if err := api.ParseOrigin(o); err != nil {
-			return nil, fmt.Errorf("origins: %q: %w", o, err)
-		}
-	}
 	p := &Program{settings: cfg, logger: logger, failed: make(chan error, 1)}
 	bus := realtime.NewMemory()
 	if p.store, err = store.Open(ctx, store.Config{Dir: cfg.DataDir, Now: time.Now, Committed: bus.Publish}); err != nil {

@@ -1,0 +1,212 @@
+package testservers
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Postgres is a PostgreSQL server of its own.
+type Postgres struct {
+	Port   int
+	dir    string // of the cluster
+	bin    string
+	owner  *syscall.Credential // who runs it; nil is who runs us
+	server *daemon
+	log    bytes.Buffer
+}
+
+// StartPostgres makes a cluster in a temporary directory and starts it, with further settings as name=value.
+func StartPostgres(settings ...string) (*Postgres, error) {
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
+	if len(found) == 0 {
+		path, err := exec.LookPath("postgres")
+		if err != nil {
+			return nil, fmt.Errorf("PostgreSQL's server %w", ErrMissing)
+		}
+		found = []string{path}
+	}
+	p := &Postgres{bin: filepath.Dir(slices.Max(found))}
+	var err error
+	if p.Port, err = freePort(); err != nil {
+		return nil, err
+	}
+	if p.dir, err = os.MkdirTemp("", "tandem-postgres-"); err != nil {
+		return nil, err
+	}
+	if os.Getuid() == 0 { // the server refuses to run as root
+		if p.owner, err = credential("postgres"); err == nil {
+			err = os.Chown(p.dir, int(p.owner.Uid), int(p.owner.Gid))
+		}
+	}
+	if err == nil {
+		err = p.run("initdb", "-D", p.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+	}
+	if err == nil {
+		settings = append([]string{"listen_addresses=127.0.0.1", "port=" + strconv.Itoa(p.Port), "unix_socket_directories=",
+			"max_connections=100"}, settings...)
+		err = p.configure(settings)
+	}
+	if err == nil {
+		err = p.Start()
+	}
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(p.dir))
+	}
+	return p, nil
+}
+
+func credential(name string) (*syscall.Credential, error) {
+	u, err := user.Lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	uid, _ := strconv.Atoi(u.Uid) // numbers on every Unix
+	gid, _ := strconv.Atoi(u.Gid)
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+}
+
+func (p *Postgres) data() string { return filepath.Join(p.dir, "data") }
+
+func (p *Postgres) command(program string, args ...string) *exec.Cmd {
+	cmd := exec.Command(filepath.Join(p.bin, program), args...)
+	cmd.Dir = p.dir
+	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.owner}
+	return cmd
+}
+
+func (p *Postgres) run(program string, args ...string) error {
+	if out, err := p.command(program, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", program, err, out)
+	}
+	return nil
+}
+
+func (p *Postgres) configure(settings []string) error {
+	var conf bytes.Buffer
+	for _, s := range settings {
+		name, value, _ := bytes.Cut([]byte(s), []byte("="))
+		fmt.Fprintf(&conf, "%s = '%s'\n", name, value)
+	}
+	f, err := os.OpenFile(filepath.Join(p.data(), "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(conf.Bytes())
+	return errors.Join(err, f.Close())
+}
+
+// Start starts the server, which has been stopped, and returns when it answers.
+func (p *Postgres) Start() error {
+	cmd := p.command("postgres", "-D", p.data())
+	cmd.Stdout, cmd.Stderr = &p.log, &p.log
+	var err error
+	if p.server, err = start(cmd, syscall.SIGINT); err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		conn, err := pgx.Connect(ctx, p.URL("postgres"))
+		if err == nil {
+			_ = conn.Close(ctx)
+			cancel()
+			return nil
+		}
+		cancel()
+		select {
+		case <-p.server.ended:
+			return fmt.Errorf("PostgreSQL ended instead of serving:\n%s", p.log.Bytes())
+		default:
+		}
+		if time.Now().After(deadline) {
+			p.Crash()
+			return fmt.Errorf("PostgreSQL did not answer within a minute: %w", err)
+		}
+	}
+}
+
+// URL leads to the database with that name.
+func (p *Postgres) URL(database string) string {
+	return fmt.Sprintf("postgres://postgres@127.0.0.1:%d/%s?sslmode=disable", p.Port, database)
+}
+
+// Exec runs statements in a database.
+func (p *Postgres) Exec(database string, statements ...string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, p.URL(database))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	for _, s := range statements {
+		if _, err := conn.Exec(ctx, s); err != nil {
+			return fmt.Errorf("%s: %w", s, err)
+		}
+	}
+	return nil
+}
+
+// databases counts those made, for their names.
+var databases atomic.Int64
+
+// NewDatabase makes an empty database and returns its name.
+func (p *Postgres) NewDatabase() (string, error) {
+	name := fmt.Sprintf("tandem%d", databases.Add(1))
+	return name, p.Exec("postgres", "CREATE DATABASE "+name)
+}
+
+// Stop ends the server as an operator would (a fast shutdown); Start starts it again.
+func (p *Postgres) Stop() { p.server.end(syscall.SIGINT) }
+
+// Crash ends it at once, as a power cut would (an immediate shutdown).
+func (p *Postgres) Crash() { p.server.end(syscall.SIGQUIT) }
+
+// Remove ends the server and removes its files.
+func (p *Postgres) Remove() {
+	p.Crash()
+	_ = os.RemoveAll(p.dir)
+}
+
+// shared is the server that the tests of a package have in common.
+var shared struct {
+	once sync.Once
+	p    *Postgres
+	err  error
+}
+
+// Database is an empty database for one test, on a server that it shares with the others of its package.
+// It returns the URL.
+func Database(t testing.TB) string {
+	t.Helper()
+	shared.once.Do(func() {
+		// What tests do not try is a power cut, and syncing is most of the time of making a database.
+		shared.p, shared.err = StartPostgres("fsync=off", "max_connections=300")
+	})
+	need(t, shared.err)
+	name, err := shared.p.NewDatabase()
+	need(t, err)
+	return shared.p.URL(name)
+}
+
+// Close removes the shared server; a package's TestMain calls it after its tests.
+func Close() {
+	if shared.p != nil {
+		shared.p.Remove()
+	}
+}

@@ -40,7 +40,7 @@ func (s *SQLite) UserByID(ctx context.Context, id int64) (auth.User, error) {
 }
 
 func (s *SQLite) authUser(ctx context.Context, query string, args ...any) (auth.User, error) {
-	return scanUser(s.reads.QueryRowContext(ctx, query, args...))
+	return scanUser(s.queryRow(ctx, query, args...))
 }
 
 // SetPassword implements auth.Store.
@@ -112,17 +112,13 @@ func (s *SQLite) CreateSession(ctx context.Context, n auth.Session) (int64, erro
 	}
 	var made int64
 	err := s.log.do(ctx, func(t *tx) error {
-		res, err := t.exec(`INSERT INTO sessions (user_id, seed, generation, created_at, rotated_at, expires_at, token, name, rooms)
-			SELECT id, ?, ?, ?, ?, ?, ?, ?, ? FROM users WHERE id = ? AND NOT disabled`,
-			seed, n.Generation, n.CreatedAt.UnixMilli(), n.RotatedAt.UnixMilli(), nullTime(n.ExpiresAt), n.Token, n.Name, rooms, n.User)
-		if err != nil {
-			return unavailable(err)
+		err := t.queryRow(`INSERT INTO sessions (user_id, seed, generation, created_at, rotated_at, expires_at, token, name, rooms)
+			SELECT id, ?, ?, ?, ?, ?, ?, ?, ? FROM users WHERE id = ? AND NOT disabled RETURNING id`,
+			seed, n.Generation, n.CreatedAt.UnixMilli(), n.RotatedAt.UnixMilli(), nullTime(n.ExpiresAt), n.Token, n.Name, rooms, n.User).Scan(&made)
+		if errors.Is(err, sql.ErrNoRows) {
+			return auth.ErrBadCredentials // disabled between the check and here
 		}
-		if n, err := res.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(auth.ErrBadCredentials, err) // disabled between the check and here
-		}
-		made, err = res.LastInsertId()
-		return err
+		return unavailable(err)
 	})
 	if err != nil {
 		return 0, err
@@ -156,12 +152,12 @@ func scanSession(row scanner) (n auth.Session, err error) {
 
 // Session implements auth.Store.
 func (s *SQLite) Session(ctx context.Context, id int64) (auth.Session, error) {
-	return scanSession(s.reads.QueryRowContext(ctx, selectSessions+` WHERE s.id = ?`, id))
+	return scanSession(s.queryRow(ctx, selectSessions+` WHERE s.id = ?`, id))
 }
 
 // SessionByToken implements auth.Store.
 func (s *SQLite) SessionByToken(ctx context.Context, hash []byte) (auth.Session, error) {
-	return scanSession(s.reads.QueryRowContext(ctx, selectSessions+` WHERE s.token = ?`, hash))
+	return scanSession(s.queryRow(ctx, selectSessions+` WHERE s.token = ?`, hash))
 }
 
 // Tokens implements auth.Store.
@@ -225,7 +221,7 @@ func (s *SQLite) SpendTicket(ctx context.Context, hash []byte) (auth.Identity, e
 	var until sql.NullInt64
 	err := s.log.do(ctx, func(t *tx) error {
 		err := t.queryRow(`DELETE FROM tickets WHERE hash = ? AND expires_at > ?
-			RETURNING user_id, ifnull(session_id, 0), until, (SELECT name FROM users WHERE users.id = user_id)`, hash, t.now.UnixMilli()).
+			RETURNING user_id, coalesce(session_id, 0), until, (SELECT name FROM users WHERE users.id = user_id)`, hash, t.now.UnixMilli()).
 			Scan(&id.User, &id.Session, &until, &id.Name)
 		if errors.Is(err, sql.ErrNoRows) {
 			return auth.ErrInvalidTicket

@@ -15,34 +15,12 @@ var _ chat.Store = (*SQLite)(nil)
 
 // Post implements chat.Store.
 func (s *SQLite) Post(ctx context.Context, g chat.Guard, e chat.Event, key *chat.Key) (chat.Event, bool, error) {
-	// The closure may outlive this call (see writer.do), so its results are read only after it succeeded.
-	var posted chat.Event
-	var fresh bool
-	err := s.log.doLone(ctx, func(t *tx) error {
-		if err := t.check(g); err != nil {
-			return err
-		}
-		if key != nil {
-			earlier, found, err := t.retried(e.Author, e.Topic, key)
-			if found || err != nil {
-				posted = earlier
-				return err
-			}
-		}
-		var err error
-		if posted, err = t.append(e); err != nil {
-			return err
-		}
-		fresh = true
-		if key != nil {
-			return t.keep(e.Author, e.Topic, key, posted.ID)
-		}
-		return nil
-	})
-	if err != nil {
+	j := &job{post: &post{guard: g, event: e, key: key}, done: make(chan struct{})}
+	// A job may outlive this call (see writer.do), so what came of it is read only after it succeeded.
+	if err := s.log.submit(ctx, j); err != nil {
 		return chat.Event{}, false, err
 	}
-	return posted, fresh, nil
+	return j.post.event, j.post.fresh, nil
 }
 
 // CreateRoom implements chat.Store.
@@ -52,18 +30,16 @@ func (s *SQLite) CreateRoom(ctx context.Context, g chat.Guard, r chat.Room, even
 		if err := t.check(g); err != nil {
 			return err
 		}
-		res, err := t.exec(`INSERT INTO rooms (name, title, visibility, posting, created_by, created_at) VALUES (?, ?, ?, ?, ?, ?)`,
-			r.Name, r.Title, r.Visibility, r.Posting, g.User, r.CreatedAt.UnixMilli())
-		if isUnique(err) {
+		made = r
+		made.Version = 1
+		err := t.queryRow(`INSERT INTO rooms (name, title, visibility, posting, created_by, created_at) VALUES (?, ?, ?, ?, ?, ?)
+			ON CONFLICT DO NOTHING RETURNING id`,
+			r.Name, r.Title, r.Visibility, r.Posting, g.User, r.CreatedAt.UnixMilli()).Scan(&made.ID)
+		if errors.Is(err, sql.ErrNoRows) {
 			return chat.ErrRoomExists
 		}
 		if err != nil {
 			return unavailable(err)
-		}
-		made = r
-		made.Version = 1
-		if made.ID, err = res.LastInsertId(); err != nil {
-			return err
 		}
 		if err := setMember(t, made.ID, g.User, chat.RoleOwner); err != nil {
 			return err
@@ -112,7 +88,7 @@ func setMember(t *tx, room, user int64, role chat.Role) error {
 // User implements chat.Store.
 func (s *SQLite) User(ctx context.Context, id int64) (chat.User, error) {
 	u := chat.User{ID: id}
-	err := s.reads.QueryRowContext(ctx, `SELECT name, admin, disabled, version FROM users WHERE id = ?`, id).
+	err := s.queryRow(ctx, `SELECT name, admin, disabled, version FROM users WHERE id = ?`, id).
 		Scan(&u.Name, &u.Admin, &u.Disabled, &u.Version)
 	if errors.Is(err, sql.ErrNoRows) {
 		return chat.User{}, chat.ErrUserNotFound
@@ -123,7 +99,7 @@ func (s *SQLite) User(ctx context.Context, id int64) (chat.User, error) {
 // UserNamed implements chat.Store.
 func (s *SQLite) UserNamed(ctx context.Context, name string) (chat.User, error) {
 	u := chat.User{Name: name}
-	err := s.reads.QueryRowContext(ctx, `SELECT id, admin, disabled, version FROM users WHERE name = ? AND NOT deleted`, name).
+	err := s.queryRow(ctx, `SELECT id, admin, disabled, version FROM users WHERE name = ? AND NOT deleted`, name).
 		Scan(&u.ID, &u.Admin, &u.Disabled, &u.Version)
 	if errors.Is(err, sql.ErrNoRows) {
 		return chat.User{}, chat.ErrUserNotFound
@@ -151,8 +127,8 @@ func (s *SQLite) Blocks(ctx context.Context, user int64, after string, limit int
 
 // selectRooms takes the viewer's number as its first argument.
 const selectRooms = `
-	SELECT r.id, r.name, r.title, r.visibility, r.posting, r.created_at, r.version, c.name, ifnull(m.role, ''),
-		ifnull((SELECT e.id FROM events e WHERE e.topic = r.id * 2 AND e.type = 'chat_message' ORDER BY e.id DESC LIMIT 1), 0)
+	SELECT r.id, r.name, r.title, r.visibility, r.posting, r.created_at, r.version, c.name, coalesce(m.role, ''),
+		coalesce((SELECT e.id FROM events e WHERE e.topic = r.id * 2 AND e.type = 'chat_message' ORDER BY e.id DESC LIMIT 1), 0)
 	FROM rooms r
 	JOIN users c ON c.id = r.created_by
 	LEFT JOIN members m ON m.room_id = r.id AND m.user_id = ?`
@@ -166,7 +142,7 @@ func scanRoom(row scanner) (r chat.RoomView, err error) {
 
 // Room implements chat.Store.
 func (s *SQLite) Room(ctx context.Context, name string, viewer int64) (chat.RoomView, error) {
-	r, err := scanRoom(s.reads.QueryRowContext(ctx, selectRooms+` WHERE r.name = ?`, viewer, name))
+	r, err := scanRoom(s.queryRow(ctx, selectRooms+` WHERE r.name = ?`, viewer, name))
 	if errors.Is(err, sql.ErrNoRows) {
 		return chat.RoomView{}, chat.ErrRoomNotFound
 	}
@@ -184,7 +160,7 @@ func (s *SQLite) Rooms(ctx context.Context, v chat.Viewer, after string, limit i
 		only = string(numbers)
 	}
 	return list(ctx, s, scanRoom, selectRooms+` WHERE r.name > ? AND r.visibility = 'public'
-		AND (?3 = 'null' OR r.id IN (SELECT value FROM json_each(?3))) ORDER BY r.name LIMIT ?4`, v.User, after, only, limit)
+		AND (?3 = 'null' OR r.id IN (`+s.dialect.numbers(`?3`)+`)) ORDER BY r.name LIMIT ?4`, v.User, after, only, limit)
 }
 
 // RoomNames implements chat.Store.
@@ -196,7 +172,7 @@ func (s *SQLite) RoomNames(ctx context.Context, rooms []int64) (map[int64]string
 	found, err := list(ctx, s, func(row scanner) (r chat.Room, err error) {
 		err = row.Scan(&r.ID, &r.Name)
 		return r, err
-	}, `SELECT id, name FROM rooms WHERE id IN (SELECT value FROM json_each(?))`, string(numbers))
+	}, `SELECT id, name FROM rooms WHERE id IN (`+s.dialect.numbers(`?`)+`)`, string(numbers))
 	names := make(map[int64]string, len(found))
 	for _, r := range found {
 		names[r.ID] = r.Name
@@ -239,7 +215,7 @@ func (s *SQLite) Messages(ctx context.Context, room int64, p chat.Page) (chat.Me
 // edge is id where the topic has messages on that side of it, else nil.
 func (s *SQLite) edge(ctx context.Context, topic int64, side string, id int64) (*int64, error) {
 	var there bool
-	err := s.reads.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM events WHERE topic = ? AND type = ? AND `+side+`)`,
+	err := s.queryRow(ctx, `SELECT EXISTS (SELECT 1 FROM events WHERE topic = ? AND type = ? AND `+side+`)`,
 		topic, chat.TypeChatMessage, id).Scan(&there)
 	if err != nil || !there {
 		return nil, unavailable(err)

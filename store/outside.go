@@ -48,15 +48,14 @@ func (s *SQLite) CreateOutsideUser(ctx context.Context, issuer, subject, passwor
 	return made, nil
 }
 
-func insertUser(t *tx, name, password string) (int64, error) {
-	res, err := t.exec(`INSERT INTO users (name, password, created_at) VALUES (?, ?, ?)`, name, password, t.now.UnixMilli())
-	if isUnique(err) {
+func insertUser(t *tx, name, password string) (id int64, err error) {
+	// Not by the error of a taken name: PostgreSQL would do nothing more in this transaction.
+	err = t.queryRow(`INSERT INTO users (name, password, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING RETURNING id`,
+		name, password, t.now.UnixMilli()).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
 		return 0, auth.ErrNameTaken
 	}
-	if err != nil {
-		return 0, unavailable(err)
-	}
-	return res.LastInsertId()
+	return id, unavailable(err)
 }
 
 func scanUser(row scanner) (u auth.User, err error) {

@@ -1,13 +1,18 @@
 package store
 
-import "context"
+import (
+	"context"
+	"database/sql"
+)
 
 // scanner is a *sql.Row or *sql.Rows.
 type scanner interface{ Scan(dest ...any) error }
 
 // list reads all rows of a query, each by scan.
 func list[T any](ctx context.Context, s *SQLite, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
-	rows, err := s.reads.QueryContext(ctx, query, args...)
+	ctx, cancel := s.dialect.patience(ctx)
+	defer cancel()
+	rows, err := s.reads.QueryContext(ctx, s.dialect.bind(query), args...)
 	if err != nil {
 		return nil, unavailable(err)
 	}
@@ -27,4 +32,21 @@ func list[T any](ctx context.Context, s *SQLite, scan func(scanner) (T, error), 
 func scanOne[T any](row scanner) (v T, err error) {
 	err = row.Scan(&v)
 	return v, err
+}
+
+// row is the one row of a query, to be scanned.
+type row struct {
+	*sql.Row
+	cancel context.CancelFunc
+}
+
+func (r row) Scan(dest ...any) error {
+	defer r.cancel()
+	return r.Row.Scan(dest...)
+}
+
+// queryRow asks for one row.
+func (s *SQLite) queryRow(ctx context.Context, query string, args ...any) row {
+	ctx, cancel := s.dialect.patience(ctx)
+	return row{s.reads.QueryRowContext(ctx, s.dialect.bind(query), args...), cancel}
 }

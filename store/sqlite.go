@@ -1,59 +1,43 @@
 package store
 
 import (
+	"cmp"
 	"context"
-	"crypto/rand"
 	"database/sql"
-	"embed"
-	"errors"
+	"encoding/json"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
-	"time"
+	"slices"
 
 	"github.com/pressly/goose/v3"
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 
 	"tandem/chat"
 )
 
-//go:embed migrations
-var migrations embed.FS
-
-// Config is what Open needs to know.
-type Config struct {
-	Dir string // of the database's files; made if missing
-	Now func() time.Time
-	// Committed is called with the events of each commit, in the order of their ids, after they are durable
-	// and before their writers are answered. It must not block.
-	Committed func([]chat.Event)
-
-	sweepEvery time.Duration // for tests; 0 is the constant
+var sqliteDialect = &dialect{
+	begin:      []string{`BEGIN IMMEDIATE`}, // SQLite's own lock is the lock of the log's head
+	bind:       func(query string) string { return query },
+	list:       `SELECT value FROM json_each(%s)`,
+	prepare:    true,
+	read:       readSQLite,
+	goose:      goose.DialectSQLite3,
+	migrations: "migrations/sqlite",
 }
 
-// SQLite is the store in one SQLite file. Its methods may be called concurrently.
-type SQLite struct {
-	reads *sql.DB
-	write *sql.DB
-	log   *writer
-}
-
-// Open opens the database below cfg.Dir, brings its schema up to date and starts the log writer.
-func Open(ctx context.Context, cfg Config) (*SQLite, error) {
+// openSQLite opens the database below cfg.Dir, and gives its name for errors.
+func openSQLite(cfg Config) (*SQLite, string, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the data directory: %w", err)
+		return nil, "", fmt.Errorf("make the data directory: %w", err)
 	}
 	file := filepath.Join(cfg.Dir, "tandem.db")
 	// The file has the secret that signs tokens; SQLite gives the files beside it the same mode.
 	if f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600); err != nil {
-		return nil, fmt.Errorf("make the database: %w", err)
+		return nil, "", fmt.Errorf("make the database: %w", err)
 	} else if err := f.Close(); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 
 	// synchronous=FULL makes WAL fsync at each commit: what is acknowledged survives a power cut.
@@ -65,11 +49,7 @@ func Open(ctx context.Context, cfg Config) (*SQLite, error) {
 	reads.SetMaxOpenConns(max(4, runtime.GOMAXPROCS(0)))
 	reads.SetMaxIdleConns(max(4, runtime.GOMAXPROCS(0)))
 
-	s := &SQLite{reads: reads, write: write}
-	if err := s.prepare(ctx, cfg); err != nil {
-		return nil, errors.Join(fmt.Errorf("open %s: %w", file, err), reads.Close(), write.Close())
-	}
-	return s, nil
+	return &SQLite{dialect: sqliteDialect, reads: reads, write: write}, file, nil
 }
 
 func open(file string, pragmas ...string) *sql.DB {
@@ -81,63 +61,36 @@ func open(file string, pragmas ...string) *sql.DB {
 	return db
 }
 
-func (s *SQLite) prepare(ctx context.Context, cfg Config) error {
-	dir, err := fs.Sub(migrations, "migrations/sqlite")
+// readSQLite is the dialect's read.
+func readSQLite(ctx context.Context, s *SQLite, topics []chat.TopicSince, upto int64, limit int) ([]chat.Event, error) {
+	// Ids first, from the topic's index and no more than limit each, so that a long tail in one busy room
+	// is not walked for every page; then the rows of those that are wanted.
+	var ids []int64
+	for _, t := range topics {
+		if t.After >= upto {
+			continue
+		}
+		const q = `SELECT id FROM events WHERE topic = ? AND id > ? AND id <= ? ORDER BY id LIMIT ?`
+		const also = `SELECT id FROM events WHERE also = ? AND id > ? AND id <= ? ORDER BY id LIMIT ?`
+		for _, q := range []string{q, also} {
+			found, err := list(ctx, s, scanOne[int64], q, int64(t.Topic), t.After, upto, limit)
+			if err != nil {
+				return nil, err
+			}
+			ids = append(ids, found...)
+		}
+	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	ids = ids[:min(len(ids), limit)]
+	wanted, err := json.Marshal(ids)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, s.write, dir)
-	if err != nil {
-		return err
-	}
-	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("migrate: %w", err)
-	}
-	// The first start names the log; ids and names are never reused under that name.
-	name := strings.ToLower(rand.Text()[:10])
-	if _, err := s.write.ExecContext(ctx,
-		`INSERT INTO log (one, name, head, floor) VALUES (1, ?, 0, 1) ON CONFLICT DO NOTHING`, name); err != nil {
-		return err
-	}
-	var head, last int64
-	if err := s.write.QueryRowContext(ctx,
-		`SELECT head, (SELECT ifnull(max(id), 0) FROM events) FROM log`).Scan(&head, &last); err != nil {
-		return err
-	}
-	if head != last {
-		return fmt.Errorf("the log says that its head is %d, but its last event is %d: the file is damaged", head, last)
-	}
-	s.log, err = startWriter(ctx, s.write, cfg)
-	return err
-}
-
-// Close answers the writes that wait, ends the log writer and closes the database.
-func (s *SQLite) Close() error {
-	s.log.stop()
-	return errors.Join(s.reads.Close(), s.write.Close())
-}
-
-// Ping reports whether the database answers.
-func (s *SQLite) Ping(ctx context.Context) error {
-	var one int
-	return unavailable(s.reads.QueryRowContext(ctx, `SELECT one FROM log`).Scan(&one))
-}
-
-// unavailable marks an error of the database as one that may pass.
-func unavailable(err error) error {
-	if err == nil || errors.Is(err, chat.ErrUnavailable) {
-		return err
-	}
-	return fmt.Errorf("%w: %w", chat.ErrUnavailable, err)
-}
-
-// isUnique tells whether err is the violation of a UNIQUE constraint.
-func isUnique(err error) bool { return hasCode(err, sqlite3.SQLITE_CONSTRAINT_UNIQUE) }
-
-// isForeignKey tells whether err is a reference to a row that is not there.
-func isForeignKey(err error) bool { return hasCode(err, sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY) }
-
-func hasCode(err error, code int) bool {
-	e, ok := errors.AsType[*sqlite.Error](err)
-	return ok && e.Code() == code
+	events, err := s.events(ctx, selectEvents+` WHERE id IN (SELECT value FROM json_each(?))`, string(wanted))
+	slices.SortFunc(events, func(a, b chat.Event) int { return cmp.Compare(a.ID, b.ID) })
+	return events, err
 }

@@ -2,10 +2,9 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
-	"path/filepath"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -13,11 +12,23 @@ import (
 
 	"tandem/auth"
 	"tandem/chat"
+	"tandem/testservers"
 )
 
-func openStore(t *testing.T, dir string, committed func([]chat.Event)) *SQLite {
+// place is where a test's database is; each Open there opens the same one.
+type place Config
+
+func (p place) try(cfg Config) (*SQLite, error) {
+	cfg.URL, cfg.Dir = p.URL, p.Dir
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return Open(context.Background(), cfg)
+}
+
+func (p place) open(t *testing.T, cfg Config) *SQLite {
 	t.Helper()
-	s, err := Open(t.Context(), Config{Dir: dir, Now: time.Now, Committed: committed})
+	s, err := p.try(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,10 +36,22 @@ func openStore(t *testing.T, dir string, committed func([]chat.Event)) *SQLite {
 	return s
 }
 
+// onBoth runs a test on SQLite and on PostgreSQL.
+func onBoth(t *testing.T, test func(t *testing.T, p place)) {
+	t.Run("SQLite", func(t *testing.T) { test(t, place{Dir: t.TempDir()}) })
+	t.Run("PostgreSQL", func(t *testing.T) { test(t, place{URL: testservers.Database(t)}) })
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	testservers.Close()
+	os.Exit(code)
+}
+
 // world is a store with one user and one room.
-func world(t *testing.T, committed func([]chat.Event)) (*SQLite, chat.User, chat.Room) {
+func world(t *testing.T, p place, committed func([]chat.Event)) (*SQLite, chat.User, chat.Room) {
 	t.Helper()
-	s := openStore(t, t.TempDir(), committed)
+	s := p.open(t, Config{Committed: committed})
 	a, err := s.CreateUser(t.Context(), "ada", "hash")
 	if err != nil {
 		t.Fatal(err)
@@ -67,8 +90,10 @@ func ids(events []chat.Event) (list []int64) {
 }
 
 // Whatever fails or is retried in a batch, the ids of what is stored have no holes.
-func TestIDsAreDenseWhateverFails(t *testing.T) {
-	s, u, r := world(t, nil)
+func TestIDsAreDenseWhateverFails(t *testing.T) { onBoth(t, testIDsAreDenseWhateverFails) }
+
+func testIDsAreDenseWhateverFails(t *testing.T, p place) {
+	s, u, r := world(t, p, nil)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	stored := 0
@@ -135,24 +160,22 @@ func TestIDsAreDenseWhateverFails(t *testing.T) {
 
 // Nobody hears of an event that a crash could still take back: another connection, which sees only what is
 // committed, finds it when it is published.
-func TestPublishedIsCommitted(t *testing.T) {
-	var other *sql.DB
+func TestPublishedIsCommitted(t *testing.T) { onBoth(t, testPublishedIsCommitted) }
+
+func testPublishedIsCommitted(t *testing.T, p place) {
+	var s *SQLite
+	var u chat.User
+	var r chat.Room
 	published := 0
-	s, u, r := world(t, func(batch []chat.Event) {
+	s, u, r = world(t, p, func(batch []chat.Event) {
 		for _, e := range batch {
-			var body string
-			if err := other.QueryRow(`SELECT body FROM events WHERE id = ?`, e.ID).Scan(&body); err != nil {
-				t.Errorf("event %d was published, but is not committed: %v", e.ID, err)
+			// Reading connections are not the writer's.
+			if found, err := s.ReadAll(context.Background(), e.ID-1, e.ID, 1); err != nil || len(found) != 1 {
+				t.Errorf("event %d was published, but is not committed: %v, %v", e.ID, found, err)
 			}
 			published++
 		}
 	})
-	var file string
-	if err := s.reads.QueryRow(`SELECT file FROM pragma_database_list WHERE name = 'main'`).Scan(&file); err != nil {
-		t.Fatal(err)
-	}
-	other = open(file, "query_only(ON)")
-	defer other.Close()
 	for range 10 {
 		e, _, err := s.Post(t.Context(), guardOf(u, r), message(u, r, "hi"), nil)
 		if err != nil {
@@ -164,8 +187,10 @@ func TestPublishedIsCommitted(t *testing.T) {
 	}
 }
 
-func TestRetryBringsTheFirstEvent(t *testing.T) {
-	s, u, r := world(t, nil)
+func TestRetryBringsTheFirstEvent(t *testing.T) { onBoth(t, testRetryBringsTheFirstEvent) }
+
+func testRetryBringsTheFirstEvent(t *testing.T, p place) {
+	s, u, r := world(t, p, nil)
 	other := makeRoom(t, s, u, "other")
 	key := &chat.Key{Name: "k", Fingerprint: []byte("one")}
 	first, fresh, err := s.Post(t.Context(), guardOf(u, r), message(u, r, "hi"), key)
@@ -184,8 +209,10 @@ func TestRetryBringsTheFirstEvent(t *testing.T) {
 	}
 }
 
-func TestReadMergesTopicsAndPages(t *testing.T) {
-	s, u, a := world(t, nil)
+func TestReadMergesTopicsAndPages(t *testing.T) { onBoth(t, testReadMergesTopicsAndPages) }
+
+func testReadMergesTopicsAndPages(t *testing.T, p place) {
+	s, u, a := world(t, p, nil)
 	b := makeRoom(t, s, u, "b")
 	other := makeRoom(t, s, u, "other")
 	for i := range 60 {
@@ -233,9 +260,10 @@ func TestReadMergesTopicsAndPages(t *testing.T) {
 	}
 }
 
-func TestReopeningKeepsTheLog(t *testing.T) {
-	dir := t.TempDir()
-	s := openStore(t, dir, nil)
+func TestReopeningKeepsTheLog(t *testing.T) { onBoth(t, testReopeningKeepsTheLog) }
+
+func testReopeningKeepsTheLog(t *testing.T, p place) {
+	s := p.open(t, Config{})
 	before, err := s.Head(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -255,15 +283,17 @@ func TestReopeningKeepsTheLog(t *testing.T) {
 	if _, _, err := s.Post(t.Context(), guardOf(u, r), message(u, r, "late"), nil); !errors.Is(err, chat.ErrUnavailable) {
 		t.Errorf("posting into a closed store gives %v", err)
 	}
-	s = openStore(t, dir, nil)
+	s = p.open(t, Config{})
 	after, err := s.Head(t.Context())
 	if err != nil || after.Name != before.Name || after.Head != 1 {
 		t.Errorf("reopened: %+v, %v; before: %+v", after, err, before)
 	}
 }
 
-func TestCloseAnswersWhatWaits(t *testing.T) {
-	s, u, r := world(t, nil)
+func TestCloseAnswersWhatWaits(t *testing.T) { onBoth(t, testCloseAnswersWhatWaits) }
+
+func testCloseAnswersWhatWaits(t *testing.T, p place) {
+	s, u, r := world(t, p, nil)
 	var wg sync.WaitGroup
 	acknowledged := make(chan int64, 500)
 	for range cap(acknowledged) {
@@ -276,14 +306,12 @@ func TestCloseAnswersWhatWaits(t *testing.T) {
 			}
 		})
 	}
-	var file string
-	_ = s.reads.QueryRow(`SELECT file FROM pragma_database_list WHERE name = 'main'`).Scan(&file)
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
 	wg.Wait() // everybody gets an answer
 	close(acknowledged)
-	s = openStore(t, filepath.Dir(file), nil)
+	s = p.open(t, Config{})
 	state, err := s.Head(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -295,23 +323,25 @@ func TestCloseAnswersWhatWaits(t *testing.T) {
 	}
 }
 
-func TestDamagedLogIsNotServed(t *testing.T) {
-	dir := t.TempDir()
-	if err := openStore(t, dir, nil).Close(); err != nil {
+func TestDamagedLogIsNotServed(t *testing.T) { onBoth(t, testDamagedLogIsNotServed) }
+
+func testDamagedLogIsNotServed(t *testing.T, p place) {
+	s := p.open(t, Config{})
+	err := s.log.do(t.Context(), func(tx *tx) error { tx.head = 7; return nil })
+	if err = errors.Join(err, s.Close()); err != nil {
 		t.Fatal(err)
 	}
-	db := open(filepath.Join(dir, "tandem.db"))
-	if _, err := db.Exec(`UPDATE log SET head = 7`); err != nil {
-		t.Fatal(err)
-	}
-	db.Close()
-	if _, err := Open(t.Context(), Config{Dir: dir, Now: time.Now}); err == nil {
-		t.Error("a log whose head is not its last event was opened")
+	if s, err := p.try(Config{}); err == nil {
+		t.Error("a log whose head is not its last event was opened", s.Close())
 	}
 }
 
 func TestConnectionsAreSetUp(t *testing.T) {
-	s := openStore(t, t.TempDir(), nil)
+	s, err := Open(t.Context(), Config{Dir: t.TempDir(), Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
 	for _, tt := range []struct{ pragma, want string }{
 		{"journal_mode", "wal"}, {"synchronous", "2"}, {"foreign_keys", "1"},
 	} {
@@ -326,8 +356,10 @@ func TestConnectionsAreSetUp(t *testing.T) {
 	}
 }
 
-func TestSweepRemovesWhatHasExpired(t *testing.T) {
-	s, u, r := world(t, nil)
+func TestSweepRemovesWhatHasExpired(t *testing.T) { onBoth(t, testSweepRemovesWhatHasExpired) }
+
+func testSweepRemovesWhatHasExpired(t *testing.T, p place) {
+	s, u, r := world(t, p, nil)
 	ctx := t.Context()
 	now := time.Now()
 	for i, age := range []time.Duration{0, 23 * time.Hour, 26 * time.Hour} {
@@ -358,13 +390,10 @@ func TestSweepRemovesWhatHasExpired(t *testing.T) {
 }
 
 // A sweep goes on, however busy the writer is, until nothing is left of what has expired.
-func TestSweepGoesOnUnderLoad(t *testing.T) {
-	dir := t.TempDir()
-	old := func() time.Time { return time.Now().Add(-48 * time.Hour) }
-	s, err := Open(t.Context(), Config{Dir: dir, Now: old})
-	if err != nil {
-		t.Fatal(err)
-	}
+func TestSweepGoesOnUnderLoad(t *testing.T) { onBoth(t, testSweepGoesOnUnderLoad) }
+
+func testSweepGoesOnUnderLoad(t *testing.T, p place) {
+	s := p.open(t, Config{Now: func() time.Time { return time.Now().Add(-48 * time.Hour) }})
 	a, err := s.CreateUser(t.Context(), "ada", "hash")
 	if err != nil {
 		t.Fatal(err)
@@ -373,17 +402,13 @@ func TestSweepGoesOnUnderLoad(t *testing.T) {
 	r := makeRoom(t, s, u, "lobby")
 	err = s.log.do(t.Context(), func(tx *tx) error {
 		_, err := tx.exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
-			INSERT INTO idempotency (event_id, user_id, topic, key, fingerprint, created_at) SELECT i, 1, 2, i, x'00', 0 FROM n`, 20*sweepStep)
+			INSERT INTO idempotency (event_id, user_id, topic, key, fingerprint, created_at) SELECT i, 1, 2, CAST(i AS text), ?, 0 FROM n`, 20*sweepStep, []byte("f"))
 		return err
 	})
 	if err = errors.Join(err, s.Close()); err != nil {
 		t.Fatal(err)
 	}
-	s, err = Open(t.Context(), Config{Dir: dir, Now: time.Now, sweepEvery: time.Second}) // 20 of them would be too late
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
+	s = p.open(t, Config{sweepEvery: time.Second}) // 20 of them would be too late
 	stop := make(chan struct{})
 	var posters sync.WaitGroup
 	for range 4 {

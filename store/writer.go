@@ -19,29 +19,25 @@ type writer struct {
 	closing    chan struct{}
 	done       chan struct{}
 	closeOnce  sync.Once
-	conn       *sql.Conn
+	db         *sql.DB
+	dialect    *dialect
 	committed  func([]chat.Event)
 	now        func() time.Time
 	sweepEvery time.Duration
 	// sweepAgain says that the last sweep left something; only the loop touches it.
 	sweepAgain bool
-	stmts
+
+	conn     *sql.Conn            // nil where it has to be made anew
+	prepared map[string]*sql.Stmt // on conn
 }
 
-// job is a piece of work in the writer's transaction. Its function has either done all of its work or,
-// unless lone is set, is rolled back.
+// job is a piece of work in the writer's transaction: a post, or a function that has either done all of its
+// work or is rolled back.
 type job struct {
+	post *post
 	run  func(*tx) error
-	lone bool // fails before its first write or not at all, so it needs no savepoint
 	err  error
 	done chan struct{}
-}
-
-// stmts are prepared on the writer's connection.
-type stmts struct {
-	begin, commit, rollback, savepoint, release, undo *sql.Stmt
-
-	readHead, moveHead, addEvent, roomVersion, userVersion, findKey, addKey *sql.Stmt
 }
 
 const (
@@ -55,56 +51,52 @@ const (
 
 var errClosed = fmt.Errorf("%w: the store is closed", chat.ErrUnavailable)
 
-func startWriter(ctx context.Context, db *sql.DB, cfg Config) (*writer, error) {
-	conn, err := db.Conn(ctx)
-	if err != nil {
-		return nil, err
-	}
+func startWriter(ctx context.Context, db *sql.DB, d *dialect, cfg Config) (*writer, error) {
 	w := &writer{
 		jobs:      make(chan *job, maxBatch),
 		closing:   make(chan struct{}),
 		done:      make(chan struct{}),
-		conn:      conn,
+		db:        db,
+		dialect:   d,
 		committed: cfg.Committed,
 		now:       cfg.Now,
 
 		sweepEvery: cmp.Or(cfg.sweepEvery, sweepEvery),
 	}
-	for _, p := range []struct {
-		to  **sql.Stmt
-		sql string
-	}{
-		{&w.begin, `BEGIN IMMEDIATE`}, // the lock of the log's head
-		{&w.commit, `COMMIT`},
-		{&w.rollback, `ROLLBACK`},
-		{&w.savepoint, `SAVEPOINT job`},
-		{&w.release, `RELEASE job`},
-		{&w.undo, `ROLLBACK TO job`},
-		{&w.readHead, `SELECT head FROM log`},
-		{&w.moveHead, `UPDATE log SET head = ?`},
-		{&w.addEvent, `INSERT INTO events (id, topic, also, author, type, body) VALUES (?, ?, ?, ?, ?, ?)`},
-		{&w.roomVersion, `SELECT version FROM rooms WHERE id = ?`},
-		{&w.userVersion, `SELECT version FROM users WHERE id = ?`},
-		{&w.findKey, `SELECT fingerprint, event_id FROM idempotency WHERE user_id = ? AND topic = ? AND key = ?`},
-		{&w.addKey, `INSERT INTO idempotency (user_id, topic, key, fingerprint, event_id, created_at) VALUES (?, ?, ?, ?, ?, ?)`},
-	} {
-		if *p.to, err = conn.PrepareContext(ctx, p.sql); err != nil {
-			return nil, errors.Join(fmt.Errorf("prepare %q: %w", p.sql, err), conn.Close())
-		}
+	if err := w.connect(ctx); err != nil {
+		return nil, err
 	}
 	go w.loop()
 	return w, nil
 }
 
+// connect makes the writer's connection, unless it is there.
+func (w *writer) connect(ctx context.Context) error {
+	if w.conn != nil {
+		return nil
+	}
+	conn, err := w.db.Conn(ctx)
+	if err == nil {
+		w.conn, w.prepared = conn, make(map[string]*sql.Stmt)
+	}
+	return err
+}
+
+// disconnect has the next batch begin with a new connection.
+func (w *writer) disconnect() {
+	if w.conn != nil {
+		_ = w.conn.Close()
+		w.conn = nil
+	}
+}
+
 // do runs f in the writer's transaction and returns once it is durable, or with the reason why it is not.
 // A ctx that ends while f waits leaves its outcome unknown: f may be committed all the same.
-func (w *writer) do(ctx context.Context, f func(*tx) error) error { return w.submit(ctx, f, false) }
+func (w *writer) do(ctx context.Context, f func(*tx) error) error {
+	return w.submit(ctx, &job{run: f, done: make(chan struct{})})
+}
 
-// doLone is do for a function that fails before its first write or not at all.
-func (w *writer) doLone(ctx context.Context, f func(*tx) error) error { return w.submit(ctx, f, true) }
-
-func (w *writer) submit(ctx context.Context, f func(*tx) error, lone bool) error {
-	j := &job{run: f, lone: lone, done: make(chan struct{})}
+func (w *writer) submit(ctx context.Context, j *job) error {
 	select {
 	case <-w.closing:
 		return errClosed
@@ -141,7 +133,7 @@ func (w *writer) stop() {
 
 func (w *writer) loop() {
 	defer close(w.done)
-	defer w.conn.Close()
+	defer w.disconnect()
 	sweep := time.NewTimer(w.sweepEvery)
 	defer sweep.Stop()
 	batch := make([]*job, 0, maxBatch)
@@ -185,12 +177,8 @@ func (w *writer) loop() {
 // commitBatch runs and commits a batch, tells Committed, then answers the jobs: in this order, so that
 // nobody hears of an event that a crash could still take back.
 func (w *writer) commitBatch(batch []*job) {
-	events, err := w.runBatch(batch)
-	if err != nil {
-		for _, j := range batch {
-			j.err = err
-		}
-	} else if len(events) > 0 && w.committed != nil {
+	events := w.commit(batch)
+	if len(events) > 0 && w.committed != nil {
 		w.committed(events)
 	}
 	for _, j := range batch {
@@ -198,34 +186,75 @@ func (w *writer) commitBatch(batch []*job) {
 	}
 }
 
-func (w *writer) runBatch(batch []*job) (_ []chat.Event, err error) {
-	// The statements take no context: one that can end would cost a goroutine each, and a batch is not
-	// any single request's to cancel.
-	if _, err := w.begin.Exec(); err != nil {
-		return nil, unavailable(err)
+// commit runs the batch, sets each job's err and returns the events that are durable now.
+func (w *writer) commit(batch []*job) []chat.Event {
+	if w.dialect.posts == nil {
+		return w.transact(batch)
 	}
+	var posts, others []*job
+	for _, j := range batch {
+		if j.post != nil {
+			posts = append(posts, j)
+		} else {
+			others = append(others, j)
+		}
+	}
+	var events []chat.Event
+	if len(others) > 0 {
+		events = w.transact(others)
+	}
+	if len(posts) > 0 {
+		events = append(events, w.dialect.posts(w, posts)...)
+	}
+	return events
+}
+
+// transact runs jobs in one transaction, one after the other.
+func (w *writer) transact(jobs []*job) []chat.Event {
+	ctx, cancel := w.dialect.patience(context.Background())
+	defer cancel()
+	events, err := w.runJobs(ctx, jobs)
+	if err != nil {
+		for _, j := range jobs {
+			j.err = unavailable(err)
+		}
+		return nil
+	}
+	return events
+}
+
+func (w *writer) runJobs(ctx context.Context, jobs []*job) (_ []chat.Event, err error) {
+	if err := w.connect(ctx); err != nil {
+		return nil, err
+	}
+	t := &tx{ctx: ctx, w: w, now: w.now()}
 	defer func() {
 		if err != nil {
-			_, _ = w.rollback.Exec() // fails where SQLite has rolled back by itself
-			err = unavailable(err)
+			if _, undone := t.exec(`ROLLBACK`); undone != nil && w.dialect.reconnect {
+				w.disconnect()
+			}
 		}
 	}()
-	t := &tx{w: w, now: w.now()}
-	if err := w.readHead.QueryRow().Scan(&t.head); err != nil {
+	for _, q := range w.dialect.begin {
+		if _, err := t.exec(q); err != nil {
+			return nil, err
+		}
+	}
+	if err := t.queryRow(`SELECT head FROM log`).Scan(&t.head); err != nil {
 		return nil, err
 	}
 	start := t.head
-	for _, j := range batch {
+	for _, j := range jobs {
 		if j.err = w.runJob(t, j); t.broken != nil {
 			return nil, t.broken
 		}
 	}
 	if t.head != start {
-		if _, err := w.moveHead.Exec(t.head); err != nil {
+		if _, err := t.exec(`UPDATE log SET head = ?`, t.head); err != nil {
 			return nil, err
 		}
 	}
-	if _, err := w.commit.Exec(); err != nil {
+	if _, err := t.exec(`COMMIT`); err != nil {
 		return nil, err
 	}
 	return t.events, nil
@@ -234,22 +263,22 @@ func (w *writer) runBatch(batch []*job) (_ []chat.Event, err error) {
 // runJob runs one job. Where it cannot be undone alone, or the database itself fails, t.broken is set and
 // the whole batch is given up.
 func (w *writer) runJob(t *tx, j *job) error {
-	if j.lone {
-		return j.run(t)
+	if j.post != nil { // fails before its first write or not at all
+		return t.post(j.post)
 	}
 	head, events := t.head, len(t.events)
-	if _, err := w.savepoint.Exec(); err != nil {
+	if _, err := t.exec(`SAVEPOINT job`); err != nil {
 		t.broken = err
 		return err
 	}
 	err := j.run(t)
 	if err != nil {
 		t.head, t.events = head, t.events[:events]
-		if _, undoErr := w.undo.Exec(); undoErr != nil {
+		if _, undoErr := t.exec(`ROLLBACK TO SAVEPOINT job`); undoErr != nil {
 			t.broken = errors.Join(err, undoErr)
 		}
 	}
-	if _, relErr := w.release.Exec(); relErr != nil && t.broken == nil {
+	if _, relErr := t.exec(`RELEASE SAVEPOINT job`); relErr != nil && t.broken == nil {
 		t.broken = relErr
 	}
 	clear(t.rooms)

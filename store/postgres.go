@@ -1,0 +1,225 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"tandem/chat"
+)
+
+// headLock is the advisory lock of the log's head. Row locks queue unfairly; this one does not.
+const headLock = 0x7a6e64656d
+
+// postgresWait is how long PostgreSQL may take, so that a request hears within 2 s that it is gone.
+const postgresWait = 1900 * time.Millisecond
+
+func postgresDialect() *dialect {
+	locker, err := lock.NewPostgresSessionLocker() // nodes that start at once migrate one after the other
+	if err != nil {
+		panic(err) // it has only options to complain about
+	}
+	return &dialect{
+		// Alone in its statement: the snapshot of the next must not be older than the wait.
+		begin:        []string{`BEGIN`, lockHead},
+		bind:         bindNumbered,
+		list:         `SELECT value::bigint FROM jsonb_array_elements_text(CAST(%s AS text)::jsonb)`,
+		reconnect:    true,
+		wait:         postgresWait,
+		posts:        pipelinePosts,
+		read:         readPostgres,
+		goose:        goose.DialectPostgres,
+		gooseOptions: []goose.ProviderOption{goose.WithSessionLocker(locker)},
+		migrations:   "migrations/postgres",
+	}
+}
+
+var lockHead = fmt.Sprintf(`SELECT pg_advisory_xact_lock(%d)`, headLock)
+
+// openPostgres opens the database at cfg.URL, and gives its name for errors.
+func openPostgres(cfg Config) (*SQLite, string, error) {
+	c, err := pgx.ParseConfig(cfg.URL)
+	if err != nil {
+		return nil, "", fmt.Errorf("database-url: %w", err)
+	}
+	name := fmt.Sprintf("the database %s at %s", c.Database, c.Host)
+	if c.ConnectTimeout == 0 || c.ConnectTimeout > postgresWait {
+		c.ConnectTimeout = postgresWait
+	}
+	for param, value := range map[string]string{
+		"application_name":                    "tandem",
+		"lock_timeout":                        "2000", // a node that cannot have the head says so
+		"idle_in_transaction_session_timeout": "2000", // a node that is frozen does not keep it
+		"synchronous_commit":                  "on",   // whatever the server's default: what is answered is durable
+	} {
+		if _, given := c.RuntimeParams[param]; !given || param == "synchronous_commit" {
+			c.RuntimeParams[param] = value
+		}
+	}
+	reads, write := stdlib.OpenDB(*c), stdlib.OpenDB(*c)
+	reads.SetMaxOpenConns(16)
+	reads.SetMaxIdleConns(16)
+	reads.SetConnMaxIdleTime(5 * time.Minute)
+	// One connection writes, and a second migrates while the first holds the migration's lock.
+	write.SetMaxOpenConns(2)
+	return &SQLite{dialect: postgresDialect(), reads: reads, write: write}, name, nil
+}
+
+// readPostgres is the dialect's read: per topic its first ids from the index, then one sort and the rows. A filter
+// by = ANY would walk the whole tail of a log for a quiet room (DESIGN.md §10).
+func readPostgres(ctx context.Context, s *SQLite, topics []chat.TopicSince, upto int64, limit int) ([]chat.Event, error) {
+	keys, after := make([]int64, len(topics)), make([]int64, len(topics))
+	for i, t := range topics {
+		keys[i], after[i] = int64(t.Topic), t.After
+	}
+	return s.events(ctx, selectEvents+` WHERE id IN (
+		SELECT f.id FROM unnest(CAST(?1 AS bigint[]), CAST(?2 AS bigint[])) AS t (topic, since), LATERAL (
+			(SELECT e.id FROM events e WHERE e.topic = t.topic AND e.id > t.since AND e.id <= ?3 ORDER BY e.id LIMIT ?4)
+			UNION ALL
+			(SELECT e.id FROM events e WHERE e.also = t.topic AND e.id > t.since AND e.id <= ?3 ORDER BY e.id LIMIT ?4)
+		) f ORDER BY f.id LIMIT 2 * CAST(?4 AS bigint)) ORDER BY id LIMIT ?4`, keys, after, upto, limit)
+}
+
+// pipelinePosts commits posts in one round trip: the head's lock, then one guarded statement; the end of the
+// pipeline commits. A batch whose commit got no answer is not tried again: its posters retry with their keys.
+func pipelinePosts(w *writer, jobs []*job) (events []chat.Event) {
+	for len(jobs) > 0 {
+		// Of those with the same key the first goes now; the others then find it.
+		type keyed struct {
+			user  int64
+			topic chat.Topic
+			key   string
+		}
+		seen := make(map[keyed]bool)
+		var now, later []*job
+		for _, j := range jobs {
+			if k := j.post.key; k != nil {
+				id := keyed{j.post.event.Author, j.post.event.Topic, k.Name}
+				if seen[id] {
+					later = append(later, j)
+					continue
+				}
+				seen[id] = true
+			}
+			now = append(now, j)
+		}
+		posted, err := w.pipeline(now)
+		if err != nil {
+			w.disconnect()
+			for _, j := range append(now, later...) {
+				j.err = unavailable(err)
+			}
+			return events
+		}
+		events = append(events, posted...)
+		jobs = later
+	}
+	return events
+}
+
+const postAll = `
+WITH asked AS (
+	SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
+		$8::text[], $9::text[], $10::text[], $11::bytea[])
+	WITH ORDINALITY AS a (room, room_version, member, member_version, topic, also, author, type, body, key, fingerprint, n)
+), judged AS (
+	SELECT a.n, k.event_id AS earlier, k.fingerprint = a.fingerprint AS same,
+		(a.room = 0 OR r.version = a.room_version) AND (a.member = 0 OR u.version = a.member_version) AS fits
+	FROM asked a
+	LEFT JOIN rooms r ON r.id = a.room
+	LEFT JOIN users u ON u.id = a.member
+	LEFT JOIN idempotency k ON k.user_id = a.author AND k.topic = a.topic AND k.key = a.key
+), numbered AS (
+	SELECT n, row_number() OVER (ORDER BY n) AS i FROM judged WHERE fits AND earlier IS NULL
+), moved AS (
+	UPDATE log SET head = head + (SELECT count(*) FROM numbered)
+	RETURNING head - (SELECT count(*) FROM numbered) AS head
+), added AS (
+	INSERT INTO events (id, topic, also, author, type, body)
+	SELECT moved.head + i, topic, nullif(also, 0), author, type, body FROM moved, numbered JOIN asked USING (n)
+), kept AS (
+	INSERT INTO idempotency (user_id, topic, key, fingerprint, event_id, created_at)
+	SELECT author, topic, key, fingerprint, moved.head + i, $12 FROM moved, numbered JOIN asked USING (n) WHERE key IS NOT NULL
+)
+SELECT coalesce(j.fits, false), coalesce(j.earlier, 0), coalesce(j.same, false), coalesce(moved.head + i, 0)
+FROM moved, judged j LEFT JOIN numbered USING (n) ORDER BY j.n`
+
+// pipeline commits posts of which no two have the same key.
+func (w *writer) pipeline(jobs []*job) (events []chat.Event, err error) {
+	ctx, cancel := w.dialect.patience(context.Background())
+	defer cancel()
+	if err := w.connect(ctx); err != nil {
+		return nil, err
+	}
+	n := len(jobs)
+	rooms, roomVersions := make([]int64, n), make([]int64, n)
+	users, userVersions := make([]int64, n), make([]int64, n)
+	topics, also, authors := make([]int64, n), make([]int64, n), make([]int64, n)
+	types, bodies, keys, fingerprints := make([]string, n), make([]string, n), make([]*string, n), make([][]byte, n)
+	for i, j := range jobs {
+		p := j.post
+		rooms[i], roomVersions[i], users[i], userVersions[i] = p.guard.Room, p.guard.RoomVersion, p.guard.User, p.guard.UserVersion
+		topics[i], also[i], authors[i] = int64(p.event.Topic), int64(p.event.Also), p.event.Author
+		types[i], bodies[i] = p.event.Type, p.event.Body
+		if p.key != nil {
+			keys[i], fingerprints[i] = &p.key.Name, p.key.Fingerprint
+		}
+	}
+	type outcome struct {
+		Fits    bool
+		Earlier int64
+		Same    bool
+		ID      int64
+	}
+	var outcomes []outcome
+	earlier := make(map[int64]chat.Event)
+	err = w.conn.Raw(func(driver any) error {
+		conn := driver.(*stdlib.Conn).Conn()
+		var batch pgx.Batch
+		batch.Queue(lockHead)
+		batch.Queue(postAll, rooms, roomVersions, users, userVersions, topics, also, authors, types, bodies, keys, fingerprints,
+			w.now().UnixMilli()).Query(func(rows pgx.Rows) (err error) {
+			outcomes, err = pgx.CollectRows(rows, pgx.RowToStructByPos[outcome])
+			return err
+		})
+		if err := conn.SendBatch(ctx, &batch).Close(); err != nil {
+			return err
+		}
+		for _, o := range outcomes {
+			if o.Earlier != 0 && o.Same {
+				e, err := scanEvent(conn.QueryRow(ctx, selectEvents+` WHERE id = $1`, o.Earlier))
+				if err != nil {
+					return err // a retry; it may be made again
+				}
+				earlier[o.Earlier] = e
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(outcomes) != n {
+		return nil, fmt.Errorf("%d posts came to %d ends", n, len(outcomes))
+	}
+	for i, o := range outcomes {
+		j := jobs[i]
+		switch {
+		case !o.Fits:
+			j.err = chat.ErrStale
+		case o.Earlier != 0 && !o.Same:
+			j.err = chat.ErrKeyMismatch
+		case o.Earlier != 0:
+			j.post.event = earlier[o.Earlier]
+		default:
+			j.post.event.ID, j.post.fresh = o.ID, true
+			events = append(events, j.post.event)
+		}
+	}
+	return events, nil
+}

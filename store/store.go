@@ -1,0 +1,131 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/pressly/goose/v3"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"tandem/chat"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// Config is what Open needs to know.
+type Config struct {
+	URL string // of a PostgreSQL database, postgres://…; empty for SQLite
+	Dir string // of SQLite's files; made if missing
+	Now func() time.Time
+	// Committed is called with the events of each commit, in the order of their ids, after they are durable
+	// and before their writers are answered. It must not block.
+	Committed func([]chat.Event)
+
+	sweepEvery time.Duration // for tests; 0 is the constant
+}
+
+// SQLite is the store. Its methods may be called concurrently.
+type SQLite struct {
+	dialect *dialect
+	reads   *sql.DB
+	write   *sql.DB
+	log     *writer
+}
+
+// Open opens the database, brings its schema up to date and starts the log writer.
+func Open(ctx context.Context, cfg Config) (*SQLite, error) {
+	connect := openSQLite
+	if cfg.URL != "" {
+		connect = openPostgres
+	}
+	s, name, err := connect(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.prepare(ctx, cfg); err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", name, err), s.reads.Close(), s.write.Close())
+	}
+	return s, nil
+}
+
+func (s *SQLite) prepare(ctx context.Context, cfg Config) error {
+	dir, err := fs.Sub(migrations, s.dialect.migrations)
+	if err != nil {
+		return err
+	}
+	p, err := goose.NewProvider(s.dialect.goose, s.write, dir, s.dialect.gooseOptions...)
+	if err != nil {
+		return err
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	// The first start names the log; ids and names are never reused under that name.
+	name := strings.ToLower(rand.Text()[:10])
+	if _, err := s.write.ExecContext(ctx,
+		s.dialect.bind(`INSERT INTO log (one, name, head, floor) VALUES (1, ?, 0, 1) ON CONFLICT DO NOTHING`), name); err != nil {
+		return err
+	}
+	var head, last int64
+	if err := s.write.QueryRowContext(ctx,
+		`SELECT head, (SELECT coalesce(max(id), 0) FROM events) FROM log`).Scan(&head, &last); err != nil {
+		return err
+	}
+	if head != last {
+		return fmt.Errorf("the log says that its head is %d, but its last event is %d: the file is damaged", head, last)
+	}
+	s.log, err = startWriter(ctx, s.write, s.dialect, cfg)
+	return err
+}
+
+// Close answers the writes that wait, ends the log writer and closes the database.
+func (s *SQLite) Close() error {
+	s.log.stop()
+	return errors.Join(s.reads.Close(), s.write.Close())
+}
+
+// Ping reports whether the database answers.
+func (s *SQLite) Ping(ctx context.Context) error {
+	var one int
+	return unavailable(s.queryRow(ctx, `SELECT one FROM log`).Scan(&one))
+}
+
+// unavailable marks an error of the database as one that may pass.
+func unavailable(err error) error {
+	if err == nil || errors.Is(err, chat.ErrUnavailable) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", chat.ErrUnavailable, err)
+}
+
+// isUnique tells whether err is the violation of a UNIQUE constraint.
+func isUnique(err error) bool {
+	return hasCode(err, sqlite3.SQLITE_CONSTRAINT_UNIQUE) || hasState(err, "23505")
+}
+
+// isForeignKey tells whether err is a reference to a row that is not there.
+func isForeignKey(err error) bool {
+	return hasCode(err, sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY) || hasState(err, "23503")
+}
+
+// hasCode tells whether err is SQLite's with that extended result code.
+func hasCode(err error, code int) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && e.Code() == code
+}
+
+// hasState tells whether err is PostgreSQL's with that SQLSTATE.
+func hasState(err error, state string) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && e.Code == state
+}

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -55,7 +54,7 @@ func (c *serveCommand) Run() error {
 	if err != nil {
 		return err
 	}
-	greet(os.Stdout, p.URL(), c.DataDir)
+	greet(os.Stdout, p.URL(), c.Place())
 	select {
 	case <-ctx.Done():
 	case err = <-p.Failed():
@@ -87,11 +86,7 @@ func (c *checkCommand) Run() error {
 }
 
 // greet says where tandem is and what to do first.
-func greet(to io.Writer, url, dataDir string) {
-	dir, err := filepath.Abs(dataDir)
-	if err != nil {
-		dir = dataDir
-	}
+func greet(to io.Writer, url, place string) {
 	url = strings.Replace(url, "127.0.0.1", "localhost", 1)
 	fmt.Fprintf(to, `tandem listens on %[1]s and keeps its data in %[2]s
 
@@ -100,7 +95,7 @@ Open %[1]s in a browser, or post from a shell:
   T=…                                   # the access_token of that answer
   curl -X PUT -H "Authorization: Bearer $T" %[1]s/v1/rooms/lobby
   curl -d hello -H "Authorization: Bearer $T" %[1]s/v1/rooms/lobby/messages
-`, url, dir)
+`, url, place)
 }
 
 type healthCommand struct {

@@ -21,8 +21,11 @@ type Admin struct {
 
 // OpenAdmin opens the data of a server with these settings, which may be running.
 func OpenAdmin(ctx context.Context, cfg Settings) (_ *Admin, err error) {
+	if cfg, err = cfg.withFiles(); err != nil {
+		return nil, err
+	}
 	a := &Admin{}
-	if a.store, err = store.Open(ctx, store.Config{Dir: cfg.DataDir, Now: time.Now}); err != nil {
+	if a.store, err = store.Open(ctx, store.Config{URL: cfg.DatabaseURL, Dir: cfg.DataDir, Now: time.Now}); err != nil {
 		return nil, err
 	}
 	defer func() {

@@ -13,7 +13,7 @@ func TestCommandLineOnARunningServersData(t *testing.T) {
 	p := startBinary(t, dir, "TANDEM_SIGNUP=closed")
 	run := func(stdin string, args ...string) (string, error) {
 		cmd := exec.Command(binary(t), append(args, "--data-dir", dir)...)
-		cmd.Env = withoutSettings()
+		cmd.Env = append(withoutSettings(), "TANDEM_DATABASE_URL="+databaseOf(t, dir))
 		cmd.Stdin = strings.NewReader(stdin)
 		out, err := cmd.CombinedOutput()
 		return strings.TrimSpace(string(out)), err

@@ -23,6 +23,8 @@ var arrows = map[string][]string{
 	"tandem/realtime": {"chat"},
 	"tandem/store":    {"auth", "chat"},
 	"tandem/valkey":   {"chat", "realtime"},
+
+	"tandem/testservers": {}, // for tests and benchmarks
 }
 
 func TestPackageArrows(t *testing.T) {

@@ -53,6 +53,7 @@ func startBinary(t *testing.T, dataDir string, env ...string) *process {
 	address := freeAddress(t)
 	cmd := exec.Command(binary(t), "--addr", address, "--data-dir", dataDir)
 	cmd.Env = append(append(withoutSettings(), withoutLimits...), env...)
+	cmd.Env = append(cmd.Env, "TANDEM_DATABASE_URL="+databaseOf(t, dataDir))
 	return runUntilReady(t, cmd, address)
 }
 

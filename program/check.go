@@ -14,6 +14,7 @@ import (
 	"tandem/auth"
 	"tandem/chat"
 	"tandem/frontend"
+	"tandem/store"
 )
 
 // withFiles takes the secrets that are given as files; a line break at a file's end does not count.
@@ -22,7 +23,7 @@ func (s Settings) withFiles() (Settings, error) {
 	for _, secret := range []struct {
 		name, file string
 		value      *string
-	}{{"jwt-secret", s.JWTSecretFile, &s.JWTSecret}, {"admin", s.AdminFile, &s.Admin}} {
+	}{{"jwt-secret", s.JWTSecretFile, &s.JWTSecret}, {"admin", s.AdminFile, &s.Admin}, {"database-url", s.DatabaseURLFile, &s.DatabaseURL}} {
 		if secret.file == "" {
 			continue
 		}
@@ -69,7 +70,11 @@ func (s Settings) Check(spec []byte) (wrong []error) {
 	if _, err := net.ResolveTCPAddr("tcp", s.Addr); err != nil {
 		add(fmt.Errorf("addr: %w", err))
 	}
-	add(checkDir(s.DataDir))
+	if s.DatabaseURL == "" {
+		add(checkDir(s.DataDir))
+	} else {
+		add(store.CheckURL(s.DatabaseURL))
+	}
 	if s.RingBytes < 0 {
 		add(errors.New("ring-bytes is 0 or more"))
 	}

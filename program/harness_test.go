@@ -3,16 +3,20 @@ package program
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"flag"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"tandem/testservers"
 )
 
 // patience bounds every wait of the suite for something that ought to happen at once. It is no
@@ -30,6 +34,7 @@ func TestMain(m *testing.M) {
 		_ = flag.Set("test.parallel", "16") // the flag exists, and 16 is a number
 	}
 	code := m.Run()
+	testservers.Close()
 	if builtDir != "" {
 		_ = os.RemoveAll(builtDir)
 	}
@@ -60,6 +65,7 @@ func startProgram(t *testing.T, change ...func(*Settings)) *testProgram {
 	cfg := Defaults()
 	cfg.Addr = "127.0.0.1:0"
 	cfg.DataDir = t.TempDir()
+	cfg.DatabaseURL = databaseOf(t, cfg.DataDir)
 	cfg.LimitPosts, cfg.LimitLogins, cfg.LimitSignups, cfg.LimitStreams = 0, 0, 0, 0 // limits_test.go asks for them
 	for _, f := range change {
 		f(&cfg)
@@ -100,6 +106,40 @@ func (p *testProgram) again(t *testing.T) *testProgram {
 		*cfg = p.settings
 		cfg.Addr = "127.0.0.1:0"
 	})
+}
+
+// onPostgres says that the programs of the suite keep their data in PostgreSQL.
+var onPostgres = os.Getenv("TANDEM_TEST_DATABASE") == "postgres"
+
+// databases has the PostgreSQL database of each data directory.
+var databases sync.Map
+
+// databaseOf is the URL of the PostgreSQL database that stands for a data directory; empty if the suite runs on SQLite.
+func databaseOf(t *testing.T, dataDir string) string {
+	t.Helper()
+	if !onPostgres {
+		return ""
+	}
+	url, ok := databases.Load(dataDir)
+	if !ok {
+		url, _ = databases.LoadOrStore(dataDir, testservers.Database(t))
+	}
+	return url.(string)
+}
+
+// openDatabase opens the database that stands for a data directory, past the program.
+func openDatabase(t *testing.T, dataDir string) *sql.DB {
+	t.Helper()
+	driver, name := "sqlite", "file:"+filepath.Join(dataDir, "tandem.db")+"?mode=ro"
+	if url := databaseOf(t, dataDir); url != "" {
+		driver, name = "pgx", url
+	}
+	db, err := sql.Open(driver, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
 }
 
 func withTestSecret(cfg *Settings) { cfg.JWTSecret = testSecret }

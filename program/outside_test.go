@@ -5,11 +5,9 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
-	"database/sql"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -214,11 +212,7 @@ func TestOutsiderIsProvisionedOnce(t *testing.T) {
 	if wrong.Load() > 0 {
 		t.Errorf("%d of 24 were somebody else", wrong.Load())
 	}
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(p.settings.DataDir, "tandem.db")+"?mode=ro")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
+	db := openDatabase(t, p.settings.DataDir)
 	var users, outside int
 	if err := db.QueryRow(`SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM outside_users)`).Scan(&users, &outside); err != nil {
 		t.Fatal(err)

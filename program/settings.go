@@ -1,29 +1,35 @@
 package program
 
-import "github.com/alecthomas/kong"
+import (
+	"path/filepath"
+
+	"github.com/alecthomas/kong"
+)
 
 // Settings are flags and TANDEM_* variables.
 type Settings struct {
-	Addr           string   `default:":8080" env:"TANDEM_ADDR" help:"Where to listen."`
-	DataDir        string   `default:"./data" env:"TANDEM_DATA_DIR" type:"path" help:"Where the SQLite database lies; made if missing."`
-	JWTSecret      string   `env:"TANDEM_JWT_SECRET" help:"Signs access tokens, 32 bytes or more; made at the first start and kept in the database if not given."`
-	JWTSecretFile  string   `env:"TANDEM_JWT_SECRET_FILE" type:"path" placeholder:"FILE" help:"A file that has the JWT secret."`
-	JWTKeyFiles    []string `name:"jwt-key-file" env:"TANDEM_JWT_KEY_FILE" type:"path" placeholder:"FILE" help:"Signs access tokens in place of the secret: a PKCS#8 PEM private key, Ed25519, RSA or P-256. Twice or with a comma: the first signs, both verify."`
-	JWKSURL        string   `name:"jwks-url" env:"TANDEM_JWKS_URL" placeholder:"URL" help:"The JWKS URL of an outside issuer, whose access tokens then are the only way in; https, or http on localhost. Needs --jwt-issuer."`
-	JWTIssuer      string   `default:"tandem" env:"TANDEM_JWT_ISSUER" help:"The iss claim of access tokens."`
-	JWTAudience    string   `default:"tandem" env:"TANDEM_JWT_AUDIENCE" help:"The aud claim of access tokens."`
-	Signup         string   `default:"open" enum:"open,closed" env:"TANDEM_SIGNUP" help:"Whether people may sign up: open or closed."`
-	Admin          string   `env:"TANDEM_ADMIN" placeholder:"USERNAME:PASSWORD" help:"An account with the role admin, made at the first start; better as a file or a variable, which other processes do not see."`
-	AdminFile      string   `env:"TANDEM_ADMIN_FILE" type:"path" placeholder:"FILE" help:"A file that has it."`
-	RingBytes      int      `default:"67108864" env:"TANDEM_RING_BYTES" help:"How many bytes of recent events to keep in memory for streams that come back."`
-	Origins        []string `env:"TANDEM_ORIGINS" help:"Other origins whose pages may call and open streams, such as https://app.example.com."`
-	LimitPosts     int      `default:"20" env:"TANDEM_LIMIT_POSTS" help:"Posts a second of a user, in bursts of twice as many; 0 is no limit, here and below."`
-	LimitLogins    int      `default:"10" env:"TANDEM_LIMIT_LOGINS" help:"Logins a minute for an account; three times as many from an address."`
-	LimitSignups   int      `default:"20" env:"TANDEM_LIMIT_SIGNUPS" help:"Signups an hour from an address."`
-	LimitStreams   int      `default:"20" env:"TANDEM_LIMIT_STREAMS" help:"Streams of a user at once."`
-	TrustedProxies []string `env:"TANDEM_TRUSTED_PROXIES" placeholder:"CIDR" help:"Proxies whose X-Forwarded-For says who calls, for the limits by address; nobody's counts unless given."`
-	LogLevel       string   `default:"info" enum:"debug,info,warn,error" env:"TANDEM_LOG_LEVEL" help:"debug, info, warn or error."`
-	LogFormat      string   `default:"text" enum:"text,json" env:"TANDEM_LOG_FORMAT" help:"text or json."`
+	Addr            string   `default:":8080" env:"TANDEM_ADDR" help:"Where to listen."`
+	DataDir         string   `default:"./data" env:"TANDEM_DATA_DIR" type:"path" help:"Where the SQLite database lies, if there is no database-url; made if missing."`
+	DatabaseURL     string   `name:"database-url" env:"TANDEM_DATABASE_URL" placeholder:"postgres://…" help:"A PostgreSQL database in place of SQLite; several nodes may share it."`
+	DatabaseURLFile string   `name:"database-url-file" env:"TANDEM_DATABASE_URL_FILE" type:"path" placeholder:"FILE" help:"A file that has the database's URL."`
+	JWTSecret       string   `env:"TANDEM_JWT_SECRET" help:"Signs access tokens, 32 bytes or more; made at the first start and kept in the database if not given."`
+	JWTSecretFile   string   `env:"TANDEM_JWT_SECRET_FILE" type:"path" placeholder:"FILE" help:"A file that has the JWT secret."`
+	JWTKeyFiles     []string `name:"jwt-key-file" env:"TANDEM_JWT_KEY_FILE" type:"path" placeholder:"FILE" help:"Signs access tokens in place of the secret: a PKCS#8 PEM private key, Ed25519, RSA or P-256. Twice or with a comma: the first signs, both verify."`
+	JWKSURL         string   `name:"jwks-url" env:"TANDEM_JWKS_URL" placeholder:"URL" help:"The JWKS URL of an outside issuer, whose access tokens then are the only way in; https, or http on localhost. Needs --jwt-issuer."`
+	JWTIssuer       string   `default:"tandem" env:"TANDEM_JWT_ISSUER" help:"The iss claim of access tokens."`
+	JWTAudience     string   `default:"tandem" env:"TANDEM_JWT_AUDIENCE" help:"The aud claim of access tokens."`
+	Signup          string   `default:"open" enum:"open,closed" env:"TANDEM_SIGNUP" help:"Whether people may sign up: open or closed."`
+	Admin           string   `env:"TANDEM_ADMIN" placeholder:"USERNAME:PASSWORD" help:"An account with the role admin, made at the first start; better as a file or a variable, which other processes do not see."`
+	AdminFile       string   `env:"TANDEM_ADMIN_FILE" type:"path" placeholder:"FILE" help:"A file that has it."`
+	RingBytes       int      `default:"67108864" env:"TANDEM_RING_BYTES" help:"How many bytes of recent events to keep in memory for streams that come back."`
+	Origins         []string `env:"TANDEM_ORIGINS" help:"Other origins whose pages may call and open streams, such as https://app.example.com."`
+	LimitPosts      int      `default:"20" env:"TANDEM_LIMIT_POSTS" help:"Posts a second of a user, in bursts of twice as many; 0 is no limit, here and below."`
+	LimitLogins     int      `default:"10" env:"TANDEM_LIMIT_LOGINS" help:"Logins a minute for an account; three times as many from an address."`
+	LimitSignups    int      `default:"20" env:"TANDEM_LIMIT_SIGNUPS" help:"Signups an hour from an address."`
+	LimitStreams    int      `default:"20" env:"TANDEM_LIMIT_STREAMS" help:"Streams of a user at once."`
+	TrustedProxies  []string `env:"TANDEM_TRUSTED_PROXIES" placeholder:"CIDR" help:"Proxies whose X-Forwarded-For says who calls, for the limits by address; nobody's counts unless given."`
+	LogLevel        string   `default:"info" enum:"debug,info,warn,error" env:"TANDEM_LOG_LEVEL" help:"debug, info, warn or error."`
+	LogFormat       string   `default:"text" enum:"text,json" env:"TANDEM_LOG_FORMAT" help:"text or json."`
 }
 
 // defaultIssuer is the iss of our own tokens, which no outside issuer's have.
@@ -38,4 +44,15 @@ func Defaults() Settings {
 		panic(err) // the defaults above are valid
 	}
 	return line.Settings
+}
+
+// Place is where the data is kept, for people; without secrets.
+func (s Settings) Place() string {
+	if s.DatabaseURL != "" || s.DatabaseURLFile != "" {
+		return "PostgreSQL"
+	}
+	if dir, err := filepath.Abs(s.DataDir); err == nil {
+		return dir
+	}
+	return s.DataDir
 }

@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -41,11 +43,28 @@ func postgresDialect() *dialect {
 
 var lockHead = fmt.Sprintf(`SELECT pg_advisory_xact_lock(%d)`, headLock)
 
+// CheckURL tells whether a database's URL is well formed. Its errors do not show the password.
+func CheckURL(url string) error {
+	_, err := parseURL(url)
+	return err
+}
+
+func parseURL(url string) (*pgx.ConnConfig, error) {
+	if !strings.HasPrefix(url, "postgres://") && !strings.HasPrefix(url, "postgresql://") {
+		return nil, errors.New("database-url begins with postgres://")
+	}
+	c, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("database-url: %w", err)
+	}
+	return c, nil
+}
+
 // openPostgres opens the database at cfg.URL, and gives its name for errors.
 func openPostgres(cfg Config) (*SQLite, string, error) {
-	c, err := pgx.ParseConfig(cfg.URL)
+	c, err := parseURL(cfg.URL)
 	if err != nil {
-		return nil, "", fmt.Errorf("database-url: %w", err)
+		return nil, "", err
 	}
 	name := fmt.Sprintf("the database %s at %s", c.Database, c.Host)
 	if c.ConnectTimeout == 0 || c.ConnectTimeout > postgresWait {

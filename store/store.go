@@ -108,11 +108,6 @@ func unavailable(err error) error {
 	return fmt.Errorf("%w: %w", chat.ErrUnavailable, err)
 }
 
-// isUnique tells whether err is the violation of a UNIQUE constraint.
-func isUnique(err error) bool {
-	return hasCode(err, sqlite3.SQLITE_CONSTRAINT_UNIQUE) || hasState(err, "23505")
-}
-
 // isForeignKey tells whether err is a reference to a row that is not there.
 func isForeignKey(err error) bool {
 	return hasCode(err, sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY) || hasState(err, "23503")

@@ -26,7 +26,7 @@ type Valkey struct {
 func StartValkey(args ...string) (*Valkey, error) {
 	bin, err := exec.LookPath("valkey-server")
 	if err != nil {
-		return nil, fmt.Errorf("Valkey's server %w", ErrMissing)
+		return nil, fmt.Errorf("valkey-server %w", ErrMissing)
 	}
 	v := &Valkey{bin: bin, args: args}
 	if v.Port, err = freePort(); err != nil {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,6 +19,8 @@ type dialect struct {
 	gooseOptions []goose.ProviderOption
 	migrations   string // their directory
 
+	// connected is called with each new connection of the writer, before it is used; nil for nothing.
+	connected func(ctx context.Context, conn *sql.Conn) error
 	// begin opens the writer's transaction and takes the lock of the log's head.
 	begin []string
 	// bind puts the database's own placeholders into a query.
@@ -33,6 +36,8 @@ type dialect struct {
 	// posts commits a batch of posts faster than one after the other; nil where nothing does. It sets each job's
 	// err and returns the events that are durable now.
 	posts func(w *writer, posts []*job) []chat.Event
+	// shared is SQLite.Shared.
+	shared func(ctx context.Context, s *SQLite, name string) (int64, error)
 	// read is SQLite.Read.
 	read func(ctx context.Context, s *SQLite, topics []chat.TopicSince, upto int64, limit int) ([]chat.Event, error)
 }

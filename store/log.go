@@ -17,6 +17,12 @@ func (s *SQLite) Head(ctx context.Context) (chat.LogState, error) {
 	return l, unavailable(err)
 }
 
+// Shared is up to which id a log that had another name is this one; 0 if it never was. Logs part where a server
+// took over that had not got all of what was committed.
+func (s *SQLite) Shared(ctx context.Context, name string) (int64, error) {
+	return s.dialect.shared(ctx, s, name)
+}
+
 // ReadAll returns the first limit events of every topic with ids in (after, upto].
 func (s *SQLite) ReadAll(ctx context.Context, after, upto int64, limit int) ([]chat.Event, error) {
 	return s.events(ctx, selectEvents+` WHERE id > ? AND id <= ? ORDER BY id LIMIT ?`, after, upto, limit)

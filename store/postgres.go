@@ -2,12 +2,14 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -31,10 +33,12 @@ func postgresDialect() *dialect {
 		begin:        []string{`BEGIN`, lockHead},
 		bind:         bindNumbered,
 		list:         `SELECT value::bigint FROM jsonb_array_elements_text(CAST(%s AS text)::jsonb)`,
+		connected:    sameServer,
 		reconnect:    true,
 		wait:         postgresWait,
 		posts:        pipelinePosts,
 		read:         readPostgres,
+		shared:       sharedPostgres,
 		goose:        goose.DialectPostgres,
 		gooseOptions: []goose.ProviderOption{goose.WithSessionLocker(locker)},
 		migrations:   "migrations/postgres",
@@ -80,6 +84,9 @@ func openPostgres(cfg Config) (*SQLite, string, error) {
 			c.RuntimeParams[param] = value
 		}
 	}
+	if c.ValidateConnect == nil { // a standby may lag, and a reader that saw less than it was told would be wrong
+		c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
+	}
 	reads, write := stdlib.OpenDB(*c), stdlib.OpenDB(*c)
 	reads.SetMaxOpenConns(16)
 	reads.SetMaxIdleConns(16)
@@ -102,6 +109,43 @@ func readPostgres(ctx context.Context, s *SQLite, topics []chat.TopicSince, upto
 			UNION ALL
 			(SELECT e.id FROM events e WHERE e.also = t.topic AND e.id > t.since AND e.id <= ?3 ORDER BY e.id LIMIT ?4)
 		) f ORDER BY f.id LIMIT 2 * CAST(?4 AS bigint)) ORDER BY id LIMIT ?4`, keys, after, upto, limit)
+}
+
+// sameServer begins a new name for the log where another server, or another timeline of it, has taken over: it may
+// not have got all that was committed, and numbers that were given out may come again. Nothing is written before.
+func sameServer(ctx context.Context, conn *sql.Conn) error {
+	const origin = `(SELECT system_identifier FROM pg_control_system()) || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)`
+	var same bool
+	if err := conn.QueryRowContext(ctx, `SELECT origin IS NOT DISTINCT FROM `+origin+` FROM log`).Scan(&same); err != nil || same {
+		return err
+	}
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // does nothing once it is committed
+	for _, q := range []string{
+		lockHead,
+		// Another node may have been faster.
+		`UPDATE past_logs SET upto = least(upto, head) FROM log WHERE origin IS DISTINCT FROM ` + origin,
+		`INSERT INTO past_logs (name, upto) SELECT name, head FROM log WHERE origin <> ` + origin,
+		`UPDATE log SET name = CASE WHEN origin IS NULL THEN name ELSE substr(md5(random()::text || name), 1, 10) END, origin = ` + origin +
+			` WHERE origin IS DISTINCT FROM ` + origin,
+	} {
+		if _, err := tx.ExecContext(ctx, q); err != nil {
+			return fmt.Errorf("name the log: %w", err)
+		}
+	}
+	return tx.Commit()
+}
+
+// sharedPostgres is the dialect's shared.
+func sharedPostgres(ctx context.Context, s *SQLite, name string) (upto int64, err error) {
+	err = s.queryRow(ctx, `SELECT upto FROM past_logs WHERE name = ?`, name).Scan(&upto)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	return upto, unavailable(err)
 }
 
 // pipelinePosts commits posts in one round trip: the head's lock, then one guarded statement; the end of the

@@ -23,6 +23,7 @@ var sqliteDialect = &dialect{
 	list:       `SELECT value FROM json_each(%s)`,
 	prepare:    true,
 	read:       readSQLite,
+	shared:     func(context.Context, *SQLite, string) (int64, error) { return 0, nil },
 	goose:      goose.DialectSQLite3,
 	migrations: "migrations/sqlite",
 }

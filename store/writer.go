@@ -76,10 +76,16 @@ func (w *writer) connect(ctx context.Context) error {
 		return nil
 	}
 	conn, err := w.db.Conn(ctx)
-	if err == nil {
-		w.conn, w.prepared = conn, make(map[string]*sql.Stmt)
+	if err != nil {
+		return err
 	}
-	return err
+	if w.dialect.connected != nil {
+		if err := w.dialect.connected(ctx, conn); err != nil {
+			return errors.Join(err, conn.Close())
+		}
+	}
+	w.conn, w.prepared = conn, make(map[string]*sql.Stmt)
+	return nil
 }
 
 // disconnect has the next batch begin with a new connection.
@@ -230,7 +236,8 @@ func (w *writer) runJobs(ctx context.Context, jobs []*job) (_ []chat.Event, err 
 	t := &tx{ctx: ctx, w: w, now: w.now()}
 	defer func() {
 		if err != nil {
-			if _, undone := t.exec(`ROLLBACK`); undone != nil && w.dialect.reconnect {
+			_, _ = t.exec(`ROLLBACK`) // fails where the database has rolled back by itself
+			if w.dialect.reconnect {
 				w.disconnect()
 			}
 		}

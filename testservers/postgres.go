@@ -70,6 +70,15 @@ func StartPostgres(settings ...string) (*Postgres, error) {
 	return p, nil
 }
 
+// NewPostgres is StartPostgres for one test, at whose end the server goes.
+func NewPostgres(t testing.TB, settings ...string) *Postgres {
+	t.Helper()
+	p, err := StartPostgres(settings...)
+	need(t, err)
+	t.Cleanup(p.Remove)
+	return p
+}
+
 func credential(name string) (*syscall.Credential, error) {
 	u, err := user.Lookup(name)
 	if err != nil {
@@ -209,4 +218,43 @@ func Close() {
 	if shared.p != nil {
 		shared.p.Remove()
 	}
+}
+
+// Standby starts a standby of the server, which streams from it. It takes over with Promote.
+func (p *Postgres) Standby(settings ...string) (_ *Postgres, err error) {
+	s := &Postgres{bin: p.bin, owner: p.owner}
+	if s.Port, err = freePort(); err != nil {
+		return nil, err
+	}
+	if s.dir, err = os.MkdirTemp("", "tandem-postgres-"); err != nil {
+		return nil, err
+	}
+	if s.owner != nil {
+		err = os.Chown(s.dir, int(s.owner.Uid), int(s.owner.Gid))
+	}
+	if err == nil {
+		err = s.run("pg_basebackup", "-D", s.data(), "-h", "127.0.0.1", "-p", strconv.Itoa(p.Port), "-U", "postgres", "-R", "-c", "fast", "--no-sync")
+	}
+	if err == nil {
+		err = s.configure(append([]string{"port=" + strconv.Itoa(s.Port)}, settings...))
+	}
+	if err == nil {
+		err = s.Start()
+	}
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(s.dir))
+	}
+	return s, nil
+}
+
+// Promote makes a standby a server of its own.
+func (p *Postgres) Promote() error {
+	return p.run("pg_ctl", "promote", "-D", p.data(), "-w")
+}
+
+// Lag has a standby get nothing more of what is committed; it returns when that is so.
+func (p *Postgres) Lag() error {
+	return p.Exec("postgres", `ALTER SYSTEM SET primary_conninfo = ''`, `SELECT pg_reload_conf()`, `DO $$ BEGIN
+		WHILE EXISTS (SELECT FROM pg_stat_wal_receiver) LOOP PERFORM pg_sleep(0.01); END LOOP;
+	END $$`)
 }

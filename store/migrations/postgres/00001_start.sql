@@ -6,7 +6,14 @@ CREATE TABLE log (
   one   BIGINT PRIMARY KEY CHECK (one = 1),
   name  TEXT COLLATE "C"    NOT NULL,
   head  BIGINT NOT NULL,
-  floor BIGINT NOT NULL
+  floor BIGINT NOT NULL,
+  origin TEXT              -- the server and the timeline that numbered it last
+);
+
+-- Names that the log had, and up to which id it is still the same.
+CREATE TABLE past_logs (
+  name TEXT COLLATE "C" PRIMARY KEY,
+  upto BIGINT NOT NULL
 );
 
 -- A topic is 2 × room, or 2 × user + 1 for an inbox; 1 is control.

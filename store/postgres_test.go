@@ -1,0 +1,229 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"tandem/chat"
+	"tandem/testservers"
+)
+
+// ownPostgres is a server that a test may harm.
+func ownPostgres(t *testing.T, settings ...string) (*testservers.Postgres, place) {
+	t.Helper()
+	pg := testservers.NewPostgres(t, settings...)
+	name, err := pg.NewDatabase()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pg, place{URL: pg.URL(name)}
+}
+
+// While PostgreSQL is gone every call says so soon, and after it is back the same store goes on: with what was
+// acknowledged, and without holes.
+func TestPostgresComesBack(t *testing.T) {
+	pg, p := ownPostgres(t)
+	s, u, r := world(t, p, nil)
+	var acknowledged []int64
+	post := func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		e, _, err := s.Post(ctx, guardOf(u, r), message(u, r, "hi"), nil)
+		if err == nil {
+			acknowledged = append(acknowledged, e.ID)
+		}
+		return err
+	}
+	for range 3 {
+		if err := post(); err != nil {
+			t.Fatal(err)
+		}
+		pg.Crash()
+		began := time.Now()
+		if err := post(); !errors.Is(err, chat.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) && time.Since(began) > 9*time.Second {
+			t.Fatalf("a post into a database that is gone gives %v after %s", err, time.Since(began))
+		}
+		if _, err := s.Messages(t.Context(), r.ID, chat.Page{Limit: 10}); !errors.Is(err, chat.ErrUnavailable) {
+			t.Fatalf("a history of a database that is gone gives %v", err)
+		}
+		t.Logf("both said so within %s", time.Since(began).Round(time.Millisecond))
+		if err := pg.Start(); err != nil {
+			t.Fatal(err)
+		}
+		began = time.Now()
+		for post() != nil {
+			if time.Since(began) > 20*time.Second {
+				t.Fatal("posting did not come back with the database")
+			}
+		}
+		if _, err := s.Messages(t.Context(), r.ID, chat.Page{Limit: 10}); err != nil {
+			t.Errorf("reading did not come back with the database: %v", err)
+		}
+		t.Logf("posting came back within %s", time.Since(began).Round(time.Millisecond))
+	}
+	events, err := s.ReadAll(t.Context(), 0, chat.MaxID, 100)
+	if err != nil || len(events) < len(acknowledged) {
+		t.Fatalf("%d events, %v; %d were acknowledged", len(events), err, len(acknowledged))
+	}
+	for i, e := range events {
+		if e.ID != int64(i+1) {
+			t.Errorf("event %d has the id %d", i+1, e.ID)
+		}
+	}
+}
+
+// A node that is frozen with the head's lock in hand does not keep it: the others wait, and go on.
+func TestFrozenNodeDoesNotKeepTheHead(t *testing.T) {
+	_, p := ownPostgres(t)
+	frozen, u, r := world(t, p, nil)
+	other := p.open(t, Config{})
+	locked, thaw := make(chan struct{}), make(chan struct{})
+	ended := make(chan error)
+	go func() {
+		ended <- frozen.log.do(context.Background(), func(tx *tx) error {
+			close(locked)
+			<-thaw
+			_, err := tx.append(message(u, r, "from the grave"))
+			return err
+		})
+	}()
+	<-locked
+	var err error
+	for began := time.Now(); time.Since(began) < 30*time.Second; {
+		if _, _, err = other.Post(t.Context(), guardOf(u, r), message(u, r, "hi"), nil); err == nil {
+			t.Logf("the other node posted after %s", time.Since(began).Round(time.Millisecond))
+			break
+		} else if !errors.Is(err, chat.ErrUnavailable) {
+			t.Fatal(err)
+		}
+	}
+	if err != nil {
+		t.Error("the other node never got the head")
+	}
+	close(thaw)
+	if err := <-ended; !errors.Is(err, chat.ErrUnavailable) {
+		t.Errorf("the frozen node's work, which the server had given up, ended with %v", err)
+	}
+	if _, _, err := frozen.Post(t.Context(), guardOf(u, r), message(u, r, "awake"), nil); err != nil {
+		t.Errorf("the frozen node, awake, gives %v", err)
+	}
+	if events, err := other.ReadAll(t.Context(), 0, chat.MaxID, 10); err != nil || len(events) != 2 || events[1].ID != 2 {
+		t.Errorf("the log has %v, %v", events, err)
+	}
+}
+
+// Two nodes that write at once number one log.
+func TestNodesShareTheLog(t *testing.T) {
+	_, p := ownPostgres(t)
+	a, u, r := world(t, p, nil)
+	b := p.open(t, Config{})
+	errs := make(chan error)
+	const each = 200
+	for _, s := range []*SQLite{a, b, a, b} {
+		go func() {
+			for range each {
+				if _, _, err := s.Post(context.Background(), guardOf(u, r), message(u, r, "hi"), nil); err != nil {
+					errs <- err
+					return
+				}
+			}
+			errs <- nil
+		}()
+	}
+	for range 4 {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	events, err := b.ReadAll(t.Context(), 0, chat.MaxID, 10*each)
+	if err != nil || len(events) != 4*each || events[len(events)-1].ID != 4*each {
+		t.Errorf("%d events, %v; want %d", len(events), err, 4*each)
+	}
+	// What one has decided on and the other has changed is seen.
+	if err := a.SetAdmin(t.Context(), u.ID, true); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := b.Post(t.Context(), guardOf(u, r), message(u, r, "stale"), nil); !errors.Is(err, chat.ErrStale) {
+		t.Errorf("a post decided on what the other node changed gives %v", err)
+	}
+}
+
+func TestReadOnlyPostgresSaysSo(t *testing.T) {
+	pg, p := ownPostgres(t)
+	s, u, r := world(t, p, nil)
+	if err := pg.Exec("postgres", `ALTER SYSTEM SET default_transaction_read_only = on`, `SELECT pg_reload_conf()`); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	for range 100 { // the reload takes a moment
+		if _, _, err = s.Post(t.Context(), guardOf(u, r), message(u, r, "hi"), nil); err != nil {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if !errors.Is(err, chat.ErrUnavailable) {
+		t.Errorf("a post into a database that only reads gives %v", err)
+	}
+	if _, err := s.Messages(t.Context(), r.ID, chat.Page{Limit: 10}); err != nil {
+		t.Errorf("reading it gives %v", err)
+	}
+}
+
+// A standby that takes over without the last of what was committed begins a new name for the log, and says up to
+// where it is the old one. A promotion that lost nothing does too: nobody can tell from within.
+func TestFailoverNamesTheLogAnew(t *testing.T) {
+	pg, p := ownPostgres(t)
+	s, u, r := world(t, p, nil)
+	post := func(text string) chat.Event {
+		t.Helper()
+		e, _, err := s.Post(t.Context(), guardOf(u, r), message(u, r, text), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	post("before")
+	kept := post("kept")
+	before, err := s.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	standby, err := pg.Standby()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(standby.Remove)
+	if err := standby.Lag(); err != nil {
+		t.Fatal(err)
+	}
+	post("lost")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	pg.Crash()
+	if err := standby.Promote(); err != nil {
+		t.Fatal(err)
+	}
+	p.URL = strings.Replace(p.URL, fmt.Sprint(pg.Port), fmt.Sprint(standby.Port), 1)
+	s = p.open(t, Config{})
+	after, err := s.Head(t.Context())
+	if err != nil || after.Name == before.Name {
+		t.Fatalf("after the failover the log is %+v, %v; before it was %+v", after, err, before)
+	}
+	if upto, err := s.Shared(t.Context(), before.Name); err != nil || upto != after.Head || upto != kept.ID {
+		t.Errorf("the logs share ids up to %d, %v; want %d", upto, err, kept.ID)
+	}
+	if upto, err := s.Shared(t.Context(), "unknown"); err != nil || upto != 0 {
+		t.Errorf("a log that never was shares ids up to %d, %v", upto, err)
+	}
+	if again := p.open(t, Config{}); again != nil {
+		if state, err := again.Head(t.Context()); err != nil || state.Name != after.Name {
+			t.Errorf("a second node names the log %+v, %v", state, err)
+		}
+	}
+	post("anew")
+}

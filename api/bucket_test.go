@@ -145,7 +145,7 @@ func TestBucketsTakenFromAtOnce(t *testing.T) {
 
 func TestLimitSaysWhatIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l, err := newLimits(Limits{Posts: 20, Logins: 10, Signups: 20})
+		l, err := newLimits(Limits{Posts: 20, Logins: 10, Signups: 20}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -189,7 +189,7 @@ func TestLimitSaysWhatIsLeft(t *testing.T) {
 }
 
 func TestNoLimitIsNone(t *testing.T) {
-	l, err := newLimits(Limits{})
+	l, err := newLimits(Limits{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,13 +197,13 @@ func TestNoLimitIsNone(t *testing.T) {
 	if err := l.posts.take(t.Context(), h, "1"); err != nil || len(h) != 0 {
 		t.Errorf("%v, %v", err, h)
 	}
-	if _, err := newLimits(Limits{Posts: -1}); err == nil {
+	if _, err := newLimits(Limits{Posts: -1}, nil); err == nil {
 		t.Error("a limit of -1 is taken")
 	}
 }
 
 func BenchmarkTakePost(b *testing.B) {
-	l, _ := newLimits(Limits{Posts: 1_000_000})
+	l, _ := newLimits(Limits{Posts: 1_000_000}, nil)
 	b.ReportAllocs()
 	for b.Loop() {
 		_ = l.posts.take(b.Context(), http.Header{}, "1234")

@@ -20,6 +20,10 @@ type Limiter interface {
 	Take(ctx context.Context, key string) (left int, wait time.Duration, err error)
 }
 
+// SharedLimiter makes the Limiter of the limit with that name, which counts for all nodes: size calls in each window.
+// own is the node's own.
+type SharedLimiter func(name string, size int, window time.Duration, own Limiter) Limiter
+
 // Limits say how much one may ask of a server; 0 is no limit.
 type Limits struct {
 	Posts   int // a second and user, with bursts of twice as many
@@ -39,18 +43,22 @@ type limit struct {
 	limiter Limiter
 }
 
-// newLimit allows n calls in each per, size at once; nil where n is 0.
-func newLimit(name string, n int, per time.Duration, size int) *limit {
+// newLimit allows n calls in each per, size at once; nil where n is 0. Where shared is not nil it counts, with the
+// node's own counts to fall back on.
+func newLimit(name string, n int, per time.Duration, size int, shared SharedLimiter) *limit {
 	if n == 0 {
 		return nil
 	}
 	every := per / time.Duration(n)
 	fills := strconv.Itoa(size / n * int(per/time.Second))
+	var limiter Limiter = newBuckets(every, size, time.Now)
+	if shared != nil {
+		limiter = shared(name, size, time.Duration(size)*every, limiter)
+	}
 	return &limit{
-		name: name, size: size, every: every,
+		name: name, size: size, every: every, limiter: limiter,
 		// The whole bucket and how long it takes to fill: what is left never exceeds the quota.
-		policy:  []string{strconv.Quote(name) + ";q=" + strconv.Itoa(size) + ";w=" + fills},
-		limiter: newBuckets(every, size, time.Now),
+		policy: []string{strconv.Quote(name) + ";q=" + strconv.Itoa(size) + ";w=" + fills},
 	}
 }
 
@@ -62,15 +70,15 @@ type limits struct {
 	signupsFrom *limit
 }
 
-func newLimits(n Limits) (limits, error) {
+func newLimits(n Limits, shared SharedLimiter) (limits, error) {
 	if min(n.Posts, n.Logins, n.Signups, n.Streams) < 0 {
 		return limits{}, errors.New("a limit is 0, for none, or more")
 	}
 	return limits{
-		posts:       newLimit("posts", n.Posts, time.Second, 2*n.Posts),
-		logins:      newLimit("logins", n.Logins, time.Minute, n.Logins),
-		loginsFrom:  newLimit("logins-address", 3*n.Logins, time.Minute, 3*n.Logins),
-		signupsFrom: newLimit("signups", n.Signups, time.Hour, n.Signups),
+		posts:       newLimit("posts", n.Posts, time.Second, 2*n.Posts, shared),
+		logins:      newLimit("logins", n.Logins, time.Minute, n.Logins, shared),
+		loginsFrom:  newLimit("logins-address", 3*n.Logins, time.Minute, 3*n.Logins, shared),
+		signupsFrom: newLimit("signups", n.Signups, time.Hour, n.Signups, shared),
 	}, nil
 }
 

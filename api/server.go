@@ -33,7 +33,8 @@ type Config struct {
 	// Origins are the other pages that may call and open streams, each as a browser writes it.
 	Origins        []string
 	Limits         Limits
-	TrustedProxies []string // addresses and CIDR prefixes of those whose X-Forwarded-For counts
+	SharedLimiter  SharedLimiter // nil where the node counts for itself
+	TrustedProxies []string      // addresses and CIDR prefixes of those whose X-Forwarded-For counts
 	Ready          func(ctx context.Context) error
 	Logger         *slog.Logger
 }
@@ -57,7 +58,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("read openapi.yaml: %w", err)
 	}
 	trusted, proxiesErr := parseProxies(cfg.TrustedProxies)
-	limits, limitsErr := newLimits(cfg.Limits)
+	limits, limitsErr := newLimits(cfg.Limits, cfg.SharedLimiter)
 	if err := errors.Join(checkOrigins(cfg.Origins), proxiesErr, limitsErr); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,159 @@
+package valkey
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/valkey-io/valkey-go"
+)
+
+// Client is a connection to Valkey, or to a cluster of it, that need not be there: what is asked of it meanwhile
+// fails at once.
+type Client struct {
+	option valkey.ClientOption
+	logger *slog.Logger
+	client atomic.Pointer[valkey.Client]
+}
+
+// errAway means that Valkey has not been reached yet.
+var errAway = errors.New("no connection to Valkey yet")
+
+const (
+	// deadline bounds each call, which nobody's request waits for.
+	deadline = 250 * time.Millisecond
+	// redial is how long after a failure the first connection is tried again; later ones are valkey-go's to keep.
+	redial = 500 * time.Millisecond
+)
+
+// NewClient returns a Client for valkey://, valkeys:// (TLS) or several hosts with commas between them, which are a
+// cluster. It connects while Run runs.
+func NewClient(url string, logger *slog.Logger) (*Client, error) {
+	option, err := parseURL(url)
+	if err != nil {
+		return nil, err
+	}
+	option.ClientName = "tandem"
+	option.DisableCache = true
+	option.ConnWriteTimeout = 2 * time.Second // a server that is frozen is found out, and dialled anew
+	option.Dialer.Timeout = 2 * time.Second
+	option.Dialer.KeepAlive = time.Second // valkey-go pings as often
+	return &Client{option: option, logger: logger}, nil
+}
+
+// CheckURL tells whether a URL is one that NewClient takes.
+func CheckURL(url string) error {
+	_, err := parseURL(url)
+	return err
+}
+
+func parseURL(url string) (valkey.ClientOption, error) {
+	scheme, rest, _ := strings.Cut(url, "://")
+	if scheme != "valkey" && scheme != "valkeys" {
+		return valkey.ClientOption{}, errors.New("valkey-url begins with valkey:// or valkeys://")
+	}
+	// valkey-go takes further hosts as parameters.
+	authority, path, _ := strings.Cut(rest, "/")
+	credentials, hosts := "", authority
+	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
+		credentials, hosts = authority[:i+1], authority[i+1:]
+	}
+	first, others, _ := strings.Cut(hosts, ",")
+	if first == "" {
+		return valkey.ClientOption{}, errors.New("valkey-url names no host")
+	}
+	url = scheme + "://" + credentials + first
+	if path != "" {
+		url += "/" + path
+	}
+	option, err := valkey.ParseURL(url)
+	if err != nil {
+		return option, errors.New("valkey-url is not a URL such as valkey://user:password@host:6379") // not err: it has the password
+	}
+	for host := range strings.SplitSeq(others, ",") {
+		if host == "" {
+			continue
+		}
+		if !strings.Contains(host, ":") {
+			host += ":6379"
+		}
+		option.InitAddress = append(option.InitAddress, host)
+	}
+	return option, nil
+}
+
+// Run connects, and returns when ctx has ended and the connection is closed.
+func (c *Client) Run(ctx context.Context) {
+	told := false
+	for {
+		client, err := valkey.NewClient(c.option)
+		if err == nil {
+			c.client.Store(&client)
+			c.logger.Info("connected to Valkey")
+			<-ctx.Done()
+			c.client.Store(nil)
+			client.Close()
+			return
+		}
+		if !told {
+			told = true
+			c.logger.Warn("Valkey cannot be reached; going on without it, and trying again", "error", err)
+		}
+		select {
+		case <-time.After(redial):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// get is the connection; errAway where there is none.
+func (c *Client) get() (valkey.Client, error) {
+	if client := c.client.Load(); client != nil {
+		return *client, nil
+	}
+	return nil, errAway
+}
+
+// sharded tells whether it is a cluster, whose channels live on one of its nodes each.
+func (c *Client) sharded() bool { return len(c.option.InitAddress) > 1 }
+
+func (c *Client) publish(ctx context.Context, channel string, message string) error {
+	client, err := c.get()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, deadline)
+	defer cancel()
+	command := client.B().Publish().Channel(channel).Message(message).Build()
+	if c.sharded() {
+		command = client.B().Spublish().Channel(channel).Message(message).Build()
+	}
+	if err := client.Do(ctx, command).Error(); err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	return nil
+}
+
+// subscribe calls message with each that comes, and confirmed each time a subscription begins: what passed before is
+// lost. It returns when ctx ends or the connection is given up.
+func (c *Client) subscribe(ctx context.Context, channel string, confirmed func(), message func(string)) error {
+	client, err := c.get()
+	if err != nil {
+		return err
+	}
+	command := client.B().Subscribe().Channel(channel).Build()
+	if c.sharded() {
+		command = client.B().Ssubscribe().Channel(channel).Build()
+	}
+	ctx = valkey.WithOnSubscriptionHook(ctx, func(s valkey.PubSubSubscription) {
+		if s.Kind == "subscribe" || s.Kind == "ssubscribe" {
+			confirmed()
+		}
+	})
+	return client.Receive(ctx, command, func(m valkey.PubSubMessage) { message(m.Message) })
+}

@@ -1,0 +1,108 @@
+package valkey
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"tandem/testservers"
+)
+
+// connect is a client of v's that runs until the test ends.
+func connect(t *testing.T, url string) *Client {
+	t.Helper()
+	c, err := NewClient(url, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { defer close(ended); c.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-ended })
+	return c
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not within 20 s: %s", what)
+		}
+	}
+}
+
+func TestURLs(t *testing.T) {
+	for url, hosts := range map[string]int{
+		"valkey://localhost": 1, "valkey://:secret@localhost:6380/2": 1, "valkeys://u:p@a,b:7000,c": 3,
+		"redis://localhost": 0, "localhost:6379": 0, "valkey://": 0, "valkey://h:x": 0,
+	} {
+		option, err := parseURL(url)
+		if (err == nil) != (hosts > 0) || err == nil && len(option.InitAddress) != hosts {
+			t.Errorf("%s: %v, %v", url, option.InitAddress, err)
+		}
+	}
+}
+
+// own is a node's own limiter, which says who asked.
+type own struct{ asked int }
+
+func (o *own) Take(context.Context, string) (int, time.Duration, error) { o.asked++; return 1, 0, nil }
+
+func TestNodesCountTogetherAndAloneWithoutValkey(t *testing.T) {
+	v := testservers.NewValkey(t, "--requirepass", "secret")
+	url := "valkey://:secret@" + v.Addr()
+	var own [2]own
+	var nodes [2]*Limiter
+	for i := range nodes {
+		c := connect(t, url)
+		eventually(t, "a connection", func() bool { _, err := c.get(); return err == nil })
+		nodes[i] = NewLimiter(c, "posts", 5, time.Minute, &own[i])
+	}
+	allowed := 0
+	for i := range 10 {
+		left, wait, err := nodes[i%2].Take(t.Context(), "ada")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if wait == 0 {
+			allowed++
+			if left != 5-allowed {
+				t.Errorf("after %d there are %d left", allowed, left)
+			}
+		} else if wait > time.Minute {
+			t.Errorf("the next is allowed in %s", wait)
+		}
+	}
+	if allowed != 5 || own[0].asked+own[1].asked > 0 {
+		t.Errorf("%d were allowed together, %d by a node alone", allowed, own[0].asked+own[1].asked)
+	}
+	if _, wait, err := nodes[0].Take(t.Context(), "bob"); wait > 0 || err != nil {
+		t.Errorf("another key: %v, %v", wait, err)
+	}
+	v.Kill()
+	if _, wait, err := nodes[0].Take(t.Context(), "ada"); err != nil || wait > 0 || own[0].asked != 1 {
+		t.Errorf("without Valkey: %v, %v, and the node was asked %d times", wait, err, own[0].asked)
+	}
+	if err := v.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a count by Valkey again", func() bool {
+		before := own[1].asked
+		_, _, err := nodes[1].Take(t.Context(), "cyd")
+		return err == nil && own[1].asked == before
+	})
+}
+
+func TestClientWaitsForValkey(t *testing.T) {
+	v := testservers.NewValkey(t)
+	v.Kill()
+	c := connect(t, v.URL())
+	if err := c.publish(t.Context(), "x", "y"); err == nil {
+		t.Error("published into nothing")
+	}
+	if err := v.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a first connection", func() bool { return c.publish(t.Context(), "x", "y") == nil })
+}

@@ -5,11 +5,16 @@ import "encoding/json"
 // TypeControl is the type of events in the Control topic.
 const TypeControl = "control"
 
-// ControlEvent tells the nodes that credentials have ended, one session's or all of a user's, or that the user has
-// changed. Control is data: it comes in the log's order, to every node, like any other event.
+// ControlEvent tells the nodes that credentials have ended, one session's or all of a user's, that the user has
+// changed, or that a room may be followed by fewer. Control is data: it comes in the log's order, to every node, like
+// any other event.
+//
+// With Room and User, that user may no longer see the room: it comes directly behind the member_removed. With Room
+// alone, whoever is no member may no longer see it: it was made private.
 type ControlEvent struct {
 	Session int64  `json:"session,omitempty"`
 	User    int64  `json:"user,omitempty"`
+	Room    int64  `json:"room,omitempty"`
 	Reason  string `json:"reason"` // of the stream_close, or empty where streams go on
 }
 

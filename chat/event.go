@@ -22,6 +22,9 @@ func RoomTopic(room int64) Topic { return Topic(room << 1) }
 // InboxTopic is the topic of what concerns one user alone.
 func InboxTopic(user int64) Topic { return Topic(user<<1 | 1) }
 
+// Number is the number of t's room or user.
+func (t Topic) Number() int64 { return int64(t >> 1) }
+
 // IsRoom tells whether t is a room's.
 func (t Topic) IsRoom() bool { return t > Control && t&1 == 0 }
 

@@ -68,8 +68,8 @@ type Viewer struct {
 	Only    []int64   // the rooms that the token is limited to; nil for no limit
 }
 
-// reaches tells whether the viewer's token is good for a room.
-func (v Viewer) reaches(room int64) bool { return v.Only == nil || slices.Contains(v.Only, room) }
+// Reaches tells whether the viewer's token is good for a room.
+func (v Viewer) Reaches(room int64) bool { return v.Only == nil || slices.Contains(v.Only, room) }
 
 // checkTitle returns an *Invalid for what is no title: it stands in one line.
 func checkTitle(s string) error {

@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -56,7 +57,7 @@ func (s *Service) Post(ctx context.Context, v Viewer, room string, d Draft) (Eve
 		if err != nil {
 			return err
 		}
-		if !v.reaches(r.ID) {
+		if !v.Reaches(r.ID) {
 			return ErrRoomNotFound
 		}
 		if err := mayPost(r, u); err != nil {
@@ -136,7 +137,7 @@ func (s *Service) Room(ctx context.Context, v Viewer, room string) (RoomView, er
 // visible is the room with that prepared name, if v may see it.
 func (s *Service) visible(ctx context.Context, v Viewer, name string) (RoomView, error) {
 	view, err := s.store.Room(ctx, name, v.User)
-	if err == nil && !v.reaches(view.ID) {
+	if err == nil && !v.Reaches(view.ID) {
 		return RoomView{}, ErrRoomNotFound
 	}
 	return view, err
@@ -186,6 +187,12 @@ func (s *Service) Follow(ctx context.Context, v Viewer, names []string) (rooms [
 		}
 	}
 	return rooms, missing, nil
+}
+
+// Memberships lists the rooms that the caller is a member of, by name. It never answers from a cache, as Follow.
+func (s *Service) Memberships(ctx context.Context, v Viewer) ([]Membership, error) {
+	all, err := s.store.Memberships(ctx, v.User)
+	return slices.DeleteFunc(all, func(m Membership) bool { return !v.Reaches(m.ID) }), err
 }
 
 // RoomNames gives the names of the rooms with these numbers, of those that are there.

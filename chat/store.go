@@ -29,6 +29,8 @@ type Reader interface {
 	Blocks(ctx context.Context, user int64, after string, limit int) ([]string, error)
 	// Room returns ErrRoomNotFound.
 	Room(ctx context.Context, name string, viewer int64) (RoomView, error)
+	// Memberships lists the rooms that user is a member of, by name.
+	Memberships(ctx context.Context, user int64) ([]Membership, error)
 	// RoomNames gives the names of the rooms with these numbers, of those that are there.
 	RoomNames(ctx context.Context, rooms []int64) (map[int64]string, error)
 	// Rooms lists what v may see, by name, behind after.

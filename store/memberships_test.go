@@ -1,0 +1,46 @@
+package store
+
+import (
+	"testing"
+
+	"tandem/chat"
+)
+
+// A change of role does not begin a membership; coming back does.
+func TestMembershipsSayWhenTheyBegan(t *testing.T) {
+	s, u, a := world(t, nil)
+	b, c := makeRoom(t, s, u, "b"), makeRoom(t, s, u, "c")
+	event := func(r chat.Room, typ string) chat.Event {
+		return chat.Event{Topic: chat.RoomTopic(r.ID), Also: chat.InboxTopic(u.ID), Type: typ, Author: u.ID, Body: `"x":1}`}
+	}
+	role := func(r chat.Room, role chat.Role) {
+		t.Helper()
+		if err := s.SetMember(t.Context(), guardOf(u, r), r.ID, u.ID, role, event(r, chat.TypeMemberAdded)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	role(a, chat.RoleMember)    // 1
+	role(b, chat.RoleMember)    // 2
+	role(a, chat.RoleModerator) // 3
+	if err := s.log.do(t.Context(), func(tx *tx) error {
+		_, err := tx.append(event(b, chat.TypeMemberRemoved)) // 4
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	role(b, chat.RoleModerator) // 5
+	role(b, chat.RoleMember)    // 6
+
+	got, err := s.Memberships(t.Context(), u.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	since := map[string]int64{}
+	for _, m := range got {
+		since[m.Name] = m.Since
+	}
+	// makeRoom makes its caller an owner without an event.
+	if len(got) != 3 || since[a.Name] != 1 || since["b"] != 5 || since[c.Name] != 0 || got[0].ID != b.ID {
+		t.Errorf("got %+v", got)
+	}
+}

@@ -132,6 +132,14 @@ type NewRoom struct {
 // Posting Who may post.
 type Posting string
 
+// Present defines model for Present.
+type Present struct {
+	Count int `json:"count"`
+
+	// Users In the order of their names
+	Users []string `json:"users"`
+}
+
 // Problem defines model for Problem.
 type Problem struct {
 	// Code Stable; what a program should look at
@@ -398,6 +406,12 @@ type ServerInterface interface {
 	// PostMessage Post a message
 	// (POST /v1/rooms/{room}/messages)
 	PostMessage(ctx echo.Context, room RoomName, params PostMessageParams) error
+	// Typing Say that one is typing
+	// (POST /v1/rooms/{room}/typing)
+	Typing(ctx echo.Context, room RoomName) error
+	// ListPresent Who is in a room now
+	// (GET /v1/rooms/{room}/users)
+	ListPresent(ctx echo.Context, room RoomName) error
 	// ListTokens The caller's API tokens
 	// (GET /v1/tokens)
 	ListTokens(ctx echo.Context, params ListTokensParams) error
@@ -684,6 +698,38 @@ func (w *ServerInterfaceWrapper) PostMessage(ctx echo.Context) error {
 	return err
 }
 
+// Typing converts echo context to params.
+func (w *ServerInterfaceWrapper) Typing(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.Typing(ctx, room)
+	return err
+}
+
+// ListPresent converts echo context to params.
+func (w *ServerInterfaceWrapper) ListPresent(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListPresent(ctx, room)
+	return err
+}
+
 // ListTokens converts echo context to params.
 func (w *ServerInterfaceWrapper) ListTokens(ctx echo.Context) error {
 	var err error
@@ -798,6 +844,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.PUT(options.BaseURL+"/v1/rooms/:room", wrapper.EnterRoom, options.OperationMiddlewares["enterRoom"]...)
 	router.GET(options.BaseURL+"/v1/rooms/:room/messages", wrapper.ListMessages, options.OperationMiddlewares["listMessages"]...)
 	router.POST(options.BaseURL+"/v1/rooms/:room/messages", wrapper.PostMessage, options.OperationMiddlewares["postMessage"]...)
+	router.POST(options.BaseURL+"/v1/rooms/:room/typing", wrapper.Typing, options.OperationMiddlewares["typing"]...)
+	router.GET(options.BaseURL+"/v1/rooms/:room/users", wrapper.ListPresent, options.OperationMiddlewares["listPresent"]...)
 	router.GET(options.BaseURL+"/v1/tokens", wrapper.ListTokens, options.OperationMiddlewares["listTokens"]...)
 	router.POST(options.BaseURL+"/v1/tokens", wrapper.CreateToken, options.OperationMiddlewares["createToken"]...)
 	router.DELETE(options.BaseURL+"/v1/tokens/:id", wrapper.RevokeToken, options.OperationMiddlewares["revokeToken"]...)
@@ -2331,6 +2379,188 @@ func (response PostMessagedefaultApplicationProblemPlusJSONResponse) VisitPostMe
 	return err
 }
 
+type TypingRequestObject struct {
+	Room RoomName `json:"room"`
+}
+
+type TypingResponseObject interface {
+	VisitTypingResponse(w http.ResponseWriter) error
+}
+
+type Typing204Response struct {
+}
+
+func (response Typing204Response) VisitTypingResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type Typing400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response Typing400ApplicationProblemPlusJSONResponse) VisitTypingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Typing401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response Typing401ApplicationProblemPlusJSONResponse) VisitTypingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Typing403ApplicationProblemPlusJSONResponse Problem
+
+func (response Typing403ApplicationProblemPlusJSONResponse) VisitTypingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Typing404ApplicationProblemPlusJSONResponse struct {
+	RoomNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response Typing404ApplicationProblemPlusJSONResponse) VisitTypingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TypingdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response TypingdefaultApplicationProblemPlusJSONResponse) VisitTypingResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPresentRequestObject struct {
+	Room RoomName `json:"room"`
+}
+
+type ListPresentResponseObject interface {
+	VisitListPresentResponse(w http.ResponseWriter) error
+}
+
+type ListPresent200JSONResponse Present
+
+func (response ListPresent200JSONResponse) VisitListPresentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPresent400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListPresent400ApplicationProblemPlusJSONResponse) VisitListPresentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPresent401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListPresent401ApplicationProblemPlusJSONResponse) VisitListPresentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPresent404ApplicationProblemPlusJSONResponse struct {
+	RoomNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListPresent404ApplicationProblemPlusJSONResponse) VisitListPresentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPresentdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListPresentdefaultApplicationProblemPlusJSONResponse) VisitListPresentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListTokensRequestObject struct {
 	Params ListTokensParams
 }
@@ -2672,6 +2902,12 @@ type StrictServerInterface interface {
 	// PostMessage Post a message
 	// (POST /v1/rooms/{room}/messages)
 	PostMessage(ctx context.Context, request PostMessageRequestObject) (PostMessageResponseObject, error)
+	// Typing Say that one is typing
+	// (POST /v1/rooms/{room}/typing)
+	Typing(ctx context.Context, request TypingRequestObject) (TypingResponseObject, error)
+	// ListPresent Who is in a room now
+	// (GET /v1/rooms/{room}/users)
+	ListPresent(ctx context.Context, request ListPresentRequestObject) (ListPresentResponseObject, error)
 	// ListTokens The caller's API tokens
 	// (GET /v1/tokens)
 	ListTokens(ctx context.Context, request ListTokensRequestObject) (ListTokensResponseObject, error)
@@ -3269,6 +3505,56 @@ func (sh *strictHandler) PostMessage(ctx echo.Context, room RoomName, params Pos
 		return err
 	} else if validResponse, ok := response.(PostMessageResponseObject); ok {
 		return validResponse.VisitPostMessageResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// Typing operation middleware
+func (sh *strictHandler) Typing(ctx echo.Context, room RoomName) error {
+	var request TypingRequestObject
+
+	request.Room = room
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.Typing(ctx.Request().Context(), request.(TypingRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Typing")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(TypingResponseObject); ok {
+		return validResponse.VisitTypingResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListPresent operation middleware
+func (sh *strictHandler) ListPresent(ctx echo.Context, room RoomName) error {
+	var request ListPresentRequestObject
+
+	request.Room = room
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPresent(ctx.Request().Context(), request.(ListPresentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPresent")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListPresentResponseObject); ok {
+		return validResponse.VisitListPresentResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -2,8 +2,9 @@ package chat
 
 // Ephemeral is an event without an id: told to whoever is there, never stored.
 type Ephemeral struct {
-	Type string
-	JSON []byte
+	Type   string
+	JSON   []byte
+	Except int64 // the user who is not told, 0 for none: it is about them
 }
 
 // MaxListed is how many users a user_list names; it counts all.
@@ -45,6 +46,13 @@ func presence(typ, room, user string) Ephemeral {
 		Room string `json:"room"`
 		User string `json:"user"`
 	}{typ, room, user})
+}
+
+// UserTyping says that v writes something in a room. Their own streams are not told.
+func UserTyping(room string, v Viewer) Ephemeral {
+	e := presence("user_typing", room, v.Name)
+	e.Except = v.User
+	return e
 }
 
 // Ping says that the stream is alive and has seen everything of its topics up to since.
@@ -92,7 +100,7 @@ func StreamClose(reason string, retryMS int64) Ephemeral {
 	}{"stream_close", reason, retryMS})
 }
 
-func ephemeral(typ string, v any) Ephemeral { return Ephemeral{typ, encode(v)} }
+func ephemeral(typ string, v any) Ephemeral { return Ephemeral{Type: typ, JSON: encode(v)} }
 
 // notNil keeps an empty list an empty list in JSON.
 func notNil(s []string) []string {

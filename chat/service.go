@@ -163,6 +163,19 @@ func (s *Service) History(ctx context.Context, v Viewer, room string, p Page) (M
 	return s.store.Messages(ctx, view.ID, p)
 }
 
+// MayPost is the room, if the caller may post into it now.
+func (s *Service) MayPost(ctx context.Context, v Viewer, room string) (Room, error) {
+	view, err := s.Room(ctx, v, room)
+	if err != nil {
+		return Room{}, err
+	}
+	u, err := s.user(ctx, v.User)
+	if err != nil {
+		return Room{}, err
+	}
+	return view.Room, mayPost(view.Room, u)
+}
+
 // Follow says which of the named rooms the caller may follow now, and which not. It never answers from a
 // cache: a stream relies on it after it has attached.
 func (s *Service) Follow(ctx context.Context, v Viewer, names []string) (rooms []Room, missing []string, err error) {

@@ -169,6 +169,7 @@ var eventKeys = map[string][]string{
 	"user_list":    {"type", "room", "users", "count"},
 	"user_join":    {"type", "room", "user"},
 	"user_leave":   {"type", "room", "user"},
+	"user_typing":  {"type", "room", "user"},
 	"ping":         {"type", "since"},
 	"stream_reset": {"type", "reason", "floor", "head"},
 	"stream_close": {"type", "reason", "retry_ms"},

@@ -80,6 +80,7 @@ type Hub struct {
 	streams    map[*Stream]struct{}
 	perUser    map[int64]int // streams of each; nobody is in it with none
 	departures []departure
+	typing     map[typist]time.Time // when each was last told of
 	draining   bool
 
 	serving sync.WaitGroup
@@ -101,6 +102,7 @@ func New(ctx context.Context, log Log, access Access, bus Bus, cfg Config) (*Hub
 		topics:  make(map[chat.Topic]*topic),
 		streams: make(map[*Stream]struct{}),
 		perUser: make(map[int64]int),
+		typing:  make(map[typist]time.Time),
 	}, nil
 }
 
@@ -109,7 +111,7 @@ func (h *Hub) now() time.Time { return time.Now() }
 // Run delivers until ctx ends.
 func (h *Hub) Run(ctx context.Context) {
 	var wg sync.WaitGroup
-	wg.Go(func() { h.bus.Receive(ctx, func(batch []chat.Event) { h.receive(ctx, batch) }) })
+	wg.Go(func() { h.bus.Receive(ctx, func(batch []chat.Event) { h.receive(ctx, batch) }, h.notice) })
 	wg.Go(func() { every(ctx, lookEvery, func(time.Time) { h.look(ctx) }) })
 	wg.Go(func() { every(ctx, time.Second, h.tick) })
 	wg.Wait()

@@ -254,13 +254,13 @@ func TestOverflowingBusSaysSo(t *testing.T) {
 		c := b.open("ada", Request{Rooms: []string{"lobby"}})
 		c.seen()
 		b.in.Lock() // the hub does not get to receive
-		for range cap(b.bus.batches) + 10 {
+		for range cap(b.bus.queue) + 10 {
 			b.post(lobby)
 		}
 		b.in.Unlock()
 		synctest.Wait()
-		if got := len(c.seen()); got != cap(b.bus.batches)+10 {
-			t.Errorf("%d events came without the clock, want all %d", got, cap(b.bus.batches)+10)
+		if got := len(c.seen()); got != cap(b.bus.queue)+10 {
+			t.Errorf("%d events came without the clock, want all %d", got, cap(b.bus.queue)+10)
 		}
 	})
 }

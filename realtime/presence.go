@@ -98,9 +98,8 @@ func (h *Hub) announce(t *topic, e chat.Ephemeral) bool {
 		t.changed = h.ring.seq
 		return false
 	}
-	h.ring.push(&entry{at: h.pos, typ: e.Type, json: e.JSON, topics: [2]*topic{t}})
+	h.push(t, e)
 	t.changed = h.ring.seq
-	h.ring.evict(h.forgetIfUnused)
 	return true
 }
 
@@ -113,6 +112,16 @@ func (t *topic) userList() *entry {
 	e := &entry{typ: l.Type, json: l.JSON}
 	t.list.Store(e) // names change under the full lock only
 	return e
+}
+
+// Users names the first chat.MaxListed of those who are in the room with that number, and counts all.
+func (h *Hub) Users(room int64) (names []string, count int) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if t := h.topics[chat.RoomTopic(room)]; t != nil {
+		names, count = slices.Clone(t.names[:min(len(t.names), chat.MaxListed)]), len(t.names)
+	}
+	return names, count
 }
 
 // Online is how many users are in the room with that number.

@@ -13,6 +13,7 @@ type entry struct {
 	seq    uint64 // its place in the ring's order; the hub's own, not the log's
 	id     int64  // 0 for an ephemeral one
 	at     int64  // the log position when it came; a durable one's id
+	except int64  // the user who is not told; 0 for none
 	typ    string
 	json   []byte
 	size   int
@@ -34,6 +35,9 @@ func (e *entry) frame(f Framer, log string) []byte {
 	p.Store(&b) // another stream may be doing the same; the bytes are the same
 	return b
 }
+
+// spares tells whether user is not to be told of e.
+func (e *entry) spares(user int64) bool { return e.except != 0 && e.except == user }
 
 // topic is what the hub knows of one topic.
 type topic struct {

@@ -140,7 +140,7 @@ func (s *Stream) fromRing(out []byte) []byte {
 			upto = e.seq - 1
 			break
 		}
-		if e.id == 0 && e.seq > s.told || e.id > s.pos && !s.beforeBegin(e) {
+		if e.id == 0 && e.seq > s.told && !e.spares(s.viewer.User) || e.id > s.pos && !s.beforeBegin(e) {
 			out = append(out, e.frame(s.framer, h.name)...)
 		}
 		s.pos = max(s.pos, e.at)
@@ -303,6 +303,7 @@ const (
 // tick is the clock of all streams: pings, expired tokens, stalled readers, and people who have left.
 func (h *Hub) tick(now time.Time) {
 	h.depart(now)
+	h.forgetTypists(now)
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	for s := range h.streams {

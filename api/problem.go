@@ -58,6 +58,7 @@ var faults = []struct {
 	{chat.ErrUserNotFound, http.StatusNotFound, "user_not_found", "User not found", "username"},
 	{chat.ErrUnavailable, http.StatusServiceUnavailable, "unavailable", "Unavailable", ""},
 	{realtime.ErrDraining, http.StatusServiceUnavailable, "unavailable", "Unavailable", ""},
+	{realtime.ErrAnonymous, http.StatusUnauthorized, "missing_token", "Credentials missing", ""},
 	{realtime.ErrExpired, http.StatusUnauthorized, "token_expired", "Token expired", ""},
 	{realtime.ErrUpgrade, http.StatusBadRequest, "bad_upgrade", "No WebSocket handshake", ""},
 	{chat.ErrTokenScope, http.StatusForbidden, "token_scope", "Out of the token's scope", ""},

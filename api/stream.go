@@ -113,7 +113,14 @@ func acceptsSSE(accept []string) bool {
 }
 
 func streamRequest(r *http.Request, query url.Values) (realtime.Request, error) {
-	req := realtime.Request{Rooms: query["room"]}
+	req := realtime.Request{Site: query.Get("site") == "1"}
+	for _, room := range query["room"] {
+		if room == "*" {
+			req.All = true
+		} else {
+			req.Rooms = append(req.Rooms, room)
+		}
+	}
 	if n := query.Get("history"); n != "" {
 		req.History, _ = strconv.Atoi(n) // validated by the description
 	}

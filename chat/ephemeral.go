@@ -24,17 +24,17 @@ func StreamOpen(user string, rooms, lost []string, since Cursor, resumed bool) E
 	}{"stream_open", user, notNil(rooms), notNil(lost), since.String(), resumed, since.Log})
 }
 
-// UserList says who is in a room; users are the first MaxListed of count.
+// UserList says who is in a room, or on the whole site where room is empty; users are the first MaxListed of count.
 func UserList(room string, users []string, count int) Ephemeral {
 	return ephemeral("user_list", struct {
 		Type  string   `json:"type"`
-		Room  string   `json:"room"`
+		Room  string   `json:"room,omitempty"`
 		Users []string `json:"users"`
 		Count int      `json:"count"`
 	}{"user_list", room, notNil(users), count})
 }
 
-// UserJoin and UserLeave say that a user came into a room and left it.
+// UserJoin and UserLeave say that a user came into a room and left it, or the whole site where room is empty.
 func UserJoin(room, user string) Ephemeral { return presence("user_join", room, user) }
 
 // UserLeave is UserJoin's counterpart.
@@ -43,7 +43,7 @@ func UserLeave(room, user string) Ephemeral { return presence("user_leave", room
 func presence(typ, room, user string) Ephemeral {
 	return ephemeral(typ, struct {
 		Type string `json:"type"`
-		Room string `json:"room"`
+		Room string `json:"room,omitempty"`
 		User string `json:"user"`
 	}{typ, room, user})
 }

@@ -131,6 +131,10 @@ func (a access) Follow(ctx context.Context, v chat.Viewer, names []string) ([]ch
 	return a.rooms.Follow(ctx, v, names)
 }
 
+func (a access) Memberships(ctx context.Context, v chat.Viewer) ([]chat.Membership, error) {
+	return a.rooms.Memberships(ctx, v)
+}
+
 func readKeys(files []string) (keys []auth.Key, err error) {
 	for _, file := range files {
 		k, err := auth.ReadKey(file)

@@ -13,20 +13,17 @@ func (h *Hub) Publish(t chat.Topic, e chat.Ephemeral) { h.bus.Notify(Notice{t, e
 // notice puts what the bus brought into the ring, if anybody here follows it.
 func (h *Hub) notice(n Notice) {
 	h.mu.Lock()
-	t := h.topics[n.Topic]
-	if t != nil && len(t.subs) > 0 {
-		h.push(t, n.Event)
+	if t := h.topics[n.Topic]; t != nil {
+		h.tellNow(t, n.Event)
 	}
-	h.mu.Unlock()
-	if t != nil {
-		h.wake([]*topic{t})
-	}
+	h.unlockAndWake()
 }
 
-// push puts an ephemeral event into the ring. Hub.mu is held; the caller wakes the topic.
-func (h *Hub) push(t *topic, e chat.Ephemeral) {
-	h.ring.push(&entry{at: h.pos, typ: e.Type, json: e.JSON, except: e.Except, topics: [2]*topic{t}})
-	h.ring.evict(h.forgetIfUnused)
+// tellNow puts an ephemeral event into the ring, if anybody follows t. Hub.mu is held.
+func (h *Hub) tellNow(t *topic, e chat.Ephemeral) {
+	if len(t.subs) > 0 {
+		h.put(&entry{at: h.pos, typ: e.Type, json: e.JSON, except: e.Except, topics: [2]*topic{t}})
+	}
 }
 
 // typist is a user who writes something in a room.

@@ -18,6 +18,9 @@ var (
 	ErrTooManyStreams = errors.New("you have too many streams open; close one, or come back later")
 )
 
+// ErrAnonymous means that the stream that was asked for is one of a user, and nobody has logged in.
+var ErrAnonymous = errors.New("log in for your rooms, and for who is online")
+
 // ErrExpired means that the viewer's token has expired.
 var ErrExpired = errors.New("the access token has expired")
 
@@ -33,9 +36,11 @@ type Log interface {
 }
 
 // Access says which rooms a viewer may follow now; missing are those that they may not. It returns an error where
-// the viewer's credentials have ended.
+// the viewer's credentials have ended. It never answers from a cache.
 type Access interface {
 	Follow(ctx context.Context, v chat.Viewer, rooms []string) (may []chat.Room, missing []string, err error)
+	// Memberships are the rooms that the viewer is a member of.
+	Memberships(ctx context.Context, v chat.Viewer) ([]chat.Membership, error)
 }
 
 // Config is what a Hub needs to know.
@@ -78,7 +83,10 @@ type Hub struct {
 	ring       ring
 	topics     map[chat.Topic]*topic
 	streams    map[*Stream]struct{}
-	perUser    map[int64]int // streams of each; nobody is in it with none
+	users      map[int64][]*Stream // nobody is in it with none; the anonymous never are
+	opening    int                 // streams that are between attach and the end of Open
+	changes    []change            // since the first of these was attached
+	dirty      []*topic            // whose streams are to be woken
 	departures []departure
 	typing     map[typist]time.Time // when each was last told of
 	draining   bool
@@ -101,7 +109,7 @@ func New(ctx context.Context, log Log, access Access, bus Bus, cfg Config) (*Hub
 		ring:    ring{limit: cfg.RingBytes, floor: state.Head},
 		topics:  make(map[chat.Topic]*topic),
 		streams: make(map[*Stream]struct{}),
-		perUser: make(map[int64]int),
+		users:   make(map[int64][]*Stream),
 		typing:  make(map[typist]time.Time),
 	}, nil
 }
@@ -209,38 +217,70 @@ func (h *Hub) catchUp(ctx context.Context) {
 	h.takePending()
 }
 
-// deliver puts events into the ring, moves the position to upto and wakes who follows them. h.in is held.
+// deliver puts events into the ring, moves the position to upto, has streams follow more or less, and wakes who
+// follows. h.in is held.
 func (h *Hub) deliver(events []chat.Event, upto int64) {
 	controls := h.controls(events)
-	var changed []*topic
-	last := h.pos
 	h.mu.Lock()
 	for i := range events {
 		e := &events[i]
-		if e.ID <= last {
+		if e.ID <= h.pos {
 			continue // doubled by the bus
 		}
-		last = e.ID
+		h.pos = e.ID
 		if e.Topic == chat.Control {
-			h.endStreams(controls[0])
+			c := controls[0]
 			controls = controls[1:]
+			h.endStreams(c)
+			if change, ok := changeByControl(e.ID, c); ok {
+				h.apply(change)
+			}
 			continue
 		}
 		n := &entry{id: e.ID, at: e.ID, typ: e.Type, json: e.JSON(), topics: [2]*topic{h.topic(e.Topic)}}
 		if e.Also != chat.NoTopic {
 			n.topics[1] = h.topic(e.Also)
 		}
-		h.ring.push(n)
-		for _, t := range n.topics {
-			if t != nil && len(t.subs) > 0 && !slices.Contains(changed, t) {
-				changed = append(changed, t)
-			}
+		h.put(n)
+		if change, ok := changeBy(e); ok {
+			h.apply(change)
 		}
 	}
 	h.pos = upto
+	h.unlockAndWake()
+}
+
+// put puts an entry into the ring, and its topics among those whose streams are woken. Hub.mu is held.
+func (h *Hub) put(e *entry) {
+	h.ring.push(e)
+	for _, t := range e.topics {
+		if t != nil && !t.dirty && len(t.subs) > 0 {
+			t.dirty = true
+			h.dirty = append(h.dirty, t)
+		}
+	}
 	h.ring.evict(h.forgetIfUnused)
+}
+
+// unlockAndWake gives Hub.mu back and then wakes the streams of what changed under it: woken before, they would only
+// wait for it.
+func (h *Hub) unlockAndWake() {
+	dirty := h.dirty
+	h.dirty = nil
+	for _, t := range dirty {
+		t.dirty = false
+	}
 	h.mu.Unlock()
-	h.wake(changed)
+	if len(dirty) == 0 {
+		return
+	}
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for _, t := range dirty {
+		for _, s := range t.subs {
+			s.wake()
+		}
+	}
 }
 
 // controls parses the control events among these that are new, and has told Control of them when it returns:
@@ -272,25 +312,6 @@ func (h *Hub) endStreams(c chat.ControlEvent) {
 		if c.Ends(s.viewer) {
 			s.over = true
 			s.Close(c.Reason, 0)
-		}
-	}
-}
-
-// wake has the streams of these topics look for what follows their cursors.
-func (h *Hub) wake(topics []*topic) {
-	if len(topics) == 0 {
-		return
-	}
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	wakeAll(topics)
-}
-
-// wakeAll is wake for who holds Hub.mu.
-func wakeAll(topics []*topic) {
-	for _, t := range topics {
-		for _, s := range t.subs {
-			s.wake()
 		}
 	}
 }

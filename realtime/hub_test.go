@@ -80,17 +80,27 @@ func (l *logbook) ReadAll(_ context.Context, after, upto int64, limit int) ([]ch
 	return slices.Clone(l.events[after:min(upto, after+int64(limit))]), nil
 }
 
-func (l *logbook) Start(context.Context, chat.Topic, int) (int64, error) { return 0, nil }
+func (l *logbook) Start(context.Context, chat.Topic, int) (int64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.failing {
+		return 0, chat.ErrUnavailable
+	}
+	return 0, nil
+}
 
-// rooms lets everybody follow every room; a room's number is its name's length. onCheck runs in each
-// second call, the check after the attach.
+// rooms lets everybody follow every room; a room's number is its name's length. onCheck runs in each check.
 type rooms struct {
-	calls   int
 	onCheck func()
+	members []chat.Membership // everybody's
+}
+
+func (a *rooms) Memberships(context.Context, chat.Viewer) ([]chat.Membership, error) {
+	return a.members, nil
 }
 
 func (a *rooms) Follow(_ context.Context, _ chat.Viewer, names []string) (may []chat.Room, _ []string, _ error) {
-	if a.calls++; a.calls%2 == 0 && a.onCheck != nil {
+	if a.onCheck != nil {
 		a.onCheck()
 	}
 	for _, n := range names {

@@ -19,6 +19,10 @@ func (noRooms) Follow(context.Context, chat.Viewer, []string) ([]chat.Room, []st
 	return nil, nil, nil
 }
 
+func (noRooms) Memberships(context.Context, chat.Viewer) ([]chat.Membership, error) {
+	return nil, nil
+}
+
 // Streams that open at once, over both transports, are never more than a user may have; and each that ends makes
 // room for another.
 func TestUserHasNoMoreStreamsThanAllowed(t *testing.T) {
@@ -55,8 +59,8 @@ func TestUserHasNoMoreStreamsThanAllowed(t *testing.T) {
 				(<-opened).Drop()
 			}
 		}
-		if len(b.Hub.perUser) != 0 {
-			t.Errorf("the hub still counts %v", b.Hub.perUser)
+		if len(b.Hub.users) != 0 {
+			t.Errorf("the hub still counts %v", b.Hub.users)
 		}
 	})
 }
@@ -75,8 +79,8 @@ func TestRefusedStreamSaysWhyAndEnds(t *testing.T) {
 			t.Errorf("the close says %v", e)
 		}
 		synctest.Wait()
-		if len(b.Hub.streams) != 0 || len(b.Hub.perUser) != 0 {
-			t.Errorf("the hub still has %d streams and counts %v", len(b.Hub.streams), b.Hub.perUser)
+		if len(b.Hub.streams) != 0 || len(b.Hub.users) != 0 {
+			t.Errorf("the hub still has %d streams and counts %v", len(b.Hub.streams), b.Hub.users)
 		}
 	})
 }

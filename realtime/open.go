@@ -11,38 +11,39 @@ import (
 // Request is what a client asks a stream for.
 type Request struct {
 	Rooms     []string
+	All       bool         // also the rooms that the viewer is a member of, as that changes
+	Site      bool         // also who is online on the whole site
 	Cursor    *chat.Cursor // resume behind it; nil for none
 	Malformed bool         // there was a cursor that could not be read; it is reset, not refused
 	History   int          // without a cursor: begin each room with its last so many messages
 }
 
 // Open makes a stream of v's. It returns chat.ErrRoomNotFound for a room that may not be followed, if there
-// is no cursor, ErrExpired, ErrTooManyStreams and ErrDraining. The stream is to be served, or dropped with Drop.
+// is no cursor, ErrExpired, ErrTooManyStreams, ErrAnonymous, chat.ErrTokenScope and ErrDraining. The stream is to be
+// served, or dropped with Drop.
 //
-// The order is the guarantee: attach, so that whatever happens from now on wakes the stream; then check
-// access, so that a removal either comes before the check or is an event that the stream sees; then look at
-// the log, whose head is the judge of cursors.
+// The order is the guarantee: attach, so that whatever changes from now on is noted; then look at the log, whose head
+// is the judge of cursors; then check access, which so knows all changes up to that head. What was noted above it is
+// made up for when the stream begins.
 func (h *Hub) Open(ctx context.Context, v chat.Viewer, f Framer, r Request) (*Stream, error) {
-	if !v.Expires.IsZero() && !h.now().Before(v.Expires) {
+	switch {
+	case !v.Expires.IsZero() && !h.now().Before(v.Expires):
 		return nil, ErrExpired // within the leeway that requests have; a stream would end at once, and come back
+	case v.User == 0 && (r.All || r.Site):
+		return nil, ErrAnonymous
+	case v.Only != nil && r.Site:
+		return nil, chat.ErrTokenScope
 	}
-	resuming := r.Cursor != nil || r.Malformed
-	rooms, missing, err := h.access.Follow(ctx, v, r.Rooms)
+	s, err := h.attach(v, f)
 	if err != nil {
 		return nil, err
 	}
-	if len(missing) > 0 && !resuming {
-		return nil, chat.RoomNotFound(missing[0])
+	err = h.open(ctx, s, r)
+	h.mu.Lock()
+	if h.opening--; h.opening == 0 {
+		h.changes = nil
 	}
-
-	s, err := h.attach(v, f, rooms)
-	if err != nil {
-		return nil, err
-	}
-	lost, err := h.open(ctx, s, r, rooms)
-	if err == nil && len(lost) > 0 && !resuming {
-		err = chat.RoomNotFound(lost[0])
-	}
+	h.mu.Unlock()
 	if err != nil {
 		s.Drop()
 		return nil, err
@@ -50,30 +51,23 @@ func (h *Hub) Open(ctx context.Context, v chat.Viewer, f Framer, r Request) (*St
 	return s, nil
 }
 
-// attach registers a stream for its topics, before anything is checked or read.
-func (h *Hub) attach(v chat.Viewer, f Framer, rooms []chat.Room) (*Stream, error) {
+// attach registers a stream, before anything is checked or read.
+func (h *Hub) attach(v chat.Viewer, f Framer) (*Stream, error) {
 	s := h.newStream(v, f)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.draining {
 		return nil, ErrDraining
 	}
-	// Judged and counted under one lock: of streams that open at once none slips through.
-	if h.most > 0 && h.perUser[v.User] >= h.most {
-		return nil, ErrTooManyStreams
+	if v.User != 0 {
+		// Judged and counted under one lock: of streams that open at once none slips through.
+		if h.most > 0 && len(h.users[v.User]) >= h.most {
+			return nil, ErrTooManyStreams
+		}
+		h.users[v.User] = append(h.users[v.User], s)
+		s.counted = true
 	}
-	h.perUser[v.User]++
-	s.counted = true
-	s.topics = make([]*topic, 0, len(rooms)+1)
-	for _, r := range rooms {
-		t := h.topic(chat.RoomTopic(r.ID))
-		t.room = r.Name
-		s.topics = append(s.topics, t)
-	}
-	s.topics = append(s.topics, h.topic(chat.InboxTopic(v.User)))
-	for _, t := range s.topics {
-		t.subs = append(t.subs, s)
-	}
+	h.opening++
 	h.streams[s] = struct{}{}
 	h.serving.Add(1)
 	return s, nil
@@ -104,140 +98,254 @@ func (h *Hub) Refuse(v chat.Viewer, f Framer) (*Stream, error) {
 	return s, nil
 }
 
-// open checks an attached stream's rooms and finds where it begins. It returns the rooms that were lost.
-func (h *Hub) open(ctx context.Context, s *Stream, r Request, rooms []chat.Room) (lost []string, err error) {
-	may, lost, err := h.access.Follow(ctx, s.viewer, r.Rooms)
-	if err != nil {
-		return nil, err
-	}
-	for _, room := range rooms {
-		if !slices.ContainsFunc(may, func(m chat.Room) bool { return m.ID == room.ID }) {
-			s.unfollow(chat.RoomTopic(room.ID))
-			if !slices.Contains(lost, room.Name) {
-				lost = append(lost, room.Name) // made anew under its old name meanwhile
-			}
-		}
-	}
-
+// open finds an attached stream's rooms, and where it begins.
+func (h *Hub) open(ctx context.Context, s *Stream, r Request) error {
 	state, err := h.log.Head(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	reset := ""
-	var since int64
-	switch {
-	case r.Malformed:
-		reset = chat.ResetMalformed
-	case r.Cursor == nil:
-	case r.Cursor.Log != "" && r.Cursor.Log != state.Name:
-		reset = chat.ResetOtherLog
-	case r.Cursor.ID > state.Head:
-		reset = chat.ResetAheadOfHead
-	case r.Cursor.ID < state.Floor-1:
-		reset = chat.ResetBeforeFloor
-	default:
-		since = r.Cursor.ID
+	o := &opening{stream: s, request: r, state: state}
+	o.judge()
+	if err := o.look(ctx); err != nil {
+		return err
 	}
-	resumed := r.Cursor != nil && reset == ""
-	starts := make([]int64, len(s.topics))
-	if !resumed && reset == "" && r.History > 0 {
-		for i, t := range s.topics {
-			starts[i] = state.Head // of the inbox nothing
-			if t.key.IsRoom() {
-				if starts[i], err = h.log.Start(ctx, t.key, r.History); err != nil {
-					return nil, err
-				}
-			}
-		}
-		since = slices.Min(starts)
-		s.begin = starts
-	}
-
 	h.mu.Lock()
-	defer h.mu.Unlock()
+	defer h.unlockAndWake()
 	if h.draining {
-		return nil, ErrDraining
+		return ErrDraining
 	}
-	if resumed || s.begin != nil {
-		s.pos, s.behind = since, true // as far as it knows; the ring may have it all
-	} else {
-		// From the log's head, even where the hub is not there yet.
-		s.pos, s.seq = max(h.pos, state.Head), h.ring.seq
-	}
-	s.greet(reset, resumed, lost, state)
-	return lost, nil
+	return o.begin()
 }
 
-// greet brings the viewer into the rooms and makes the stream's first frames. h.mu is held, so that the
-// lists and what follows them fit together.
-func (s *Stream) greet(reset string, resumed bool, lost []string, state chat.LogState) {
-	h := s.hub
-	rooms := make([]string, 0, len(s.topics))
-	var changed []*topic
-	for _, t := range s.topics {
-		if t.room == "" {
-			continue
-		}
-		rooms = append(rooms, t.room)
-		if h.join(t, s.viewer) {
-			changed = append(changed, t)
+// opening is what is known of a stream that is being opened.
+type opening struct {
+	stream  *Stream
+	request Request
+	state   chat.LogState
+
+	reset   string // why the cursor is not honoured; empty where it is, and where there is none
+	resumed bool
+	rooms   []place // in the order in which they were asked for, then by name
+	lost    []string
+	since   int64 // where the stream begins that is behind
+	behind  bool
+}
+
+// place is a room that is to be followed.
+type place struct {
+	id    int64
+	name  string
+	after int64
+	named bool
+}
+
+// judge says whether the cursor can be honoured.
+func (o *opening) judge() {
+	r, state := &o.request, o.state
+	switch {
+	case r.Malformed:
+		o.reset = chat.ResetMalformed
+	case r.Cursor == nil:
+	case r.Cursor.Log != "" && r.Cursor.Log != state.Name:
+		o.reset = chat.ResetOtherLog
+	case r.Cursor.ID > state.Head:
+		o.reset = chat.ResetAheadOfHead
+	case r.Cursor.ID < state.Floor-1:
+		o.reset = chat.ResetBeforeFloor
+	default:
+		o.resumed, o.behind, o.since = true, true, r.Cursor.ID
+	}
+}
+
+// mayLose tells whether rooms that may not be followed are named in lost, rather than refused.
+func (o *opening) mayLose() bool { return o.resumed || o.reset != "" }
+
+// look asks which rooms the viewer may follow, and where each begins.
+func (o *opening) look(ctx context.Context) error {
+	h, v := o.stream.hub, o.stream.viewer
+	may, missing, err := h.access.Follow(ctx, v, o.request.Rooms)
+	if err != nil {
+		return err
+	}
+	for _, name := range missing {
+		if err := o.lose(name); err != nil {
+			return err
 		}
 	}
-	s.present = true
+	for _, room := range may {
+		o.rooms = append(o.rooms, place{id: room.ID, name: room.Name, named: true})
+	}
+	if o.request.All {
+		all, err := h.access.Memberships(ctx, v)
+		if err != nil {
+			return err
+		}
+		for _, m := range all {
+			if o.find(m.ID) < 0 {
+				o.rooms = append(o.rooms, place{id: m.ID, name: m.Name, after: max(0, m.Since-1)})
+			}
+		}
+	}
+	if o.mayLose() || o.request.History == 0 {
+		return nil
+	}
+	o.behind, o.since = true, o.state.Head // of the inbox nothing
+	for i := range o.rooms {
+		p := &o.rooms[i]
+		if p.after, err = h.log.Start(ctx, chat.RoomTopic(p.id), o.request.History); err != nil {
+			return err
+		}
+		o.since = min(o.since, p.after)
+	}
+	return nil
+}
+
+// lose notes a room that may not be followed, or returns the error that refuses the stream.
+func (o *opening) lose(name string) error {
+	if !o.mayLose() {
+		return chat.RoomNotFound(name)
+	}
+	if !slices.Contains(o.lost, name) {
+		o.lost = append(o.lost, name)
+	}
+	return nil
+}
+
+// find is the index of a room in o.rooms, or -1.
+func (o *opening) find(room int64) int {
+	return slices.IndexFunc(o.rooms, func(p place) bool { return p.id == room })
+}
+
+// begin makes up for what changed behind the head that was looked at, has the stream follow its topics, and greets.
+// Hub.mu is held.
+func (o *opening) begin() error {
+	s := o.stream
+	h := s.hub
+	sendBack := false
+	for _, c := range h.changes {
+		if c.id <= o.state.Head || c.user != 0 && c.user != s.viewer.User {
+			continue
+		}
+		i := o.find(c.room)
+		switch {
+		case c.kind == chat.TypeMemberAdded:
+			if i < 0 && o.request.All && s.viewer.Reaches(c.room) {
+				o.rooms = append(o.rooms, place{id: c.room, name: c.name, after: c.id - 1})
+			}
+		case i < 0 || c.kind == chat.TypeMemberRemoved && o.rooms[i].named:
+		case c.kind == closed:
+			sendBack = true
+		default:
+			if o.rooms[i].named {
+				if err := o.lose(o.rooms[i].name); err != nil {
+					return err
+				}
+			}
+			o.rooms = slices.Delete(o.rooms, i, i+1)
+		}
+	}
+
+	s.known, s.all = o.state.Head, o.request.All
+	if s.behind = o.behind; s.behind {
+		s.pos = o.since // as far as it knows; the ring may have it all
+	} else {
+		s.pos = max(h.pos, o.state.Head) // from the log's head, even where the hub is not there yet
+	}
+	for _, p := range o.rooms {
+		t := h.topic(chat.RoomTopic(p.id))
+		t.room = p.name
+		s.follow(t, p.after, p.named)
+	}
+	rooms := len(s.follows)
+	if s.viewer.User != 0 && s.viewer.Only == nil {
+		after := int64(0)
+		if !o.resumed && o.behind {
+			after = o.state.Head
+		}
+		s.follow(h.topic(chat.InboxTopic(s.viewer.User)), after, true)
+	}
+	if o.request.Site {
+		s.follow(h.topic(siteTopic), 0, true)
+	}
+	o.greet(s.follows[:rooms])
+	if sendBack {
+		s.sendBack()
+	}
+	return nil
+}
+
+// greet brings the viewer into the rooms and makes the stream's first frames. Hub.mu is held, so that the
+// lists and what follows them fit together.
+func (o *opening) greet(rooms []follow) {
+	s := o.stream
+	h := s.hub
+	if s.viewer.User != 0 {
+		h.join(h.topic(siteTopic), s.viewer)
+		s.online = true
+	}
+	names := make([]string, 0, len(rooms))
+	for i := range rooms {
+		f := &rooms[i]
+		names = append(names, f.topic.room)
+		if s.viewer.User != 0 {
+			h.join(f.topic, s.viewer)
+			f.present = true
+		}
+	}
 	s.told = h.ring.seq
 	if !s.behind {
 		s.seq = h.ring.seq
 	}
-	open := chat.StreamOpen(s.viewer.Name, rooms, lost, s.cursor(), resumed)
-	s.opening = s.framer.Frame(s.opening, open.Type, s.cursor(), open.JSON)
-	for _, t := range s.topics {
-		if t.room != "" {
-			s.opening = append(s.opening, t.userList().frame(s.framer, h.name)...)
-		}
+	say := func(e chat.Ephemeral, cursor chat.Cursor) {
+		s.opening = s.framer.Frame(s.opening, e.Type, cursor, e.JSON)
 	}
-	if reset != "" {
-		r := chat.StreamReset(reset, state.Floor, s.pos)
-		s.opening = s.framer.Frame(s.opening, r.Type, s.cursor(), r.JSON)
+	say(chat.StreamOpen(s.viewer.Name, names, o.lost, s.cursor(), o.resumed), s.cursor())
+	if o.request.Site {
+		s.opening = append(s.opening, h.topic(siteTopic).userList().frame(s.framer, h.name)...)
 	}
-	wakeAll(changed)
-}
-
-// unfollow takes a topic from a stream that is not served yet.
-func (s *Stream) unfollow(key chat.Topic) {
-	h := s.hub
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	i := slices.IndexFunc(s.topics, func(t *topic) bool { return t.key == key })
-	s.detach(s.topics[i])
-	s.topics = slices.Delete(s.topics, i, i+1)
+	for i := range rooms {
+		s.opening = append(s.opening, rooms[i].topic.userList().frame(s.framer, h.name)...)
+	}
+	if o.reset != "" {
+		say(chat.StreamReset(o.reset, o.state.Floor, s.pos), s.cursor())
+	}
 }
 
 // detach takes s out of a topic. Hub.mu is held.
 func (s *Stream) detach(t *topic) {
-	if i := slices.Index(t.subs, s); i >= 0 {
-		last := len(t.subs) - 1
-		t.subs[i], t.subs[last] = t.subs[last], nil
-		t.subs = t.subs[:last]
-	}
+	t.subs = without(t.subs, s)
 	s.hub.forgetIfUnused(t)
 }
 
 // Drop ends a stream's part in the hub. It is called once, by who opened it or by Serve.
 func (s *Stream) Drop() {
 	h := s.hub
+	grace := s.graceNow()
 	h.mu.Lock()
 	delete(h.streams, s)
-	if s.counted {
-		if h.perUser[s.viewer.User]--; h.perUser[s.viewer.User] == 0 {
-			delete(h.perUser, s.viewer.User)
+	if u := s.viewer.User; s.counted {
+		if h.users[u] = without(h.users[u], s); len(h.users[u]) == 0 {
+			delete(h.users, u)
 		}
 	}
-	for _, t := range s.topics {
-		if s.present && t.room != "" {
-			h.leave(t, s.viewer)
+	if s.online {
+		h.leave(h.topics[siteTopic], s.viewer, grace)
+	}
+	for _, f := range s.follows {
+		if f.present {
+			h.leave(f.topic, s.viewer, grace)
 		}
-		s.detach(t)
+		if f.until == 0 {
+			s.detach(f.topic)
+		}
 	}
 	h.mu.Unlock()
 	h.serving.Done()
+}
+
+// without takes s out of a list in whatever order.
+func without(list []*Stream, s *Stream) []*Stream {
+	i, last := slices.Index(list, s), len(list)-1
+	list[i], list[last] = list[last], nil
+	return list[:last]
 }

@@ -10,7 +10,7 @@ import (
 
 // presence is who is in a room. Guarded by Hub.mu.
 type presence struct {
-	room    string // its name; empty for a topic that is no room
+	room    string // its name; empty for the whole site, and for a topic that is no room
 	people  map[int64]*person
 	names   []string              // sorted
 	changed uint64                // the ring's seq at the last join or leave
@@ -21,22 +21,35 @@ type presence struct {
 type person struct {
 	name    string
 	streams int
-	gone    time.Time // when the last one ended
+	until   time.Time // when the grace ends, while there are no streams
 }
 
 // departure is a person whose last stream has ended.
 type departure struct {
 	topic *topic
 	user  int64
-	gone  time.Time
+	until time.Time
 }
 
-// grace is how long a user stays present without a stream: a reload or a change of transport makes no noise.
-const grace = 3 * time.Second
+const (
+	// grace is how long a user stays present without a stream: a reload or a change of transport makes no noise.
+	grace = 3 * time.Second
+	// graceOfRestart comes on top of the time after which a stream was told to come back.
+	graceOfRestart = 5 * time.Second
+)
 
-// join counts a stream of v's in, tells the room if it is v's first, and reports whether it told. Hub.mu is
-// held; the caller wakes the room.
-func (h *Hub) join(t *topic, v chat.Viewer) (told bool) {
+// graceNow is the grace where s ends now.
+func (s *Stream) graceNow() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing == chat.CloseRestart {
+		return s.retry + graceOfRestart
+	}
+	return grace
+}
+
+// join counts a stream of v's in, and tells the room if it is v's first. Hub.mu is held.
+func (h *Hub) join(t *topic, v chat.Viewer) {
 	p := t.people[v.User]
 	if p == nil {
 		p = &person{name: v.Name}
@@ -46,61 +59,62 @@ func (h *Hub) join(t *topic, v chat.Viewer) (told bool) {
 		t.people[v.User] = p
 		i, _ := slices.BinarySearch(t.names, v.Name)
 		t.names = slices.Insert(t.names, i, v.Name)
-		told = h.announce(t, chat.UserJoin(t.room, v.Name))
+		e := chat.UserJoin(t.room, v.Name)
+		e.Except = v.User // they are in their own list
+		h.announce(t, e)
 	}
 	p.streams++
-	return told
 }
 
 // leave counts a stream of v's out; its user_leave comes after the grace, by the clock. Hub.mu is held.
-func (h *Hub) leave(t *topic, v chat.Viewer) {
+func (h *Hub) leave(t *topic, v chat.Viewer, grace time.Duration) {
 	p := t.people[v.User]
 	if p.streams--; p.streams == 0 {
-		p.gone = h.now()
-		h.departures = append(h.departures, departure{t, v.User, p.gone})
+		p.until = h.now().Add(grace)
+		h.departures = append(h.departures, departure{t, v.User, p.until})
 	}
 }
 
 // depart tells the rooms of those whose grace is over at now.
 func (h *Hub) depart(now time.Time) {
 	h.mu.Lock()
-	var changed []*topic
-	for len(h.departures) > 0 && now.Sub(h.departures[0].gone) >= grace {
-		d := h.departures[0]
-		h.departures = h.departures[1:]
+	h.departures = slices.DeleteFunc(h.departures, func(d departure) bool {
+		if now.Before(d.until) {
+			return false
+		}
 		// Whoever came back, and perhaps left again, has another entry or none.
-		p := d.topic.people[d.user]
-		if p == nil || p.streams > 0 || !p.gone.Equal(d.gone) {
-			continue
+		if p := d.topic.people[d.user]; p != nil && p.until.Equal(d.until) {
+			h.expel(d.topic, d.user)
 		}
-		delete(d.topic.people, d.user)
-		i, _ := slices.BinarySearch(d.topic.names, p.name)
-		d.topic.names = slices.Delete(d.topic.names, i, i+1)
-		if h.announce(d.topic, chat.UserLeave(d.topic.room, p.name)) {
-			changed = append(changed, d.topic)
-		}
-		h.forgetIfUnused(d.topic)
-	}
-	h.mu.Unlock()
-	h.wake(changed)
+		return true
+	})
+	h.unlockAndWake()
 }
 
-// announce puts a change of presence into the ring. Above chat.MaxListed joins and leaves are no longer told one
-// by one; when the room is back at that size everybody gets the list anew. It reports whether there is
-// something to send. Hub.mu is held.
-func (h *Hub) announce(t *topic, e chat.Ephemeral) bool {
-	t.list.Store(nil)
-	n := len(t.names)
-	switch {
-	case n == chat.MaxListed && e.Type == "user_leave":
-		e = chat.UserList(t.room, t.names, n)
-	case n > chat.MaxListed:
-		t.changed = h.ring.seq
-		return false
+// expel tells the room that a user has left it who has no stream there any more. Hub.mu is held.
+func (h *Hub) expel(t *topic, user int64) {
+	p := t.people[user]
+	if p == nil || p.streams > 0 {
+		return
 	}
-	h.push(t, e)
+	delete(t.people, user)
+	i, _ := slices.BinarySearch(t.names, p.name)
+	t.names = slices.Delete(t.names, i, i+1)
+	h.announce(t, chat.UserLeave(t.room, p.name))
+	h.forgetIfUnused(t)
+}
+
+// announce tells a change of presence. Above chat.MaxListed joins and leaves are no longer told one by one; when the
+// room is back at that size everybody gets the list anew. Hub.mu is held.
+func (h *Hub) announce(t *topic, e chat.Ephemeral) {
+	t.list.Store(nil)
+	switch n := len(t.names); {
+	case n == chat.MaxListed && e.Type == "user_leave":
+		h.tellNow(t, chat.UserList(t.room, t.names, n))
+	case n <= chat.MaxListed:
+		h.tellNow(t, e)
+	}
 	t.changed = h.ring.seq
-	return true
 }
 
 // userList is the room's user_list of now. Hub.mu is held, for reading at least.
@@ -129,6 +143,27 @@ func (h *Hub) Online(room int64) int {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	if t := h.topics[chat.RoomTopic(room)]; t != nil {
+		return len(t.names)
+	}
+	return 0
+}
+
+// siteTopic is who is online at all. It is the hub's own, and not in the log.
+const siteTopic chat.Topic = -2
+
+// UserOnline tells whether a user has a stream open, of any room or of none, or had one within the grace.
+func (h *Hub) UserOnline(user int64) bool {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	t := h.topics[siteTopic]
+	return t != nil && t.people[user] != nil
+}
+
+// UsersOnline is how many users UserOnline is true of.
+func (h *Hub) UsersOnline() int {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if t := h.topics[siteTopic]; t != nil {
 		return len(t.names)
 	}
 	return 0

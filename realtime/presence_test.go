@@ -67,7 +67,7 @@ func TestOpeningThatFailsLeavesNobodyBehind(t *testing.T) {
 		ada := b.open("ada", Request{Rooms: []string{"lobby"}})
 		ada.seen()
 		b.acc.onCheck = func() { b.log.fail(true) }
-		if _, err := b.Open(b.ctx, chat.Viewer{User: 2, Name: "bo"}, SSE, Request{Rooms: []string{"lobby"}}); err == nil {
+		if _, err := b.Open(b.ctx, chat.Viewer{User: 2, Name: "bo"}, SSE, Request{Rooms: []string{"lobby"}, History: 1}); err == nil {
 			t.Error("opening succeeded though the log cannot be read")
 		}
 		b.log.fail(false)

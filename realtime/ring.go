@@ -14,6 +14,7 @@ type entry struct {
 	id     int64  // 0 for an ephemeral one
 	at     int64  // the log position when it came; a durable one's id
 	except int64  // the user who is not told; 0 for none
+	only   int64  // the user whose streams of all their rooms alone are told; 0 for everybody
 	typ    string
 	json   []byte
 	size   int
@@ -36,14 +37,17 @@ func (e *entry) frame(f Framer, log string) []byte {
 	return b
 }
 
-// spares tells whether user is not to be told of e.
-func (e *entry) spares(user int64) bool { return e.except != 0 && e.except == user }
+// spares tells whether s is not to be told of an ephemeral e.
+func (e *entry) spares(s *Stream) bool {
+	return e.except != 0 && e.except == s.viewer.User || e.only != 0 && (e.only != s.viewer.User || !s.all)
+}
 
 // topic is what the hub knows of one topic.
 type topic struct {
 	key     chat.Topic
-	entries []*entry // those of the ring that belong to it, in order
-	subs    []*Stream
+	entries []*entry  // those of the ring that belong to it, in order
+	subs    []*Stream // whose follow of it has no end
+	dirty   bool      // it is among Hub.dirty
 	presence
 }
 

@@ -17,22 +17,24 @@ import (
 // Its cursor moves in Next alone, which one goroutine at a time calls (see Serve). Other goroutines may Wake
 // it, send it a control frame or close it.
 type Stream struct {
-	hub    *Hub
-	viewer chat.Viewer
-	framer Framer
-	topics []*topic
+	hub     *Hub
+	viewer  chat.Viewer
+	framer  Framer
+	follows []follow // guarded by Hub.mu
 
-	pos    int64   // everything of the topics up to it was sent
-	seq    uint64  // the same as a place in the ring; means nothing while behind
-	told   uint64  // presence up to this place in the ring is known to the client
-	behind bool    // the ring no longer has, or may not have, what follows pos
-	begin  []int64 // where each topic's history begins, until pos is past all of them
+	pos     int64  // everything of the topics up to it was sent
+	seq     uint64 // the same as a place in the ring; means nothing while behind
+	told    uint64 // presence up to this place in the ring is known to the client
+	behind  bool   // the ring no longer has, or may not have, what follows pos
+	bounded bool   // some of follows have bounds
+	known   int64  // changes of who follows what were known up to it when s was opened
+	all     bool   // s follows every room that its viewer is a member of
 
 	over bool // access has ended: nothing that came after is sent, but a stream_close; guarded by Hub.mu
 
 	opening []byte // frames that come first
-	present bool   // the viewer is counted in the rooms
-	counted bool   // the stream is counted among its viewer's
+	counted bool   // the stream is among its viewer's
+	online  bool   // the viewer is counted on the site
 
 	state atomic.Int32 // idle, busy, again
 
@@ -119,11 +121,20 @@ func (s *Stream) fromRing(out []byte) []byte {
 	upto := h.ring.seq
 	topics := 0
 	const most = 256
-	for _, t := range s.topics {
-		tail, more := t.tail(s.seq, most)
+	for i := range s.follows {
+		f := &s.follows[i]
+		tail, more := f.topic.tail(s.seq, most)
 		if len(tail) > 0 {
 			topics++
-			entries = append(entries, tail...)
+			if f.after == 0 && f.until == 0 {
+				entries = append(entries, tail...)
+			} else {
+				for _, e := range tail {
+					if f.covers(e.at, e.id != 0) {
+						entries = append(entries, e)
+					}
+				}
+			}
 		}
 		if more {
 			upto = min(upto, tail[len(tail)-1].seq)
@@ -140,17 +151,17 @@ func (s *Stream) fromRing(out []byte) []byte {
 			upto = e.seq - 1
 			break
 		}
-		if e.id == 0 && e.seq > s.told && !e.spares(s.viewer.User) || e.id > s.pos && !s.beforeBegin(e) {
+		if e.id == 0 && e.seq > s.told && !e.spares(s) || e.id > s.pos {
 			out = append(out, e.frame(s.framer, h.name)...)
 		}
 		s.pos = max(s.pos, e.at)
 	}
 	s.seq = upto
 	s.told = max(s.told, upto)
-	s.forgetBegin()
 	if upto == h.ring.seq {
 		s.pos = max(s.pos, h.pos)
 	}
+	s.settle()
 	return out
 }
 
@@ -168,22 +179,24 @@ func (s *Stream) fromLog(ctx context.Context, out []byte) ([]byte, error) {
 		s.behind = false
 		s.seq = h.ring.seqAt(s.pos)
 		// What happened to presence meanwhile was missed; the list of now says it all.
-		for _, t := range s.topics {
-			if t.changed > s.told {
-				out = append(out, t.userList().frame(s.framer, h.name)...)
+		for i := range s.follows {
+			if f := &s.follows[i]; f.until == 0 && f.topic.changed > s.told {
+				out = append(out, f.topic.userList().frame(s.framer, h.name)...)
 			}
 		}
 		s.told = h.ring.seq
 		return out, nil
 	}
-	upto := h.pos // all of it is committed, so that a read sees it
+	// All of it is committed, so that a read sees it, and has changed what it changes in follows.
+	upto := h.pos
+	s.settle()
+	follows := slices.Clone(s.follows) // the hub goes on
 	h.mu.RUnlock()
 
-	since := make([]chat.TopicSince, len(s.topics))
-	for i, t := range s.topics {
-		since[i] = chat.TopicSince{Topic: t.key, After: s.pos}
-		if s.begin != nil {
-			since[i].After = max(s.pos, s.begin[i])
+	since := make([]chat.TopicSince, 0, len(follows))
+	for _, f := range follows {
+		if f.topic.key != siteTopic {
+			since = append(since, chat.TopicSince{Topic: f.topic.key, After: max(s.pos, f.after)})
 		}
 	}
 	events, err := h.log.Read(ctx, since, upto, logPage)
@@ -196,35 +209,17 @@ func (s *Stream) fromLog(ctx context.Context, out []byte) ([]byte, error) {
 			return out, nil // long messages; the rest is read again
 		}
 		e := &events[i]
+		s.pos = e.ID
+		if !covered(follows, e) {
+			continue
+		}
 		json = e.AppendJSON(json[:0])
 		out = s.framer.Frame(out, e.Type, chat.Cursor{ID: e.ID, Log: h.name}, json)
-		s.pos = e.ID
 	}
 	if len(events) < logPage {
 		s.pos = upto
 	}
-	s.forgetBegin()
 	return out, nil
-}
-
-// beforeBegin tells whether a durable entry lies before the history that was asked for, in each of its
-// topics that s follows.
-func (s *Stream) beforeBegin(e *entry) bool {
-	if s.begin == nil {
-		return false
-	}
-	for i, t := range s.topics {
-		if (t == e.topics[0] || t == e.topics[1]) && e.id > s.begin[i] {
-			return false
-		}
-	}
-	return true
-}
-
-func (s *Stream) forgetBegin() {
-	if s.begin != nil && s.pos >= slices.Max(s.begin) {
-		s.begin = nil
-	}
 }
 
 func (s *Stream) cursor() chat.Cursor { return chat.Cursor{ID: s.pos, Log: s.hub.name} }

@@ -162,11 +162,19 @@ func (b *bench) open(user string, r Request) *client {
 }
 
 func serve(s *Stream) *client {
+	now := make(chan struct{})
+	close(now)
+	return serveAfter(s, now)
+}
+
+// serveAfter is serve with a client that reads nothing before reads is closed.
+func serveAfter(s *Stream, reads <-chan struct{}) *client {
 	near, far := net.Pipe()
 	go s.Serve(near, func() error { _, err := io.Copy(io.Discard, near); return err })
 	c := &client{conn: far, events: make(chan string, 10_000), raw: make(chan map[string]any, 10_000)}
 	go func() {
 		defer close(c.events)
+		<-reads
 		lines := bufio.NewScanner(far)
 		lines.Buffer(nil, 1<<20)
 		for lines.Scan() {

@@ -1,0 +1,235 @@
+package realtime
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tandem/chat"
+)
+
+// site is the truth of a random run: who is a member of what, which rooms are there, and who may see them. It is the
+// hub's Access, and judges by what is committed.
+type site struct {
+	*logbook
+	members map[int64]map[int64]int64 // room, user: the id of the member_added
+	deleted map[int64]bool
+	banned  map[[2]int64]bool
+	onCheck func()
+}
+
+const siteRooms, siteUsers = 4, 3
+
+func roomName(room int64) string { return fmt.Sprint("r", room) }
+
+func (w *site) Follow(_ context.Context, v chat.Viewer, names []string) (may []chat.Room, missing []string, _ error) {
+	w.mu.Lock()
+	for _, n := range names {
+		room, _ := strconv.ParseInt(n[1:], 10, 64)
+		if w.deleted[room] || w.banned[[2]int64{room, v.User}] {
+			missing = append(missing, n)
+		} else {
+			may = append(may, chat.Room{ID: room, Name: n})
+		}
+	}
+	w.mu.Unlock()
+	w.checked()
+	return may, missing, nil
+}
+
+func (w *site) Memberships(_ context.Context, v chat.Viewer) (all []chat.Membership, _ error) {
+	w.mu.Lock()
+	for room := int64(1); room <= siteRooms; room++ {
+		if since, is := w.members[room][v.User]; is {
+			all = append(all, chat.Membership{Room: chat.Room{ID: room, Name: roomName(room)}, Since: since})
+		}
+	}
+	w.mu.Unlock()
+	w.checked()
+	return all, nil
+}
+
+func (w *site) checked() {
+	if w.onCheck != nil {
+		w.onCheck()
+	}
+}
+
+// write commits an event. w.mu is held.
+func (w *site) write(e chat.Event) chat.Event {
+	e.ID = int64(len(w.events) + 1)
+	w.events = append(w.events, e)
+	return e
+}
+
+// step commits something at random and returns its events.
+func (w *site) step(r *rand.Rand) []chat.Event {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	room, user := 1+r.Int64N(siteRooms), 1+r.Int64N(siteUsers)
+	event := func(typ string, also chat.Topic) chat.Event {
+		return w.write(chat.Event{Topic: chat.RoomTopic(room), Also: also, Type: typ, Body: fmt.Sprintf(`"room":%q}`, roomName(room))})
+	}
+	inbox := chat.InboxTopic(user)
+	_, member := w.members[room][user]
+	if w.deleted[room] {
+		return nil
+	}
+	switch n := r.IntN(40); {
+	case n < 8 && !w.banned[[2]int64{room, user}]: // joins, or gets another role
+		e := event(chat.TypeMemberAdded, inbox)
+		if !member {
+			w.members[room][user] = e.ID
+		}
+		return []chat.Event{e}
+	case n < 12 && member: // leaves
+		delete(w.members[room], user)
+		return []chat.Event{event(chat.TypeMemberRemoved, inbox)}
+	case n < 15: // is banned
+		delete(w.members[room], user)
+		w.banned[[2]int64{room, user}] = true
+		e := event(chat.TypeMemberRemoved, inbox)
+		return []chat.Event{e, w.write(chat.ControlEvent{User: user, Room: room}.Event(user))}
+	case n < 18:
+		delete(w.banned, [2]int64{room, user})
+	case n == 18 && r.IntN(4) == 0:
+		w.deleted[room] = true
+		w.members[room] = nil
+		return []chat.Event{event(chat.TypeRoomDeleted, chat.NoTopic)}
+	}
+	return []chat.Event{event(chat.TypeChatMessage, chat.NoTopic)}
+}
+
+// model is what a stream has to be sent that resumed behind since, with these rooms, each from behind an id on, which
+// are right as of opened. It knows nothing but the rules.
+func (w *site) model(user, since, opened int64, after map[int64]int64, named map[int64]bool, all bool) (want []int64) {
+	for _, e := range w.events[since:] {
+		if e.Topic == chat.Control {
+			c, _ := chat.ParseControl(e)
+			if from, follows := after[c.Room]; c.User == user && e.ID > opened && follows && e.ID > from {
+				delete(after, c.Room)
+			}
+			continue
+		}
+		room, mine := e.Topic.Number(), e.Also == chat.InboxTopic(user)
+		from, follows := after[room]
+		if mine && e.Type == chat.TypeMemberAdded && all && !follows && e.ID > opened {
+			from, follows = e.ID-1, true
+			after[room] = from
+			named[room] = false
+		}
+		follows = follows && e.ID > from
+		if follows || mine {
+			want = append(want, e.ID)
+		}
+		if follows && e.ID > opened && (e.Type == chat.TypeRoomDeleted || mine && e.Type == chat.TypeMemberRemoved && !named[room]) {
+			delete(after, room)
+		}
+	}
+	return want
+}
+
+// Whatever happens to memberships, a stream gets exactly what the rules say: live, behind, resumed and while it opens.
+func TestStreamsFollowWhatTheyMay(t *testing.T) {
+	for seed := range uint64(60) {
+		for _, ring := range []int{0, 2000, bigRing} {
+			t.Run(fmt.Sprintf("%d with a ring of %d", seed, ring), func(t *testing.T) {
+				inBubble(t, ring, func(b *bench) { randomRun(t, b, rand.New(rand.NewPCG(seed, uint64(ring)))) })
+			})
+		}
+	}
+}
+
+func randomRun(t *testing.T, b *bench, r *rand.Rand) {
+	w := &site{logbook: b.log, members: map[int64]map[int64]int64{}, deleted: map[int64]bool{}, banned: map[[2]int64]bool{}}
+	for room := int64(1); room <= siteRooms; room++ {
+		w.members[room] = map[int64]int64{}
+	}
+	b.access = w
+	step := func() {
+		if events := w.step(r); len(events) > 0 && r.IntN(6) > 0 { // else the bus loses them
+			b.bus.Publish(events)
+		}
+	}
+	checks := 0 // to come
+	w.onCheck = func() {
+		for range r.IntN(3) {
+			step()
+		}
+		if r.IntN(2) == 0 {
+			synctest.Wait() // the hub knows of it already
+		}
+		if checks--; checks == 0 {
+			b.in.Lock() // so that what the stream opened with can be looked at
+		}
+	}
+	for range 10 {
+		step()
+	}
+	for range 6 {
+		user := 1 + r.Int64N(siteUsers)
+		request := Request{All: r.IntN(4) > 0}
+		for room := int64(1); room <= siteRooms; room++ {
+			if r.IntN(4) == 0 {
+				request.Rooms = append(request.Rooms, roomName(room))
+			}
+		}
+		since := r.Int64N(int64(len(w.events)) + 1)
+		request.Cursor = &chat.Cursor{ID: since}
+		if checks = 1; request.All {
+			checks = 2
+		}
+		s, err := b.Open(b.ctx, chat.Viewer{User: user, Name: fmt.Sprint("u", user)}, SSE, request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		opened, after, named := max(b.pos, s.known), map[int64]int64{}, map[int64]bool{}
+		var rooms []string
+		for _, f := range s.follows {
+			if f.topic.key.IsRoom() {
+				room := f.topic.key.Number()
+				after[room], named[room] = f.after, f.named
+				rooms = append(rooms, fmt.Sprintf("%s>%d", f.topic.room, f.after))
+			}
+		}
+		b.in.Unlock()
+
+		reads := make(chan struct{})
+		c := serveAfter(s, reads)
+		if r.IntN(2) == 0 {
+			close(reads)
+			reads = nil
+		}
+		for range r.IntN(30) {
+			step()
+			if r.IntN(3) == 0 {
+				synctest.Wait()
+			}
+		}
+		time.Sleep(2 * lookEvery)
+		if reads != nil {
+			close(reads)
+		}
+		var got []int64
+		for _, e := range c.seen() {
+			if _, id, ok := strings.Cut(e, ":"); ok && !strings.HasPrefix(e, "user_") {
+				n, _ := strconv.ParseInt(id, 10, 64)
+				got = append(got, n)
+			}
+		}
+		c.conn.Close()
+		if want := w.model(user, since, opened, after, named, request.All); !slices.Equal(got, want) {
+			var log []string
+			for _, e := range w.events[since:] {
+				log = append(log, fmt.Sprintf("%d %s r%d u%d %s", e.ID, e.Type, e.Topic.Number(), e.Also.Number(), e.Body))
+			}
+			t.Fatalf("user %d behind %d, opened at %d with %v, all %v:\ngot  %v\nwant %v\n%s", user, since, opened, rooms, request.All, got, want, strings.Join(log, "\n"))
+		}
+	}
+}

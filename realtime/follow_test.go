@@ -135,6 +135,46 @@ func (w *site) model(user, since, opened int64, after map[int64]int64, named map
 	return want
 }
 
+// checkRooms sees that a stream follows at its opening what it might at some moment from opened on, and all that it
+// might all the time.
+func (w *site) checkRooms(t *testing.T, user, opened int64, after map[int64]int64, r Request) {
+	for room := int64(1); room <= siteRooms; room++ {
+		asked := slices.Contains(r.Rooms, roomName(room))
+		member, barred, gone := false, false, false
+		sometimes, always := false, true
+		for i := 0; i <= len(w.events); i++ {
+			if int64(i) >= opened {
+				may := !gone && (asked && !barred || r.All && member)
+				sometimes, always = sometimes || may, always && may
+			}
+			if i == len(w.events) {
+				break
+			}
+			e := w.events[i]
+			mine := e.Topic == chat.RoomTopic(room) && e.Also == chat.InboxTopic(user)
+			switch c, _ := chat.ParseControl(e); {
+			case e.Topic == chat.Control:
+				if c.Room == room && c.User == user {
+					sometimes = sometimes || barred && asked && !gone && e.ID > opened // let in before, without an event
+					barred = true
+				}
+			case mine && e.Type == chat.TypeMemberAdded:
+				member, barred = true, false
+			case mine && e.Type == chat.TypeMemberRemoved:
+				member = false
+			case e.Topic == chat.RoomTopic(room) && e.Type == chat.TypeRoomDeleted:
+				gone = true
+			}
+		}
+		if asked && !w.banned[[2]int64{room, user}] && barred {
+			sometimes = sometimes || !gone // let in again without an event
+		}
+		if _, is := after[room]; is && !sometimes || !is && always {
+			t.Errorf("user %d, opened at %d, asked for %v and all %v: follows %s %v, may sometimes %v, always %v", user, opened, r.Rooms, r.All, roomName(room), is, sometimes, always)
+		}
+	}
+}
+
 // Whatever happens to memberships, a stream gets exactly what the rules say: live, behind, resumed and while it opens.
 func TestStreamsFollowWhatTheyMay(t *testing.T) {
 	for seed := range uint64(60) {
@@ -185,11 +225,12 @@ func randomRun(t *testing.T, b *bench, r *rand.Rand) {
 		if checks = 1; request.All {
 			checks = 2
 		}
+		head := int64(len(w.events))
 		s, err := b.Open(b.ctx, chat.Viewer{User: user, Name: fmt.Sprint("u", user)}, SSE, request)
 		if err != nil {
 			t.Fatal(err)
 		}
-		opened, after, named := max(b.pos, s.known), map[int64]int64{}, map[int64]bool{}
+		opened, after, named := max(b.pos, head), map[int64]int64{}, map[int64]bool{}
 		var rooms []string
 		for _, f := range s.follows {
 			if f.topic.key.IsRoom() {
@@ -198,6 +239,9 @@ func randomRun(t *testing.T, b *bench, r *rand.Rand) {
 				rooms = append(rooms, fmt.Sprintf("%s>%d", f.topic.room, f.after))
 			}
 		}
+		w.mu.Lock()
+		w.checkRooms(t, user, opened, after, request)
+		w.mu.Unlock()
 		b.in.Unlock()
 
 		reads := make(chan struct{})
@@ -232,4 +276,79 @@ func randomRun(t *testing.T, b *bench, r *rand.Rand) {
 			t.Fatalf("user %d behind %d, opened at %d with %v, all %v:\ngot  %v\nwant %v\n%s", user, since, opened, rooms, request.All, got, want, strings.Join(log, "\n"))
 		}
 	}
+}
+
+// The last event of a room and the one that bars somebody need no later one to bring them; presence ends with them.
+func TestRoomsThatEnd(t *testing.T) {
+	inBubble(t, bigRing, func(b *bench) {
+		watch, ada := b.open("bo", Request{Rooms: []string{"lobby", "x"}}), b.open("ada", Request{Rooms: []string{"lobby", "x"}})
+		watch.seen()
+		ada.seen()
+		write := func(e chat.Event) {
+			e.ID = b.log.commit(e.Topic).ID
+			b.log.events[e.ID-1] = e
+			b.bus.Publish([]chat.Event{e})
+		}
+		write(chat.ControlEvent{User: 3, Room: 5}.Event(1))
+		expect(t, ada.seen())
+		expect(t, watch.seen(), "user_leave:ada")
+		b.post(lobby)
+		expect(t, watch.seen(), "chat_message:2")
+		write(chat.Event{Topic: chat.RoomTopic(1), Type: chat.TypeRoomDeleted, Body: `"room":"x"}`})
+		b.post(chat.RoomTopic(1))
+		expect(t, ada.seen(), "room_deleted:3")
+		expect(t, watch.seen(), "room_deleted:3")
+		write(chat.ControlEvent{Room: 5}.Event(1))
+		b.post(lobby)
+		expect(t, watch.seen(), "stream_close", "end")
+		if n := b.Online(1); n != 0 {
+			t.Errorf("%d are in a room that is gone", n)
+		}
+		ada.conn.Close()
+		time.Sleep(20 * time.Second)
+		if b.UserOnline(3) || b.UserOnline(2) || b.UsersOnline() != 0 {
+			t.Errorf("%d are online", b.UsersOnline())
+		}
+	})
+}
+
+// Whoever was told to come back is present until they had the time to.
+func TestRestartMakesNoNoise(t *testing.T) {
+	inBubble(t, bigRing, func(b *bench) {
+		watch := b.open("bo", Request{Rooms: []string{"lobby"}})
+		s, err := b.Open(b.ctx, chat.Viewer{User: 3, Name: "ada"}, SSE, Request{Rooms: []string{"lobby"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ada := serve(s)
+		watch.seen()
+		s.Close(chat.CloseRestart, 2*time.Second)
+		expect(t, ada.seen()[2:], "stream_close", "end")
+		time.Sleep(6 * time.Second)
+		expect(t, watch.seen())
+		time.Sleep(3 * time.Second)
+		expect(t, watch.seen(), "user_leave:ada")
+	})
+}
+
+func TestTheAnonymousAreNotCounted(t *testing.T) {
+	inBubble(t, bigRing, func(b *bench) {
+		s, err := b.Open(b.ctx, chat.Viewer{}, SSE, Request{Rooms: []string{"lobby"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := serve(s)
+		expect(t, c.seen(), "stream_open", "user_list:[]")
+		b.post(lobby)
+		b.post(chat.Control) // whose topic is what an inbox of nobody would be
+		expect(t, c.seen(), "chat_message:1")
+		if b.UsersOnline() != 0 || b.Online(5) != 0 {
+			t.Error("nobody is counted")
+		}
+		for _, r := range []Request{{All: true}, {Site: true}} {
+			if _, err := b.Open(b.ctx, chat.Viewer{}, SSE, r); err != ErrAnonymous {
+				t.Errorf("%+v gives %v", r, err)
+			}
+		}
+	})
 }

@@ -7,8 +7,10 @@ import (
 )
 
 // A change of role does not begin a membership; coming back does.
-func TestMembershipsSayWhenTheyBegan(t *testing.T) {
-	s, u, a := world(t, nil)
+func TestMembershipsSayWhenTheyBegan(t *testing.T) { onBoth(t, testMembershipsSayWhenTheyBegan) }
+
+func testMembershipsSayWhenTheyBegan(t *testing.T, p place) {
+	s, u, a := world(t, p, nil)
 	b, c := makeRoom(t, s, u, "b"), makeRoom(t, s, u, "c")
 	event := func(r chat.Room, typ string) chat.Event {
 		return chat.Event{Topic: chat.RoomTopic(r.ID), Also: chat.InboxTopic(u.ID), Type: typ, Author: u.ID, Body: `"x":1}`}

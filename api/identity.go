@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -28,7 +29,7 @@ func (s *Server) authenticate(op *operation) echo.MiddlewareFunc {
 		}
 		return func(c echo.Context) error {
 			r := c.Request()
-			v, err := s.bearer(r)
+			v, err := s.caller(r)
 			if err != nil {
 				return err
 			}
@@ -39,6 +40,19 @@ func (s *Server) authenticate(op *operation) echo.MiddlewareFunc {
 			return next(c)
 		}
 	}
+}
+
+// caller is who the Authorization header says or, of a command over a WebSocket, whose that is: for as long as the
+// token with which it was opened is good.
+func (s *Server) caller(r *http.Request) (chat.Viewer, error) {
+	v, overSocket := r.Context().Value(socketKey{}).(chat.Viewer)
+	if !overSocket {
+		return s.bearer(r)
+	}
+	if !v.Expires.IsZero() && !time.Now().Before(v.Expires) {
+		return chat.Viewer{}, auth.ErrTokenExpired
+	}
+	return v, s.Auth.Alive(r.Context(), v.User, v.Session)
 }
 
 // bearer is who the Authorization header says, or errMissingToken, auth.ErrInvalidToken or ErrTokenExpired.

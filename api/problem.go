@@ -79,6 +79,7 @@ var faults = []struct {
 	{errBadOrigin, http.StatusForbidden, "bad_origin", "Not from this page", "Origin"},
 	{errRateLimited, http.StatusTooManyRequests, "rate_limited", "Rate limited", ""},
 	{realtime.ErrTooManyStreams, http.StatusTooManyRequests, "too_many_streams", "Too many streams", ""},
+	{errNotOverSocket, http.StatusBadRequest, "not_over_socket", "Not over the socket", "path"},
 	{errMissingToken, http.StatusUnauthorized, "missing_token", "Credentials missing", ""},
 }
 
@@ -165,6 +166,12 @@ func (s *Server) problem(err error, c echo.Context) {
 		h.Set("WWW-Authenticate", challenge)
 	case http.StatusServiceUnavailable:
 		h.Set("Retry-After", "1")
+	}
+	switch f.code {
+	case "bad_upgrade":
+		h.Set("Sec-WebSocket-Version", "13") // RFC 6455 §4.4
+	case "upgrade_required":
+		h.Set("Upgrade", "websocket") // RFC 9110 §15.5.22
 	}
 	body, _ := json.Marshal(struct {
 		Type   string  `json:"type"`

@@ -84,6 +84,8 @@ func New(cfg Config) (*Server, error) {
 	RegisterHandlersWithOptions(e, NewStrictHandler(s, []StrictMiddlewareFunc{s.setCookie, s.limitConfirm}), RegisterHandlersOptions{OperationMiddlewares: guards})
 
 	e.GET("/v1/events", s.openStream, s.operations["openStream"].validate)
+	e.GET("/ws/chat/:room/", s.openTutorial, s.operations["openTutorial"].validate)
+	e.GET("/ws/chat/:room", s.openTutorial, s.operations["openTutorial"].validate)
 	e.GET("/.well-known/jwks.json", s.keys)
 	e.Match(getOrHead, "/healthz", s.health)
 	e.Match(getOrHead, "/readyz", s.ready)

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -47,7 +46,7 @@ func (s *Server) openStream(c echo.Context) error {
 		return err
 	}
 	if framer == realtime.WebSocket {
-		return stream.ServeWebSocket(c.Response(), r, refuseCommand)
+		return stream.ServeWebSocket(c.Response(), r, s.commander(v, request.Rooms).answer)
 	}
 	return stream.ServeSSE(c.Response())
 }
@@ -145,16 +144,4 @@ func streamRequest(r *http.Request, query url.Values) (realtime.Request, error) 
 		break
 	}
 	return req, nil
-}
-
-// refuseCommand answers what a client sends over the WebSocket, until commands are there.
-func refuseCommand([]byte) []byte {
-	b, _ := json.Marshal(map[string]any{
-		"type": "reply", "status": http.StatusBadRequest,
-		"body": map[string]any{
-			"type": "urn:tandem:problem:not_over_socket", "title": "Not over the socket", "status": http.StatusBadRequest,
-			"code": "not_over_socket", "detail": "This server takes no commands over the WebSocket yet; use the REST API.",
-		},
-	})
-	return b
 }

@@ -89,9 +89,8 @@ func readBody(op *operation) echo.MiddlewareFunc {
 			if r.ContentLength != 0 { // what reads on in the background must not fail at the deadline
 				_ = http.NewResponseController(c.Response()).SetReadDeadline(time.Time{})
 			}
-			kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-			switch isJSON := kind == "application/json" || strings.HasSuffix(kind, "+json"); {
-			case isJSON:
+			switch {
+			case isJSON(r.Header.Get("Content-Type")):
 				r.Header.Set("Content-Type", "application/json")
 				if err := checkJSON(data); err != nil {
 					return err
@@ -108,6 +107,11 @@ func readBody(op *operation) echo.MiddlewareFunc {
 			return next(c)
 		}
 	}
+}
+
+func isJSON(contentType string) bool {
+	kind, _, _ := mime.ParseMediaType(contentType)
+	return kind == "application/json" || strings.HasSuffix(kind, "+json")
 }
 
 func errTooLarge() *fault {

@@ -1,6 +1,7 @@
 package program
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -87,8 +88,9 @@ func (s *sseSource) end() {
 
 // wsSource is a stream over a WebSocket.
 type wsSource struct {
-	conn  *websocket.Conn
-	pongs chan string
+	conn    *websocket.Conn
+	pongs   chan string
+	replies chan reply
 	mu    sync.Mutex // gorilla wants one writer at a time
 }
 
@@ -109,7 +111,7 @@ func (c *client) dialWS(target string, header http.Header, lines []string, conne
 	if want := header.Get("Sec-WebSocket-Protocol"); want != "" && conn.Subprotocol() != "tandem.v1" {
 		c.t.Errorf("the server chose the subprotocol %q of %q", conn.Subprotocol(), want)
 	}
-	source := &wsSource{conn: conn, pongs: make(chan string, 8)}
+	source := &wsSource{conn: conn, pongs: make(chan string, 8), replies: make(chan reply, 4096)}
 	conn.SetPongHandler(func(text string) error {
 		source.pongs <- text
 		return nil
@@ -117,15 +119,26 @@ func (c *client) dialWS(target string, header http.Header, lines []string, conne
 	return source, resp, nil
 }
 
+// read returns the next event; replies to commands that come before it go where reply finds them.
 func (s *wsSource) read() (event, error) {
-	kind, frame, err := s.conn.ReadMessage()
-	if err != nil {
-		return event{}, err
+	for {
+		kind, frame, err := s.conn.ReadMessage()
+		if err != nil {
+			close(s.replies)
+			return event{}, err
+		}
+		if kind != websocket.TextMessage {
+			return event{}, fmt.Errorf("%w: a frame of kind %d: %s", errContract, kind, clip(frame))
+		}
+		if !bytes.HasPrefix(frame, []byte(`{"type":"reply"`)) {
+			return parseEvent(frame)
+		}
+		r, err := parseReply(frame)
+		if err != nil {
+			return event{}, err
+		}
+		s.replies <- r
 	}
-	if kind != websocket.TextMessage {
-		return event{}, fmt.Errorf("%w: a frame of kind %d: %s", errContract, kind, clip(frame))
-	}
-	return parseEvent(frame)
 }
 
 // send writes a frame to the server.

@@ -20,5 +20,6 @@ type Format int
 const (
 	FormatWebSocket Format = iota
 	FormatSSE
+	FormatTutorial
 	formats
 )

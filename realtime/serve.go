@@ -49,10 +49,12 @@ func (s *Stream) flush() {
 		}
 		if len(out) > 0 && s.write(out) != nil {
 			_ = s.conn.Close()
+			s.silence()
 			return // and stay busy: nobody wakes it
 		}
 		switch {
 		case done:
+			s.silence()
 			s.linger()
 			return
 		case err != nil:

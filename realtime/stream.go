@@ -39,9 +39,11 @@ type Stream struct {
 	state atomic.Int32 // idle, busy, again
 
 	mu      sync.Mutex
-	control []byte // frames of the transport's own: pongs, replies
-	ping    bool   // one is due
-	closing string // why the stream is to end
+	control []byte        // frames of the transport's own: pongs, replies
+	full    chan struct{} // not nil where somebody waits for control to be taken, or for silence
+	silent  bool          // nothing more is sent
+	ping    bool          // one is due
+	closing string        // why the stream is to end
 	retry   time.Duration
 	ending  []byte // frames that end the connection without a stream_close
 
@@ -61,8 +63,9 @@ const (
 const (
 	// burst is about how many bytes Next gives at once.
 	burst = 32 << 10
-	// maxControl bounds the control frames that wait for a peer who sends and does not read.
-	maxControl = 256 << 10
+	// maxControl bounds the pongs and replies that wait for a peer who sends and does not read; one that is longer
+	// waits alone.
+	maxControl = 64 << 10
 )
 
 // Next appends to buf the frames that follow what was sent before, some 32 KiB at most; nothing, where there
@@ -75,6 +78,7 @@ func (s *Stream) Next(ctx context.Context, buf []byte) (out []byte, done bool, e
 	}
 	s.mu.Lock()
 	out, s.control = append(out, s.control...), nil
+	s.letSend()
 	ping, ending, closing, retry := s.ping, s.ending, s.closing, s.retry
 	s.ping = false
 	s.mu.Unlock()
@@ -252,19 +256,44 @@ func (s *Stream) rest() bool {
 	return false
 }
 
-// Control sends a frame of the transport's own, such as a pong. It returns false where too much waits
-// already: the peer sends without reading.
-func (s *Stream) Control(frame []byte) bool {
+// Send sends a whole frame of the transport's own, such as a pong or a reply, between events. It waits while too much
+// waits already, so that a peer who sends and does not read is not read from. It returns false where nothing more is sent.
+func (s *Stream) Send(frame []byte) bool {
+	for {
+		s.mu.Lock()
+		switch {
+		case s.silent:
+			s.mu.Unlock()
+			return false
+		case len(s.control) == 0 || len(s.control)+len(frame) <= maxControl:
+			s.control = append(s.control, frame...)
+			s.mu.Unlock()
+			s.wake()
+			return true
+		}
+		if s.full == nil {
+			s.full = make(chan struct{})
+		}
+		full := s.full
+		s.mu.Unlock()
+		<-full
+	}
+}
+
+// letSend has who waits in Send look again. s.mu is held.
+func (s *Stream) letSend() {
+	if s.full != nil {
+		close(s.full)
+		s.full = nil
+	}
+}
+
+// silence has Send return, now and later: nothing more is sent.
+func (s *Stream) silence() {
 	s.mu.Lock()
-	ok := len(s.control)+len(frame) <= maxControl
-	if ok {
-		s.control = append(s.control, frame...)
-	}
-	s.mu.Unlock()
-	if ok {
-		s.wake()
-	}
-	return ok
+	defer s.mu.Unlock()
+	s.silent = true
+	s.letSend()
 }
 
 // Close ends the stream with a stream_close; the client may come back after retry.

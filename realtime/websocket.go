@@ -1,17 +1,16 @@
 package realtime
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/gorilla/websocket"
 
@@ -78,17 +77,20 @@ var handshakes sync.Pool
 // ErrUpgrade means that a request cannot become a WebSocket.
 var ErrUpgrade = errors.New("no WebSocket handshake")
 
-// ServeWebSocket makes r's connection a WebSocket and takes it over. handle gets each text message, which is
-// valid UTF-8, and returns the JSON that answers it, or nil. Where ServeWebSocket returns ErrUpgrade nothing
-// was sent; the stream is dropped with any error.
-func (s *Stream) ServeWebSocket(w http.ResponseWriter, r *http.Request, handle func(text []byte) []byte) error {
+// Handler answers a text message, which is valid UTF-8 of at most MaxFrame bytes, with JSON, or with nothing. With an
+// error the connection is closed behind the answer, for a breach of the server's policy. ctx ends with the connection.
+type Handler func(ctx context.Context, text []byte) (answer []byte, err error)
+
+// ServeWebSocket makes r's connection a WebSocket and takes it over; handle answers what the client sends, one
+// message after another. Where ServeWebSocket returns ErrUpgrade nothing was sent; the stream is dropped with any error.
+func (s *Stream) ServeWebSocket(w http.ResponseWriter, r *http.Request, handle Handler) error {
 	var refused error
-	u := websocket.Upgrader{
-		ReadBufferSize:   512, // small, as each idle connection keeps one
+	u := websocket.Upgrader{ // for the handshake alone; see wsread.go
+		ReadBufferSize:   16,
 		WriteBufferPool:  &handshakes,
 		Subprotocols:     []string{"tandem.v1"},
 		HandshakeTimeout: 10 * time.Second,
-		// A token or a ticket says who is calling, never a cookie, so any page may.
+		// A token or a ticket says who is calling, or a cookie whose page was looked at (api), so any page may.
 		CheckOrigin: func(*http.Request) bool { return true },
 		Error: func(_ http.ResponseWriter, _ *http.Request, _ int, reason error) {
 			refused = fmt.Errorf("%w: %s", ErrUpgrade, strings.TrimPrefix(reason.Error(), "websocket: "))
@@ -103,63 +105,35 @@ func (s *Stream) ServeWebSocket(w http.ResponseWriter, r *http.Request, handle f
 		return nil // the connection is gone: the client left, or sent before it was answered (gorilla closes then)
 	}
 	conn := c.NetConn()
-	go s.Serve(conn, func() error { return s.readWebSocket(c, conn, handle) })
+	go s.Serve(conn, func() error { return s.readWebSocket(conn, handle) })
 	return nil
 }
 
-// readWebSocket handles what the client sends until the connection ends. Answers go through Control and End, to the
-// stream's writer; only for a breach of the protocol gorilla writes its own close frame, and the connection ends.
-func (s *Stream) readWebSocket(c *websocket.Conn, conn net.Conn, handle func([]byte) []byte) error {
-	closing := func(code int, text string) {
-		s.End(appendWSFrame(nil, websocket.CloseMessage, websocket.FormatCloseMessage(code, text)))
-	}
-	c.SetPingHandler(func(data string) error {
-		if !s.Control(appendWSFrame(nil, websocket.PongMessage, []byte(data))) {
-			return errTooFast
-		}
-		return nil
-	})
-	c.SetCloseHandler(func(code int, _ string) error {
-		if code == websocket.CloseNoStatusReceived {
-			code = websocket.CloseNormalClosure
-		}
-		closing(code, "") // the closing handshake (RFC 6455 §5.5.1)
-		return nil
-	})
+// readWebSocket handles what the client sends until the connection ends. It sends nothing itself: pongs, answers and
+// the close frame go to the stream's writer.
+func (s *Stream) readWebSocket(conn net.Conn, handle Handler) error {
+	r := &wsReader{conn: conn, pong: func(payload []byte) { s.Send(appendWSFrame(nil, websocket.PongMessage, payload)) }}
+	c := &commands{stream: s, handle: handle}
+	defer c.stop()
 	for {
-		kind, message, err := c.NextReader()
-		if err != nil {
-			return drain(conn, err)
-		}
-		if kind == websocket.BinaryMessage {
-			closing(websocket.CloseUnsupportedData, "text frames only")
-			return drain(conn, nil)
-		}
-		text, err := io.ReadAll(io.LimitReader(message, MaxFrame+1))
+		text, err := r.next()
+		end, ended := errors.AsType[*closing](err)
 		switch {
+		case ended:
+			if end.asked {
+				c.wait() // whoever sends and closes has said all that they want done
+			}
+			s.End(appendWSFrame(nil, websocket.CloseMessage, websocket.FormatCloseMessage(end.code, end.reason)))
+			return drain(conn)
 		case err != nil:
-			return drain(conn, err)
-		case len(text) > MaxFrame:
-			closing(websocket.CloseMessageTooBig, "at most 64 KiB")
-			return drain(conn, nil)
-		case !utf8.Valid(text): // gorilla does not look
-			closing(websocket.CloseInvalidFramePayloadData, "invalid UTF-8")
-			return drain(conn, nil)
+			return err
 		}
-		if reply := handle(text); reply != nil && !s.Control(appendWSFrame(nil, websocket.TextMessage, reply)) {
-			return errTooFast
-		}
+		c.put(text)
 	}
 }
 
-var errTooFast = errors.New("the peer sends and does not read")
-
 // drain waits for the peer to close after we have ended our side, discarding what it still sends.
-func drain(conn net.Conn, err error) error {
-	var closed *websocket.CloseError
-	if err != nil && !errors.As(err, &closed) {
-		return err
-	}
+func drain(conn net.Conn) error {
 	discard := make([]byte, 512)
 	for {
 		if _, err := conn.Read(discard); err != nil {

@@ -1,0 +1,134 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"tandem/chat"
+)
+
+// socketKey is under which a command's context has the viewer of its connection.
+type socketKey struct{}
+
+// dispatch has the router answer a command of v's, as it would over HTTP.
+func (s *Server) dispatch(ctx context.Context, v chat.Viewer, cmd command) *recorder {
+	u, err := url.ParseRequestURI(cmd.path)
+	if err != nil || u.Scheme != "" || u.Host != "" {
+		return s.refuse(ctx, badField("path", "a path is like /v1/rooms/lobby, percent-encoded, with its query"), 0)
+	}
+	if !overSocket(u.Path) {
+		return s.refuse(ctx, errNotOverSocket, 0)
+	}
+	if v.User != 0 { // else the command is one of nobody's, as a request without credentials is
+		ctx = context.WithValue(ctx, socketKey{}, v)
+	}
+	r := newRequest(ctx, cmd, u)
+	w := &recorder{header: make(http.Header)}
+	s.echo.ServeHTTP(w, r)
+	if w.tooLong || w.body.Len() > 0 && !isJSON(w.header.Get("Content-Type")) {
+		return s.refuse(ctx, errNotOverSocket, 0)
+	}
+	return w
+}
+
+func newRequest(ctx context.Context, cmd command, u *url.URL) *http.Request {
+	r := &http.Request{
+		Method: cmd.method, URL: u, RequestURI: cmd.path, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: cmd.header, Body: http.NoBody,
+	}
+	if r.Header == nil {
+		r.Header = make(http.Header)
+	}
+	if cmd.body != nil {
+		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(cmd.body)), int64(len(cmd.body))
+		if r.Header.Get("Content-Type") == "" {
+			r.Header.Set("Content-Type", "application/json")
+		}
+	}
+	return r.WithContext(ctx)
+}
+
+var errNotOverSocket = errors.New("this is not to be had over the WebSocket; call it over HTTP")
+
+// overSocket tells whether a path may be called over the WebSocket: what gives out credentials or streams may not.
+func overSocket(path string) bool {
+	rest, in := strings.CutPrefix(path, "/v1/")
+	first, _, _ := strings.Cut(rest, "/")
+	return in && first != "auth" && first != "tokens" && first != "events"
+}
+
+// refuse is the problem that err is to a client.
+func (s *Server) refuse(ctx context.Context, err error, wait time.Duration) *recorder {
+	w := &recorder{header: make(http.Header)}
+	if wait > 0 {
+		w.header.Set("Retry-After", strconv.Itoa(seconds(wait)))
+	}
+	s.problem(err, s.echo.NewContext((&http.Request{Method: "-", URL: &url.URL{}}).WithContext(ctx), w))
+	return w
+}
+
+// maxReply bounds what a reply keeps in memory. A page of the longest messages there are is a quarter of it.
+const maxReply = 8 << 20
+
+// recorder is the http.ResponseWriter of a command.
+type recorder struct {
+	header  http.Header
+	status  int
+	body    bytes.Buffer
+	tooLong bool
+}
+
+func (w *recorder) Header() http.Header { return w.header }
+
+func (w *recorder) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+}
+
+func (w *recorder) Write(p []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	if w.tooLong = w.tooLong || w.body.Len()+len(p) > maxReply; w.tooLong {
+		return 0, errNotOverSocket
+	}
+	return w.body.Write(p)
+}
+
+// replyHeaders are those without which a problem could not be understood.
+var replyHeaders = []string{"Retry-After", "Allow"}
+
+// reply is the frame that answers; ref is JSON, or nil. The body is the same bytes as over HTTP.
+func (w *recorder) reply(ref []byte) []byte {
+	b := []byte(`{"type":"reply"`)
+	if ref != nil {
+		b = append(append(b, `,"ref":`...), ref...)
+	}
+	b = append(b, `,"status":`...)
+	b = strconv.AppendInt(b, int64(w.status), 10)
+	names := replyHeaders
+	if w.status >= http.StatusInternalServerError {
+		names = append(names[:len(names):len(names)], headerRequestID) // under which the log says why
+	}
+	headers := map[string]string{}
+	for _, name := range names {
+		if value := w.header.Get(name); value != "" {
+			headers[name] = value
+		}
+	}
+	if len(headers) > 0 {
+		text, _ := json.Marshal(headers) // strings always encode
+		b = append(append(b, `,"headers":`...), text...)
+	}
+	if body := bytes.TrimSuffix(w.body.Bytes(), []byte("\n")); len(body) > 0 {
+		b = append(append(b, `,"body":`...), body...)
+	}
+	return append(b, '}')
+}

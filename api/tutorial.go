@@ -1,0 +1,97 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/gorilla/websocket"
+	"github.com/labstack/echo/v4"
+
+	"tandem/chat"
+	"tandem/realtime"
+)
+
+// openTutorial answers GET /ws/chat/{room}/ as the consumer of the Django Channels tutorial does: the room is made if
+// there is none, and the stream says what the tutorial's page understands.
+func (s *Server) openTutorial(c echo.Context) error {
+	r := c.Request()
+	ctx := r.Context()
+	if !websocket.IsWebSocketUpgrade(r) {
+		return &fault{http.StatusUpgradeRequired, "upgrade_required", "Upgrade required",
+			"This is a WebSocket; /v1/events has the same over plain HTTP.", nil}
+	}
+	if err := realtime.CheckHandshake(r); err != nil {
+		return err
+	}
+	name := c.Param("room")
+	if r.URL.RawPath != "" { // validated with the description
+		name, _ = url.PathUnescape(name)
+	}
+	v, err := s.streamViewer(c, r.URL.Query())
+	if err != nil {
+		return err
+	}
+	room, err := s.Chat.Room(ctx, v, name)
+	if errors.Is(err, chat.ErrRoomNotFound) {
+		room, _, err = s.Chat.Enter(ctx, v, name)
+	}
+	if err != nil {
+		return err
+	}
+	s.tellStreams(c.Response().Header())
+	stream, err := s.Hub.Open(ctx, v, realtime.Tutorial, realtime.Request{Rooms: []string{room.Name}})
+	switch {
+	case errors.Is(err, realtime.ErrTooManyStreams):
+		if stream, err = s.Hub.Refuse(v, realtime.Tutorial); err != nil {
+			return err
+		}
+	case err != nil:
+		return err
+	default:
+		stream.BeginWith(chat.UserJoin(room.Name, v.Name)) // the tutorial tells also the one who came
+	}
+	return stream.ServeWebSocket(c.Response(), r, tutorial{s.commander(v, []string{room.Name})}.answer)
+}
+
+// tutorial answers what the tutorial's page sends.
+type tutorial struct{ *commander }
+
+// answer is a realtime.Handler. The page knows no replies, and complains of them in its console: it gets one only
+// where there is something to complain of.
+func (t tutorial) answer(ctx context.Context, text []byte) ([]byte, error) {
+	cmd, err := t.command(text)
+	a, err := t.do(ctx, cmd, err)
+	if a.status < http.StatusBadRequest {
+		return nil, err
+	}
+	return a.reply(nil), err
+}
+
+// command is a post, of {"message": …}, or a private message where that is "/pm NAME TEXT".
+func (t tutorial) command(text []byte) (command, error) {
+	f, err := parseFrame(text)
+	if err != nil {
+		return command{}, err
+	}
+	message, has, err := f.text("message")
+	switch {
+	case err != nil:
+		return command{}, err
+	case !has:
+		return command{}, badField("message", "a frame is like {\"message\": \"hello\"}")
+	}
+	path := "/v1/rooms/" + url.PathEscape(t.room) + "/messages"
+	if private, is := strings.CutPrefix(message+" ", "/pm "); is {
+		target, text, _ := strings.Cut(strings.TrimSuffix(private, " "), " ")
+		if target == "" || text == "" {
+			return command{}, badField("message", "a private message is like /pm ada hello")
+		}
+		path, message = "/v1/private/"+url.PathEscape(target)+"/messages", text
+	}
+	body, err := json.Marshal(map[string]string{"message": message})
+	return command{method: http.MethodPost, path: path, body: body}, err
+}

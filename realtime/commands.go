@@ -1,0 +1,97 @@
+package realtime
+
+import (
+	"context"
+	"sync"
+
+	"github.com/gorilla/websocket"
+)
+
+// maxWaiting is how many messages of a client wait for those before them, of 64 KiB in all; then it is not read from.
+const maxWaiting = 16
+
+// commands answers a connection's messages one after another, in a goroutine that is there while there are some. So
+// the reader goes on with pings, the writer with events, and an idle connection pays for neither.
+type commands struct {
+	stream *Stream
+	handle Handler
+
+	mu      sync.Mutex
+	changed sync.Cond // its L is set by put
+	waiting [][]byte
+	bytes   int
+	running bool
+	stopped bool
+	ctx     context.Context // of those that run; nil before the first
+	cancel  context.CancelFunc
+}
+
+// put has a message answered after those before it. It waits while too many wait.
+func (c *commands) put(text []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx == nil {
+		c.ctx, c.cancel = context.WithCancel(context.Background())
+		c.changed.L = &c.mu
+	}
+	for !c.stopped && (len(c.waiting) >= maxWaiting || len(c.waiting) > 0 && c.bytes+len(text) > MaxFrame) {
+		c.changed.Wait()
+	}
+	if c.stopped {
+		return
+	}
+	c.waiting = append(c.waiting, text)
+	c.bytes += len(text)
+	if !c.running {
+		c.running = true
+		go c.run()
+	}
+}
+
+func (c *commands) run() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.waiting) > 0 && !c.stopped {
+		text := c.waiting[0]
+		c.waiting[0], c.waiting = nil, c.waiting[1:]
+		c.bytes -= len(text)
+		c.changed.Broadcast()
+		c.mu.Unlock()
+		goOn := c.answer(text)
+		c.mu.Lock()
+		c.stopped = c.stopped || !goOn
+	}
+	c.waiting, c.running = nil, false
+	c.changed.Broadcast()
+}
+
+// answer reports whether the connection goes on.
+func (c *commands) answer(text []byte) bool {
+	answer, err := c.handle(c.ctx, text)
+	sent := answer == nil || c.stream.Send(appendWSFrame(nil, websocket.TextMessage, answer))
+	if err != nil {
+		c.stream.End(appendWSFrame(nil, websocket.CloseMessage, websocket.FormatCloseMessage(websocket.ClosePolicyViolation, err.Error())))
+	}
+	return sent && err == nil
+}
+
+// wait returns when all that was put is answered.
+func (c *commands) wait() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.running {
+		c.changed.Wait()
+	}
+}
+
+// stop drops what waits, and returns when what runs has ended.
+func (c *commands) stop() {
+	c.mu.Lock()
+	c.stopped = true
+	if c.cancel != nil {
+		c.cancel()
+	}
+	c.mu.Unlock()
+	c.stream.silence()
+	c.wait()
+}

@@ -1,0 +1,247 @@
+package realtime
+
+import (
+	"bufio"
+	"encoding/binary"
+	"fmt"
+	"net"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/gorilla/websocket"
+)
+
+// closing is how a client's side of a WebSocket ends: asked for by its close frame, or by what the protocol forbids.
+type closing struct {
+	code   int
+	reason string
+	asked  bool
+}
+
+func (c *closing) Error() string { return fmt.Sprintf("close %d %s", c.code, c.reason) }
+
+func breach(reason string) error { return &closing{code: websocket.CloseProtocolError, reason: reason} }
+
+// wsReader reads what a client sends over a WebSocket (RFC 6455). While nothing comes it holds a few bytes: nearly all
+// connections are idle, and what they cost is what idle streams cost.
+type wsReader struct {
+	conn net.Conn
+	pong func(payload []byte) // answers a ping
+
+	first  [64]byte // takes the first bytes of what comes
+	unread []byte   // of first
+	buf    *bufio.Reader
+
+	text    []byte // of the message so far
+	checked int    // so much of it is valid UTF-8
+	within  bool   // a fragment came that was not the last
+}
+
+// readBuffers are lent to the readers that have something to read.
+var readBuffers = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
+
+// next is the next text message, whole and valid, or a *closing, or why the connection ended.
+func (r *wsReader) next() ([]byte, error) {
+	for {
+		f, err := r.header()
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case f.opcode >= websocket.CloseMessage:
+			if err := r.control(f); err != nil {
+				return nil, err
+			}
+			continue
+		case (f.opcode == continuation) != r.within:
+			return nil, breach("fragments of two messages")
+		case f.opcode == websocket.BinaryMessage:
+			return nil, &closing{code: websocket.CloseUnsupportedData, reason: "text frames only"}
+		case f.length > MaxFrame-uint64(len(r.text)):
+			return nil, &closing{code: websocket.CloseMessageTooBig, reason: "at most 64 KiB"}
+		}
+		if err := r.payload(f); err != nil {
+			return nil, err
+		}
+		r.within = !f.final
+		if f.final {
+			text := r.text
+			r.text, r.checked = nil, 0
+			return text, nil
+		}
+	}
+}
+
+const continuation = 0
+
+// wsFrame is a frame's header (RFC 6455 §5.2).
+type wsFrame struct {
+	final  bool
+	opcode byte
+	length uint64
+	mask   [4]byte
+}
+
+func (r *wsReader) header() (f wsFrame, err error) {
+	if err := r.wait(); err != nil {
+		return f, err
+	}
+	b, err := r.take(2)
+	if err != nil {
+		return f, err
+	}
+	f.final, f.opcode, f.length = b[0]&0x80 != 0, b[0]&0xf, uint64(b[1]&0x7f)
+	switch {
+	case b[0]&0x70 != 0:
+		return f, breach("reserved bits, without an extension")
+	case f.opcode > websocket.BinaryMessage && f.opcode < websocket.CloseMessage || f.opcode > websocket.PongMessage:
+		return f, breach("a reserved opcode")
+	case b[1]&0x80 == 0:
+		return f, breach("an unmasked frame")
+	case f.opcode >= websocket.CloseMessage && (!f.final || f.length > 125):
+		return f, breach("a control frame that is fragmented or long")
+	}
+	least := uint64(0) // what so long a length is for: the shortest form must be used
+	switch f.length {
+	case 126:
+		if b, err = r.take(2); err == nil {
+			f.length, least = uint64(binary.BigEndian.Uint16(b)), 126
+		}
+	case 127:
+		if b, err = r.take(8); err == nil {
+			f.length, least = binary.BigEndian.Uint64(b), 1<<16
+		}
+	}
+	if err == nil && (f.length < least || f.length>>63 != 0) {
+		err = breach("a length that is not written as it must be")
+	}
+	if err != nil {
+		return f, err
+	}
+	if b, err = r.take(4); err == nil {
+		f.mask = [4]byte(b)
+	}
+	return f, err
+}
+
+// payload appends a frame's to the message. What is no UTF-8 is refused with its first byte, not with its last frame.
+func (r *wsReader) payload(f wsFrame) error {
+	for done := 0; uint64(done) < f.length; {
+		if _, err := r.buf.Peek(1); err != nil {
+			return err
+		}
+		b, _ := r.take(int(min(f.length-uint64(done), uint64(r.buf.Buffered()))))
+		from := len(r.text)
+		r.text = append(r.text, b...)
+		f.unmask(r.text[from:], done)
+		done += len(b)
+		whole := wholeRunes(r.text)
+		if !utf8.Valid(r.text[r.checked:whole]) {
+			return invalidUTF8
+		}
+		r.checked = whole
+	}
+	if f.final && r.checked < len(r.text) {
+		return invalidUTF8
+	}
+	return nil
+}
+
+var invalidUTF8 = &closing{code: websocket.CloseInvalidFramePayloadData, reason: "invalid UTF-8"}
+
+// wholeRunes is the length of b without a character at its end whose other bytes may follow.
+func wholeRunes(b []byte) int {
+	for i := len(b) - 1; i >= max(0, len(b)-utf8.UTFMax); i-- {
+		if !utf8.RuneStart(b[i]) {
+			continue
+		}
+		if !utf8.FullRune(b[i:]) {
+			return i
+		}
+		break
+	}
+	return len(b)
+}
+
+// unmask undoes the masking of bytes that begin at from in the payload (RFC 6455 §5.3).
+func (f *wsFrame) unmask(b []byte, from int) {
+	for i := range b {
+		b[i] ^= f.mask[(from+i)&3]
+	}
+}
+
+func (r *wsReader) control(f wsFrame) error {
+	payload, err := r.take(int(f.length))
+	if err != nil {
+		return err
+	}
+	f.unmask(payload, 0)
+	switch {
+	case f.opcode == websocket.PingMessage:
+		r.pong(payload)
+		return nil
+	case f.opcode == websocket.PongMessage:
+		return nil
+	case len(payload) == 0:
+		return &closing{code: websocket.CloseNormalClosure, asked: true}
+	case len(payload) == 1:
+		return breach("half a close code")
+	}
+	code := int(binary.BigEndian.Uint16(payload))
+	switch {
+	case !mayBeSent(code):
+		return breach("no close code")
+	case !utf8.Valid(payload[2:]):
+		return invalidUTF8
+	}
+	return &closing{code: code, asked: true}
+}
+
+// mayBeSent tells whether a close code may be in a frame: those of RFC 6455 §7.4 and the IANA registry, and those that
+// libraries and applications may use.
+func mayBeSent(code int) bool {
+	switch {
+	case code >= 1000 && code <= 1003, code >= 1007 && code <= 1014, code >= 3000 && code <= 4999:
+		return true
+	}
+	return false
+}
+
+// wait returns when there is something to read. Until then the reader holds no buffer.
+func (r *wsReader) wait() error {
+	if r.buf != nil && r.buf.Buffered() > 0 {
+		return nil
+	}
+	if r.buf != nil {
+		r.buf.Reset(nil)
+		readBuffers.Put(r.buf)
+		r.buf = nil
+	}
+	n, err := r.conn.Read(r.first[:])
+	if err != nil {
+		return err
+	}
+	r.unread = r.first[:n]
+	r.buf = readBuffers.Get().(*bufio.Reader)
+	r.buf.Reset(r)
+	return nil
+}
+
+// Read is the connection behind the first bytes.
+func (r *wsReader) Read(p []byte) (int, error) {
+	if len(r.unread) == 0 {
+		return r.conn.Read(p)
+	}
+	n := copy(p, r.unread)
+	r.unread = r.unread[n:]
+	return n, nil
+}
+
+// take is the next n bytes, good until the next call; n is at most a buffer's size.
+func (r *wsReader) take(n int) ([]byte, error) {
+	b, err := r.buf.Peek(n)
+	if err == nil {
+		_, err = r.buf.Discard(n)
+	}
+	return b, err
+}

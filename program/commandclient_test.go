@@ -76,7 +76,10 @@ func (r reply) answer(t *testing.T, frame string) answer {
 	}
 	if a.status >= 400 {
 		a.header.Set("Content-Type", "application/problem+json")
-		checkProblem(func(format string, args ...any) { t.Helper(); t.Errorf("%s: "+format, append([]any{a.call}, args...)...) }, a.status, a.header, a.body)
+		checkProblem(func(format string, args ...any) {
+			t.Helper()
+			t.Errorf("%s: "+format, append([]any{a.call}, args...)...)
+		}, a.status, a.header, a.body)
 		a.header.Del("Content-Type")
 	}
 	return a

@@ -91,7 +91,7 @@ type wsSource struct {
 	conn    *websocket.Conn
 	pongs   chan string
 	replies chan reply
-	mu    sync.Mutex // gorilla wants one writer at a time
+	mu      sync.Mutex // gorilla wants one writer at a time
 }
 
 func (c *client) dialWS(target string, header http.Header, lines []string, connect connector) (eventSource, *http.Response, error) {

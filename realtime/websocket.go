@@ -109,26 +109,51 @@ func (s *Stream) ServeWebSocket(w http.ResponseWriter, r *http.Request, handle H
 	return nil
 }
 
-// readWebSocket handles what the client sends until the connection ends. It sends nothing itself: pongs, answers and
-// the close frame go to the stream's writer.
+// readWebSocket handles what the client sends until the connection ends. An idle connection waits here, in a frame so
+// small that its stack stays at 2 KiB (docs/decisions/0009).
 func (s *Stream) readWebSocket(conn net.Conn, handle Handler) error {
-	r := &wsReader{conn: conn, pong: func(payload []byte) { s.Send(appendWSFrame(nil, websocket.PongMessage, payload)) }}
-	c := &commands{stream: s, handle: handle}
-	defer c.stop()
+	p := &peer{stream: s, reader: wsReader{conn: conn, stream: s}, commands: commands{stream: s, handle: handle}}
 	for {
-		text, err := r.next()
-		end, ended := errors.AsType[*closing](err)
-		switch {
-		case ended:
-			if end.asked {
-				c.wait() // whoever sends and closes has said all that they want done
-			}
-			s.End(appendWSFrame(nil, websocket.CloseMessage, websocket.FormatCloseMessage(end.code, end.reason)))
-			return drain(conn)
-		case err != nil:
+		n, err := conn.Read(p.reader.first[:])
+		if err == nil {
+			err = p.read(n)
+		}
+		if err != nil {
+			p.commands.stop()
 			return err
 		}
-		c.put(text)
+	}
+}
+
+// peer is a WebSocket's other side. What is sent to it, pongs, answers and the close frame, goes to the stream's writer.
+type peer struct {
+	stream   *Stream
+	reader   wsReader
+	commands commands
+}
+
+// read handles what has come, of which n bytes are read.
+func (p *peer) read(n int) error {
+	p.reader.begin(n)
+	defer p.reader.end()
+	for {
+		text, err := p.reader.next()
+		if err == nil {
+			p.commands.put(text)
+			continue
+		}
+		if errors.Is(err, errNothing) {
+			return nil
+		}
+		end, ended := errors.AsType[*closing](err)
+		if !ended {
+			return err
+		}
+		if end.asked {
+			p.commands.wait() // whoever sends and closes has said all that they want done
+		}
+		p.stream.End(appendWSFrame(nil, websocket.CloseMessage, websocket.FormatCloseMessage(end.code, end.reason)))
+		return drain(p.reader.conn)
 	}
 }
 

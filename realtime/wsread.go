@@ -3,6 +3,7 @@ package realtime
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -25,12 +26,12 @@ func breach(reason string) error { return &closing{code: websocket.CloseProtocol
 // wsReader reads what a client sends over a WebSocket (RFC 6455). While nothing comes it holds a few bytes: nearly all
 // connections are idle, and what they cost is what idle streams cost.
 type wsReader struct {
-	conn net.Conn
-	pong func(payload []byte) // answers a ping
+	conn   net.Conn
+	stream *Stream // sends the pongs
 
-	first  [64]byte // takes the first bytes of what comes
-	unread []byte   // of first
-	buf    *bufio.Reader
+	first  [64]byte      // takes the first bytes of what comes
+	unread []byte        // of first
+	buf    *bufio.Reader // nil while nothing comes
 
 	text    []byte // of the message so far
 	checked int    // so much of it is valid UTF-8
@@ -40,7 +41,10 @@ type wsReader struct {
 // readBuffers are lent to the readers that have something to read.
 var readBuffers = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
 
-// next is the next text message, whole and valid, or a *closing, or why the connection ended.
+// errNothing means that nothing more is there now.
+var errNothing = errors.New("nothing to read")
+
+// next is the next text message, whole and valid, or a *closing, or errNothing, or why the connection ended.
 func (r *wsReader) next() ([]byte, error) {
 	for {
 		f, err := r.header()
@@ -83,8 +87,8 @@ type wsFrame struct {
 }
 
 func (r *wsReader) header() (f wsFrame, err error) {
-	if err := r.wait(); err != nil {
-		return f, err
+	if r.buf.Buffered() == 0 && len(r.unread) == 0 {
+		return f, errNothing
 	}
 	b, err := r.take(2)
 	if err != nil {
@@ -178,7 +182,7 @@ func (r *wsReader) control(f wsFrame) error {
 	f.unmask(payload, 0)
 	switch {
 	case f.opcode == websocket.PingMessage:
-		r.pong(payload)
+		r.stream.Send(appendWSFrame(nil, websocket.PongMessage, payload))
 		return nil
 	case f.opcode == websocket.PongMessage:
 		return nil
@@ -207,24 +211,17 @@ func mayBeSent(code int) bool {
 	return false
 }
 
-// wait returns when there is something to read. Until then the reader holds no buffer.
-func (r *wsReader) wait() error {
-	if r.buf != nil && r.buf.Buffered() > 0 {
-		return nil
-	}
-	if r.buf != nil {
-		r.buf.Reset(nil)
-		readBuffers.Put(r.buf)
-		r.buf = nil
-	}
-	n, err := r.conn.Read(r.first[:])
-	if err != nil {
-		return err
-	}
+// begin has the reader read the n bytes of first, and what follows; end is called when nothing more is there.
+func (r *wsReader) begin(n int) {
 	r.unread = r.first[:n]
 	r.buf = readBuffers.Get().(*bufio.Reader)
 	r.buf.Reset(r)
-	return nil
+}
+
+func (r *wsReader) end() {
+	r.buf.Reset(nil)
+	readBuffers.Put(r.buf)
+	r.buf = nil
 }
 
 // Read is the connection behind the first bytes.

@@ -12,12 +12,14 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
 
+	"tandem/auth"
 	"tandem/program"
 )
 
@@ -30,6 +32,8 @@ type commandLine struct {
 	User   userCommand   `cmd:"" help:"People: add, promote, disable, password."`
 	Token  tokenCommand  `cmd:"" help:"API tokens for scripts: create."`
 	Health healthCommand `cmd:"" help:"Exit with 0 if a running tandem is healthy, for container health checks."`
+
+	HashPasswords hashCommand `cmd:"" hidden:""`
 }
 
 // stopWithin is how long a clean stop may take.
@@ -50,6 +54,7 @@ type serveCommand struct {
 func (c *serveCommand) Run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	c.HashCommand = ourselves("hash-passwords")
 	p, err := program.Start(ctx, c.Settings, spec, newLogger(os.Stderr, c.LogLevel, c.LogFormat))
 	if err != nil {
 		return err
@@ -66,6 +71,27 @@ func (c *serveCommand) Run() error {
 		err = stopErr
 	}
 	return err
+}
+
+// hashCommand is what serve starts beside itself.
+type hashCommand struct{}
+
+// Run ends when the server does, however that does; signals that a terminal or a supervisor sends to all are the server's.
+func (hashCommand) Run() error {
+	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	return auth.HashPasswords(os.Stdin, os.Stdout)
+}
+
+// ourselves is a command line of this program, or nil where its file is not known.
+func ourselves(args ...string) []string {
+	self := "/proc/self/exe" // also when the file was replaced by a new version
+	if runtime.GOOS != "linux" {
+		var err error
+		if self, err = os.Executable(); err != nil {
+			return nil
+		}
+	}
+	return append([]string{self}, args...)
 }
 
 type checkCommand struct {

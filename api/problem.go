@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -165,7 +167,11 @@ func (s *Server) problem(err error, c echo.Context) {
 		}
 		h.Set("WWW-Authenticate", challenge)
 	case http.StatusServiceUnavailable:
-		h.Set("Retry-After", "1")
+		wait := time.Second
+		if errors.Is(err, auth.ErrBusy) {
+			wait = auth.MaxWait // until those who wait now are served
+		}
+		h.Set("Retry-After", strconv.Itoa(seconds(wait)))
 	}
 	switch f.code {
 	case "bad_upgrade":

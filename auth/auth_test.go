@@ -1,8 +1,11 @@
 package auth
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -244,7 +247,7 @@ func TestShortSecretIsRefused(t *testing.T) {
 }
 
 func TestPasswords(t *testing.T) {
-	p := newPasswords()
+	p := newPasswords(nil, nil)
 	hash, err := p.hash(t.Context(), "correct horse")
 	if err != nil || !strings.HasPrefix(hash, "$argon2id$v=19$m=19456,t=2,p=1$") {
 		t.Fatalf("%q, %v", hash, err)
@@ -265,13 +268,58 @@ func TestPasswords(t *testing.T) {
 			t.Errorf("%.20q: %v", password, err)
 		}
 	}
-	// A login that finds no slot is refused when its caller gives up; it does not pile up.
-	for range cap(p.slots) {
-		p.slots <- struct{}{}
+	// A login that gets no turn is refused when its caller gives up; it does not pile up.
+	for range cap(p.hashers) {
+		<-p.hashers
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	if _, err := p.hash(ctx, "correct horse"); !errors.Is(err, ErrBusy) {
-		t.Errorf("without a slot: %v", err)
+		t.Errorf("without a turn: %v", err)
+	}
+	// One whose turn would come too late is refused at once.
+	p.took.Store(int64(MaxWait / 10))
+	p.waiting.Store(int64(11 * cap(p.hashers)))
+	if _, err := p.hash(t.Context(), "correct horse"); !errors.Is(err, ErrBusy) {
+		t.Errorf("behind a long queue: %v", err)
+	}
+	if n := p.waiting.Load(); n != int64(11*cap(p.hashers)) {
+		t.Errorf("%d wait after those two", n)
+	}
+}
+
+// Where there is no process to be had, people log in all the same.
+func TestPasswordsAreHashedHereWhereNoProcessDoesIt(t *testing.T) {
+	for _, command := range [][]string{{"/nonexistent"}, {"/bin/false"}, {"/bin/echo", "too short"}} {
+		var log bytes.Buffer
+		p := newPasswords(command, slog.New(slog.NewTextHandler(&log, nil)))
+		hash, err := p.hash(t.Context(), "correct horse")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ok, err := newPasswords(nil, nil).match(t.Context(), "correct horse", hash); err != nil || !ok {
+			t.Errorf("%v: %v, %v", command, ok, err)
+		}
+		if !strings.Contains(log.String(), "level=WARN") || strings.Contains(log.String(), "horse") {
+			t.Errorf("%v: the log is %s", command, &log)
+		}
+		p.close()
+	}
+}
+
+func TestHashPasswordsUntilTheEnd(t *testing.T) {
+	var in []byte
+	var want bytes.Buffer
+	for _, password := range []string{"", "correct horse", strings.Repeat("x", 1024)} {
+		salt := []byte("sixteen bytes, " + password)[:min(15, argonSalt)]
+		in = appendText(appendText(in, []byte(password)), salt)
+		want.Write(argon2id([]byte(password), salt))
+	}
+	var got bytes.Buffer
+	if err := HashPasswords(bytes.NewReader(in), &got); err != nil || !bytes.Equal(got.Bytes(), want.Bytes()) {
+		t.Errorf("%x, %v", got.Bytes(), err)
+	}
+	if err := HashPasswords(bytes.NewReader(in[:len(in)-1]), io.Discard); err == nil {
+		t.Error("half a salt is no error")
 	}
 }

@@ -39,7 +39,7 @@ func TestEachLoginDerivesOneKey(t *testing.T) {
 	store.users["eve"] = User{ID: 2, Name: "eve", Password: hash, Disabled: true}
 
 	derived, salts := 0, 0
-	s.passwords.key = func(password, salt []byte) []byte {
+	s.passwords.key = func(_ *hasher, password, salt []byte) []byte {
 		derived++
 		salts += len(salt)
 		if string(password) == right { // as it was hashed; a real derivation is not what is tried here

@@ -7,8 +7,10 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -28,18 +30,33 @@ const (
 // passwords hashes passwords, few at a time: each takes 19 MiB and a core for tens of milliseconds, and the
 // chat must not feel a thousand logins.
 type passwords struct {
-	slots chan struct{}
-	dummy string                             // a hash that nothing matches, checked for unknown names so that they take as long
-	key   func(password, salt []byte) []byte // argon2id; a test counts the calls
+	hashers chan *hasher                                  // those that are free; who waits for one is served in turn
+	waiting atomic.Int64                                  // those who wait, and those who are served
+	took    atomic.Int64                                  // a moving average of how many nanoseconds a key takes
+	dummy   string                                        // a hash that nothing matches, checked for unknown names so that they take as long
+	key     func(h *hasher, password, salt []byte) []byte // argon2id; a test counts the calls
 }
 
-// maxWait is how long a login waits for a slot before it is refused as ErrBusy.
-const maxWait = 10 * time.Second
+// MaxWait is how long a login waits for its turn before it is refused as ErrBusy; where it would wait longer, it is at once.
+const MaxWait = 10 * time.Second
 
-func newPasswords() *passwords {
-	p := &passwords{slots: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), key: argon2id}
+// newPasswords hashes in processes of command, or within this one where it is empty.
+func newPasswords(command []string, logger *slog.Logger) *passwords {
+	// Not all cores: a key uses the memory's bandwidth and the cache as well.
+	n := max(1, runtime.GOMAXPROCS(0)/2)
+	p := &passwords{hashers: make(chan *hasher, n), key: (*hasher).key}
+	for range n {
+		p.hashers <- &hasher{command: command, logger: logger}
+	}
 	p.dummy = phc(make([]byte, argonSalt), make([]byte, argonKey))
 	return p
+}
+
+// close ends the processes, when those who are served are.
+func (p *passwords) close() {
+	for range cap(p.hashers) {
+		(<-p.hashers).stop()
+	}
 }
 
 // CheckPassword returns ErrBadPassword for what cannot be a password.
@@ -84,12 +101,21 @@ func (p *passwords) match(ctx context.Context, password, stored string) (bool, e
 }
 
 func (p *passwords) derive(ctx context.Context, password string, salt []byte) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, maxWait)
+	before := p.waiting.Add(1) - 1
+	defer p.waiting.Add(-1)
+	if before/int64(cap(p.hashers))*p.took.Load() > int64(MaxWait) {
+		return nil, ErrBusy
+	}
+	ctx, cancel := context.WithTimeout(ctx, MaxWait)
 	defer cancel()
 	select {
-	case p.slots <- struct{}{}:
-		defer func() { <-p.slots }()
-		return p.key([]byte(password), salt), nil
+	case h := <-p.hashers:
+		defer func() { p.hashers <- h }()
+		began := time.Now()
+		key := p.key(h, []byte(password), salt)
+		took := p.took.Load()
+		p.took.Store(took + (int64(time.Since(began))-took)/16) // two at once: one of them does not count
+		return key, nil
 	case <-ctx.Done():
 		return nil, ErrBusy
 	}

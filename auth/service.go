@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	"log/slog"
 	"time"
 )
 
@@ -26,7 +27,9 @@ type Config struct {
 	Issuer       string
 	Audience     string
 	SignupClosed bool
-	Outside      *Outside // its tokens, with Issuer and Audience, are the only ones; nil for our own
+	Outside      *Outside     // its tokens, with Issuer and Audience, are the only ones; nil for our own
+	HashCommand  []string     // of a process that calls HashPasswords with its standard input and output; empty: hash here
+	Logger       *slog.Logger // nil for none
 	Now          func() time.Time
 }
 
@@ -53,8 +56,11 @@ func New(store Store, cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
 	s := &Service{
-		store: store, passwords: newPasswords(), tokens: t, sessions: newSessions(store), closed: cfg.SignupClosed, now: cfg.Now,
+		store: store, passwords: newPasswords(cfg.HashCommand, cfg.Logger), tokens: t, sessions: newSessions(store), closed: cfg.SignupClosed, now: cfg.Now,
 		// A key for one use each.
 		refresh: mac(cfg.Secret, "tandem refresh tokens"),
 		cookies: mac(cfg.Secret, "tandem stream cookies"),
@@ -70,6 +76,9 @@ func New(store Store, cfg Config) (*Service, error) {
 	}
 	return s, nil
 }
+
+// Close ends the processes that hash passwords. Nobody logs in afterwards.
+func (s *Service) Close() { s.passwords.close() }
 
 // Grant is what a login gives.
 type Grant struct {

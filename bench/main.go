@@ -40,6 +40,10 @@ func main() {
 		floorChild(os.Args[2:])
 		return
 	}
+	if len(os.Args) > 1 && os.Args[1] == "crowd" {
+		crowdChild(os.Args[2:])
+		return
+	}
 	var o options
 	run := flag.String("run", "posts,deliveries,idle,logins", "what to measure")
 	flag.StringVar(&o.binary, "bin", "", "a tandem binary; built from source if empty")

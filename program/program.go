@@ -34,6 +34,7 @@ type Program struct {
 	failed   chan error // the listener's end, if it was not asked for
 	silent   sync.Map   // net.Conn: those that have not sent a request yet
 
+	accounts *auth.Service
 	issuer   *auth.IssuerKeys // nil without a JWKS URL
 	stopRuns context.CancelFunc
 	runsDone sync.WaitGroup // the hub, and the fetches of the issuer's keys
@@ -79,13 +80,19 @@ func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) 
 	if err != nil {
 		return nil, err
 	}
-	accounts, err := auth.New(p.store, auth.Config{
+	p.accounts, err = auth.New(p.store, auth.Config{
 		Secret: secret, Keys: keys, Issuer: cfg.JWTIssuer, Audience: cfg.JWTAudience, Outside: outside,
-		SignupClosed: cfg.Signup == "closed", Now: time.Now,
+		SignupClosed: cfg.Signup == "closed", HashCommand: cfg.HashCommand, Logger: logger, Now: time.Now,
 	})
 	if err != nil {
 		return nil, err
 	}
+	accounts := p.accounts
+	defer func() {
+		if err != nil {
+			accounts.Close()
+		}
+	}()
 	if err := firstAdmin(ctx, p.store, accounts, cfg.Admin); err != nil {
 		return nil, err
 	}
@@ -247,5 +254,6 @@ func (p *Program) stop(ctx context.Context) error {
 	<-p.httpDone
 	p.stopRuns()
 	p.runsDone.Wait()
+	p.accounts.Close()
 	return errors.Join(err, p.store.Close())
 }

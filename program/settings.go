@@ -30,6 +30,9 @@ type Settings struct {
 	TrustedProxies  []string `env:"TANDEM_TRUSTED_PROXIES" placeholder:"CIDR" help:"Proxies whose X-Forwarded-For says who calls, for the limits by address; nobody's counts unless given."`
 	LogLevel        string   `default:"info" enum:"debug,info,warn,error" env:"TANDEM_LOG_LEVEL" help:"debug, info, warn or error."`
 	LogFormat       string   `default:"text" enum:"text,json" env:"TANDEM_LOG_FORMAT" help:"text or json."`
+
+	// HashCommand is the command line of the processes that hash passwords (auth.Config); main sets it.
+	HashCommand []string `kong:"-"`
 }
 
 // defaultIssuer is the iss of our own tokens, which no outside issuer's have.

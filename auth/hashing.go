@@ -1,0 +1,118 @@
+package auth
+
+import (
+	"bufio"
+	"encoding/binary"
+	"io"
+	"log/slog"
+	"os/exec"
+	"runtime"
+	"time"
+)
+
+// HashPasswords derives keys from the passwords and salts that come in, one after another, until in ends: it is what
+// Config.HashCommand's process does. It gives way to everything else that the machine has to do.
+func HashPasswords(in io.Reader, out io.Writer) error {
+	runtime.LockOSThread() // whose priority it is that is lowered
+	lowerPriority()
+	r := bufio.NewReader(in)
+	for {
+		password, err := readText(r)
+		if err == io.EOF {
+			return nil // whoever started us is gone
+		}
+		if err != nil {
+			return err
+		}
+		salt, err := readText(r)
+		if err != nil {
+			return err
+		}
+		if _, err := out.Write(argon2id(password, salt)); err != nil {
+			return err
+		}
+	}
+}
+
+// A text goes through the pipe behind its length, two bytes, the higher first.
+func appendText(b, text []byte) []byte {
+	return append(binary.BigEndian.AppendUint16(b, uint16(len(text))), text...)
+}
+
+func readText(r io.Reader) ([]byte, error) {
+	var size [2]byte
+	if _, err := io.ReadFull(r, size[:]); err != nil {
+		return nil, err
+	}
+	text := make([]byte, binary.BigEndian.Uint16(size[:]))
+	_, err := io.ReadFull(r, text)
+	return text, err
+}
+
+// starving is how long the other process may take for one key. On a machine that is busy with other things it gets
+// next to nothing, and people must be able to log in all the same.
+const starving = 2 * time.Second
+
+// hasher derives one key at a time, in a process of its own: within the server's, others would have to wait for the
+// scheduler's time slices, 10 ms each, and the server's threads have one priority.
+type hasher struct {
+	command []string // empty: in this process after all
+	logger  *slog.Logger
+	cmd     *exec.Cmd // nil: not started
+	in      io.WriteCloser
+	out     io.Reader
+}
+
+func (h *hasher) key(password, salt []byte) []byte {
+	if len(h.command) > 0 {
+		key, err := h.ask(password, salt)
+		if err == nil {
+			return key
+		}
+		h.stop() // and starts again with the next
+		h.logger.Warn("hashed a password within the server, which delays others", "error", err)
+	}
+	return argon2id(password, salt)
+}
+
+func (h *hasher) ask(password, salt []byte) ([]byte, error) {
+	if h.cmd == nil {
+		if err := h.start(); err != nil {
+			return nil, err
+		}
+	}
+	kill := time.AfterFunc(starving, func() { _ = h.cmd.Process.Kill() })
+	defer kill.Stop()
+	if _, err := h.in.Write(appendText(appendText(nil, password), salt)); err != nil {
+		return nil, err
+	}
+	key := make([]byte, argonKey)
+	_, err := io.ReadFull(h.out, key)
+	return key, err
+}
+
+func (h *hasher) start() (err error) {
+	cmd := exec.Command(h.command[0], h.command[1:]...)
+	cmd.Env = []string{"GOMAXPROCS=1"} // and none of our secrets
+	if h.in, err = cmd.StdinPipe(); err != nil {
+		return err
+	}
+	if h.out, err = cmd.StdoutPipe(); err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	h.cmd = cmd
+	return nil
+}
+
+// stop ends the process, if there is one, and waits for it.
+func (h *hasher) stop() {
+	if h.cmd == nil {
+		return
+	}
+	_ = h.cmd.Process.Kill() // it has nothing to finish, and may have ended by itself
+	_ = h.cmd.Wait()
+	h.cmd = nil
+}

@@ -1,0 +1,78 @@
+package program
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// hasherOf waits for the process that hashes a server's passwords, other than before, and returns its number.
+func hasherOf(t *testing.T, server, before int) int {
+	t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-time.After(5 * time.Millisecond) {
+		tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", server))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, task := range tasks {
+			children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/children", server, task.Name()))
+			for _, child := range strings.Fields(string(children)) {
+				line, _ := os.ReadFile("/proc/" + child + "/cmdline")
+				var pid int
+				if _, err := fmt.Sscan(child, &pid); err == nil && pid != before && strings.HasSuffix(string(line), "\x00hash-passwords\x00") {
+					return pid
+				}
+			}
+		}
+	}
+	t.Fatal("no process hashes passwords")
+	return 0
+}
+
+func TestPasswordsAreHashedInAProcessThatGivesWay(t *testing.T) {
+	t.Parallel()
+	p := startBinary(t, t.TempDir(), "TANDEM_JWT_SECRET="+testSecret)
+	ada := p.signup(t, "ada")
+	first := hasherOf(t, p.cmd.Process.Pid, 0)
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", first))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// proc(5): the nice value is the 17th field behind the name in parentheses.
+	if f := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:])); f[16] != "19" {
+		t.Errorf("its nice value is %s", f[16])
+	}
+	if env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", first)); err != nil || strings.Contains(string(env), testSecret) {
+		t.Errorf("its environment is %q, %v", env, err)
+	}
+	// A terminal's Ctrl-C reaches it too, and ends nothing; a kill ends it, and the next login starts another.
+	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		if err := syscall.Kill(first, signal); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ada.login()
+	if again := hasherOf(t, p.cmd.Process.Pid, 0); again != first {
+		t.Errorf("another process hashes after signals that are not for it")
+	}
+	if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	ada.login() // within the server
+	ada.login()
+	second := hasherOf(t, p.cmd.Process.Pid, first)
+	p.visitor(t).do("POST", "/v1/auth/login", credentials{"ada", "another horse"}).wantProblem(401, "bad_credentials", "")
+	// However the server ends, its process does.
+	p.kill()
+	for deadline := time.Now().Add(patience); syscall.Kill(second, 0) == nil; <-time.After(5 * time.Millisecond) {
+		if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", second)); err == nil && strings.Contains(string(stat), ") Z ") {
+			break // and waits for whoever inherits it to notice
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the process outlives its server")
+		}
+	}
+}

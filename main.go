@@ -19,7 +19,6 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"tandem/auth"
 	"tandem/program"
 )
 
@@ -79,7 +78,7 @@ type hashCommand struct{}
 // Run ends when the server does, however that does; signals that a terminal or a supervisor sends to all are the server's.
 func (hashCommand) Run() error {
 	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-	return auth.HashPasswords(os.Stdin, os.Stdout)
+	return program.HashPasswords(os.Stdin, os.Stdout)
 }
 
 // ourselves is a command line of this program, or nil where its file is not known.

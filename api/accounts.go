@@ -82,7 +82,7 @@ func (s *Server) ChangePassword(ctx context.Context, r ChangePasswordRequestObje
 
 // DeleteMe implements StrictServerInterface.
 func (s *Server) DeleteMe(ctx context.Context, r DeleteMeRequestObject) (DeleteMeResponseObject, error) {
-	return DeleteMe204Response{}, s.Auth.DeleteUser(ctx, identityOf(viewer(ctx)), r.Body.CurrentPassword)
+	return DeleteMe204Response{}, s.Auth.DeleteUser(ctx, identityOf(viewer(ctx)), valueOr(r.Body.CurrentPassword, ""))
 }
 
 // ListBlocks implements StrictServerInterface.

@@ -67,6 +67,7 @@ var faults = []struct {
 	{auth.ErrNoToken, http.StatusNotFound, "token_not_found", "API token not found", "id"},
 	{auth.ErrWrongPassword, http.StatusForbidden, "wrong_password", "Wrong password", "current_password"},
 	{auth.ErrBusy, http.StatusServiceUnavailable, "unavailable", "Unavailable", ""},
+	{auth.ErrLooksTaken, http.StatusConflict, "username_taken", "Username taken", "username"},
 	{auth.ErrNameTaken, http.StatusConflict, "username_taken", "Username taken", "username"},
 	{auth.ErrSignupClosed, http.StatusForbidden, "signup_closed", "Signing up is closed", ""},
 	{auth.ErrLoginClosed, http.StatusForbidden, "login_closed", "Logging in is closed", ""},

@@ -270,7 +270,7 @@ type RefreshJSONBody struct {
 
 // DeleteMeJSONBody defines parameters for DeleteMe.
 type DeleteMeJSONBody struct {
-	CurrentPassword string `json:"current_password"`
+	CurrentPassword *string `json:"current_password,omitempty"`
 }
 
 // ChangePasswordJSONBody defines parameters for ChangePassword.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -27,13 +28,14 @@ func (s *Server) openStream(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	v, err := s.streamViewer(c, query)
+	v, settle, err := s.streamViewer(c, query)
 	if err != nil {
 		return err
 	}
 	h := c.Response().Header()
 	s.tellStreams(h)
 	stream, err := s.Hub.Open(r.Context(), v, framer, request)
+	settle(err)
 	if errors.Is(err, realtime.ErrTooManyStreams) {
 		if framer != realtime.WebSocket {
 			h.Set(headerLeft, leftStreams)
@@ -51,34 +53,40 @@ func (s *Server) openStream(c echo.Context) error {
 	return stream.ServeSSE(c.Response())
 }
 
-// streamViewer takes an access token from the header, or a ticket from the query, or the cookie.
-func (s *Server) streamViewer(c echo.Context, query url.Values) (chat.Viewer, error) {
+// streamViewer takes an access token from the header, or a ticket from the query, or the cookie. settle is to be told
+// what came of it, before the answer begins: a stream that was refused costs no ticket.
+func (s *Server) streamViewer(c echo.Context, query url.Values) (v chat.Viewer, settle func(refused error), err error) {
+	settle = func(error) {}
 	r := c.Request()
 	ticket := query.Get("ticket")
 	cookie, _ := c.Cookie(streamCookie)
 	if r.Header.Get("Authorization") != "" || ticket == "" && cookie == nil {
-		return s.bearer(r)
+		v, err = s.bearer(r)
+		return v, settle, err
 	}
 	if ticket == "" {
-		return s.byCookie(r, cookie.Value)
+		v, err = s.byCookie(r, cookie.Value)
+		return v, settle, err
 	}
-	id, err := s.Auth.SpendTicket(r.Context(), ticket)
+	id, giveBack, err := s.Auth.SpendTicket(r.Context(), ticket)
 	if errors.Is(err, auth.ErrInvalidTicket) && cookie != nil {
-		return s.byCookie(r, cookie.Value) // an EventSource that comes back with its first URL
+		v, err = s.byCookie(r, cookie.Value) // an EventSource that comes back with its first URL
+		return v, settle, err
 	}
 	if err != nil {
-		return chat.Viewer{}, err
+		return chat.Viewer{}, settle, err
 	}
-	if s.allowedPage(r) {
-		value, err := s.Auth.Cookie(r.Context(), id)
-		if err != nil {
-			return chat.Viewer{}, err
+	return viewerOf(id), func(refused error) {
+		ctx := context.WithoutCancel(r.Context())
+		switch {
+		case refused != nil:
+			_ = giveBack(ctx) // fails where the session has ended
+		case s.allowedPage(r):
+			if value, life, err := s.Auth.Cookie(ctx, id); err == nil && value != "" {
+				s.writeCookie(c, value, int(life.Seconds()))
+			}
 		}
-		if value != "" {
-			s.writeCookie(c, value, int(auth.SessionLife.Seconds()))
-		}
-	}
-	return viewerOf(id), nil
+	}, nil
 }
 
 // transport is what the client asks for: by Upgrade, by format, by Accept.

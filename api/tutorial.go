@@ -31,7 +31,7 @@ func (s *Server) openTutorial(c echo.Context) error {
 	if r.URL.RawPath != "" { // validated with the description
 		name, _ = url.PathUnescape(name)
 	}
-	v, err := s.streamViewer(c, r.URL.Query())
+	v, settle, err := s.streamViewer(c, r.URL.Query())
 	if err != nil {
 		return err
 	}
@@ -40,10 +40,12 @@ func (s *Server) openTutorial(c echo.Context) error {
 		room, _, err = s.Chat.Enter(ctx, v, name)
 	}
 	if err != nil {
+		settle(err)
 		return err
 	}
 	s.tellStreams(c.Response().Header())
 	stream, err := s.Hub.Open(ctx, v, realtime.Tutorial, realtime.Request{Rooms: []string{room.Name}})
+	settle(err)
 	switch {
 	case errors.Is(err, realtime.ErrTooManyStreams):
 		if stream, err = s.Hub.Refuse(v, realtime.Tutorial); err != nil {

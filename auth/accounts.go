@@ -16,25 +16,32 @@ func (s *Service) Signup(ctx context.Context, name, password string) (Grant, err
 	} else if !errors.Is(err, ErrNoUser) {
 		return Grant{}, err
 	}
-	u, err := s.AddUser(ctx, name, password)
+	login := s.newSession()
+	u, session, err := s.addUser(ctx, name, password, &login)
 	if err != nil {
 		return Grant{}, err
 	}
-	return s.begin(ctx, u)
+	login.ID, login.User = session, u.ID
+	return s.grant(u, login)
 }
 
 // AddUser makes an account under a prepared name, whether signing up is open or not. It returns ErrNameTaken or
 // ErrBadPassword.
 func (s *Service) AddUser(ctx context.Context, name, password string) (User, error) {
+	u, _, err := s.addUser(ctx, name, password, nil)
+	return u, err
+}
+
+func (s *Service) addUser(ctx context.Context, name, password string, login *Session) (User, int64, error) {
 	password, err := preparePassword(password)
 	if err != nil {
-		return User{}, err
+		return User{}, 0, err
 	}
 	hash, err := s.passwords.hash(ctx, password)
 	if err != nil {
-		return User{}, err
+		return User{}, 0, err
 	}
-	return s.store.CreateUser(ctx, name, hash)
+	return s.store.CreateUser(ctx, name, hash, login)
 }
 
 // Login returns ErrBadCredentials for an unknown name, which may be empty, as for a wrong password, and
@@ -72,8 +79,12 @@ func (s *Service) User(ctx context.Context, id Identity) (User, error) {
 	return u, err
 }
 
-// ChangePassword ends all other logins of id's. It returns ErrWrongPassword or ErrBadPassword.
+// ChangePassword ends all other logins of id's. It returns ErrWrongPassword, ErrBadPassword, or ErrLoginClosed for an
+// outside issuer's user, who has no password here.
 func (s *Service) ChangePassword(ctx context.Context, id Identity, current, password string) (User, error) {
+	if id.Session == 0 {
+		return User{}, ErrLoginClosed
+	}
 	if err := CheckPassword(password); err != nil {
 		return User{}, err
 	}
@@ -102,9 +113,14 @@ func (s *Service) setPassword(ctx context.Context, u User, password string, exce
 	return s.store.SetPassword(ctx, u.ID, hash, except)
 }
 
-// DeleteUser ends id's account for good; its name is not given out again. It returns ErrWrongPassword.
+// DeleteUser ends id's account for good; its name is not given out again. It returns ErrWrongPassword; of an outside
+// issuer's user the token is all that there is to ask for.
 func (s *Service) DeleteUser(ctx context.Context, id Identity, current string) error {
-	u, err := s.confirm(ctx, id, current)
+	ask := s.confirm
+	if id.Session == 0 {
+		ask = func(ctx context.Context, id Identity, _ string) (User, error) { return s.User(ctx, id) }
+	}
+	u, err := ask(ctx, id, current)
 	if err != nil {
 		return err
 	}

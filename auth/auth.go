@@ -6,6 +6,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"time"
 )
@@ -13,6 +14,7 @@ import (
 // What Service answers where it does not let somebody in.
 var (
 	ErrNameTaken      = errors.New("the username is taken")
+	ErrLooksTaken     = fmt.Errorf("%w: it looks the same as another one", ErrNameTaken)
 	ErrNoUser         = errors.New("no such user")
 	ErrNoSession      = errors.New("no such session")
 	ErrNoToken        = errors.New("no such API token")
@@ -58,10 +60,12 @@ type Session struct {
 	Generation int64  // how often it was refreshed
 	CreatedAt  time.Time
 	RotatedAt  time.Time
-	ExpiresAt  time.Time // zero: never
-	Token      []byte    // hash of an API token; nil for a login
-	Name       string    // what an API token is for
-	Rooms      []int64   // the rooms that it is limited to; nil: not limited
+	// RotatedBefore are the times of the refreshes before that, the latest first, as long as they are within the grace.
+	RotatedBefore []time.Time
+	ExpiresAt     time.Time // zero: never
+	Token         []byte    // hash of an API token; nil for a login
+	Name          string    // what an API token is for
+	Rooms         []int64   // the rooms that it is limited to; nil: not limited
 }
 
 // expired tells whether the session's own life is over at t.
@@ -70,18 +74,20 @@ func (s *Session) expired(t time.Time) bool { return !s.ExpiresAt.IsZero() && t.
 // Store keeps accounts and sessions. What ends sessions also puts a control event into the log, in the same
 // transaction, so that every node comes to know of it.
 type Store interface {
-	// CreateUser returns ErrNameTaken where it is.
-	CreateUser(ctx context.Context, name, password string) (User, error)
+	// CreateUser makes an account and, unless login is nil, its first session, whose number it returns. It returns
+	// ErrNameTaken where the name is, or ErrLooksTaken, which is one, where it can be taken for another.
+	CreateUser(ctx context.Context, name, password string, login *Session) (User, int64, error)
 	// UserByName and UserByID return ErrNoUser.
 	UserByName(ctx context.Context, name string) (User, error)
 	UserByID(ctx context.Context, id int64) (User, error)
 	// SetPassword ends all of the user's logins but except; API tokens stay.
 	SetPassword(ctx context.Context, user int64, password string, except int64) error
-	// SetDisabled ends, or allows again, all that the user may do. Deleted accounts are disabled for good.
+	// SetDisabled ends, or allows again, all that the user may do. Deleted accounts are disabled for good, and are
+	// members of no room.
 	SetDisabled(ctx context.Context, user int64, disabled, deleted bool) error
 	// OutsideUser returns ErrNoUser for an issuer's subject that was never seen.
 	OutsideUser(ctx context.Context, issuer, subject string) (User, error)
-	// CreateOutsideUser makes the account of an issuer's subject under the first of names that is free. Where the
+	// CreateOutsideUser makes the account of an issuer's subject under the first of names that CreateUser would take. Where the
 	// subject has one it returns that.
 	CreateOutsideUser(ctx context.Context, issuer, subject, password string, names iter.Seq[string]) (User, error)
 
@@ -91,13 +97,15 @@ type Store interface {
 	SessionByToken(ctx context.Context, hash []byte) (Session, error)
 	// Tokens lists a user's API tokens by id, behind after.
 	Tokens(ctx context.Context, user, after int64, limit int) ([]Session, error)
-	// Rotate moves a session from generation from to the next; false where somebody was faster.
-	Rotate(ctx context.Context, id, from int64, at, expires time.Time) (bool, error)
+	// Rotate gives a session the times and the generation of s, if it has the generation before; else somebody was
+	// faster, and it changes nothing.
+	Rotate(ctx context.Context, s Session) error
 	// EndSession ends a login or an API token; nothing where it has ended.
 	EndSession(ctx context.Context, id int64) error
 
 	// CreateTicket keeps a ticket of id's. It returns ErrInvalidToken where id's session has ended.
 	CreateTicket(ctx context.Context, hash []byte, id Identity, expires time.Time) error
-	// SpendTicket removes the ticket and says whose it was, or returns ErrInvalidTicket.
-	SpendTicket(ctx context.Context, hash []byte) (Identity, error)
+	// SpendTicket removes the ticket and says whose it was and until when it would have been good, or returns
+	// ErrInvalidTicket.
+	SpendTicket(ctx context.Context, hash []byte) (Identity, time.Time, error)
 }

@@ -42,15 +42,13 @@ func (m *memory) Session(_ context.Context, id int64) (Session, error) {
 	return m.session, nil
 }
 
-func (m *memory) Rotate(_ context.Context, _, from int64, at, expires time.Time) (bool, error) {
+func (m *memory) Rotate(_ context.Context, s Session) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.session.Generation != from {
-		return false, nil
+	if m.session.Generation == s.Generation-1 {
+		m.session = s
 	}
-	m.session.Generation++
-	m.session.RotatedAt, m.session.ExpiresAt = at, expires
-	return true, nil
+	return nil
 }
 
 func (m *memory) EndSession(context.Context, int64) error { m.ended = true; return nil }
@@ -95,9 +93,17 @@ func TestSpentRefreshTokenGetsTheSameAnswerForTenSeconds(t *testing.T) {
 	if m.ended {
 		t.Fatal("the session was ended")
 	}
-	// Two generations old is too old at once, and whoever has it has a copy.
+	// Two generations old, and spent 9.9 s ago, it still gets that answer.
+	if again, err := s.Refresh(ctx, first.RefreshToken); err != nil || again != second {
+		t.Errorf("two generations old it gets %+v, %v; want %+v", again, err, second)
+	}
+	// The grace counts from when it was spent, whatever was since. Whoever has it after that has a copy.
+	c.t = c.t.Add(200 * time.Millisecond)
+	if again, err := s.Refresh(ctx, second.RefreshToken); err != nil || m.ended {
+		t.Errorf("the second, spent 0.2 s ago: %+v, %v", again, err)
+	}
 	if _, err := s.Refresh(ctx, first.RefreshToken); !errors.Is(err, ErrRefreshReused) || !m.ended {
-		t.Errorf("a token two generations old gives %v, ended %v", err, m.ended)
+		t.Errorf("spent 10.1 s ago it gives %v, ended %v", err, m.ended)
 	}
 }
 
@@ -268,23 +274,24 @@ func TestPasswords(t *testing.T) {
 			t.Errorf("%.20q: %v", password, err)
 		}
 	}
-	// A login that gets no turn is refused when its caller gives up; it does not pile up.
-	for range cap(p.hashers) {
-		<-p.hashers
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-	defer cancel()
-	if _, err := p.hash(ctx, "correct horse"); !errors.Is(err, ErrBusy) {
-		t.Errorf("without a turn: %v", err)
-	}
 	// One whose turn would come too late is refused at once.
 	p.took.Store(int64(MaxWait / 10))
 	p.waiting.Store(int64(11 * cap(p.hashers)))
 	if _, err := p.hash(t.Context(), "correct horse"); !errors.Is(err, ErrBusy) {
 		t.Errorf("behind a long queue: %v", err)
 	}
-	if n := p.waiting.Load(); n != int64(11*cap(p.hashers)) {
-		t.Errorf("%d wait after those two", n)
+	if n := p.waiting.Swap(0); n != int64(11*cap(p.hashers)) {
+		t.Errorf("%d wait after that", n)
+	}
+	// A login that gets no turn is refused when its caller gives up; it does not pile up.
+	for range cap(p.hashers) {
+		h := <-p.hashers
+		defer func() { p.hashers <- h }()
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if _, err := p.hash(ctx, "correct horse"); !errors.Is(err, ErrBusy) {
+		t.Errorf("without a turn: %v", err)
 	}
 }
 

@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/hmac"
 	"encoding/base64"
+	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // cookie is "<session>.<mac>": like the refresh token it needs the session's seed and a key, and is stored nowhere.
@@ -15,22 +17,50 @@ func (s *Service) cookie(n Session) string {
 	return head + "." + base64.RawURLEncoding.EncodeToString(mac(s.cookies, string(n.Seed)+head))
 }
 
-// Cookie is the stream cookie of id's session, or empty where id is no login.
-func (s *Service) Cookie(ctx context.Context, id Identity) (string, error) {
-	if id.Session == 0 || id.Script {
-		return "", nil
+// outsideCookie is "outside.<user>.<expiry in milliseconds>.<mac>": an outside issuer's user has no session here, and
+// gets one that lasts as long as the token.
+func (s *Service) outsideCookie(user int64, expires time.Time) string {
+	head := fmt.Sprintf("outside.%d.%d", user, expires.UnixMilli())
+	return head + "." + base64.RawURLEncoding.EncodeToString(mac(s.cookies, head))
+}
+
+func (s *Service) verifyOutsideCookie(ctx context.Context, value string) (Identity, error) {
+	parts := strings.Split(value, ".")
+	if len(parts) != 4 {
+		return Identity{}, ErrInvalidToken
+	}
+	user, err1 := strconv.ParseInt(parts[1], 10, 64)
+	milli, err2 := strconv.ParseInt(parts[2], 10, 64)
+	expires := time.UnixMilli(milli)
+	if err1 != nil || err2 != nil || !hmac.Equal([]byte(value), []byte(s.outsideCookie(user, expires))) {
+		return Identity{}, ErrInvalidToken
+	}
+	if s.now().After(expires) {
+		return Identity{}, ErrTokenExpired
+	}
+	u, err := s.User(ctx, Identity{User: user})
+	return Identity{User: u.ID, Name: u.Name, Expires: expires}, err
+}
+
+// Cookie is the stream cookie of id's session and how long it lasts; empty where id is a script.
+func (s *Service) Cookie(ctx context.Context, id Identity) (value string, life time.Duration, err error) {
+	switch {
+	case id.Script:
+		return "", 0, nil
+	case id.Session == 0:
+		return s.outsideCookie(id.User, id.Expires), id.Expires.Sub(s.now()), nil
 	}
 	n, err := s.sessions.get(ctx, id.Session)
 	if err != nil {
-		return "", invalidIfGone(err)
+		return "", 0, invalidIfGone(err)
 	}
-	return s.cookie(n), nil
+	return s.cookie(n), SessionLife, nil
 }
 
 // VerifyCookie says whose stream cookie this is; ErrInvalidToken where nobody's, or no longer.
 func (s *Service) VerifyCookie(ctx context.Context, value string) (Identity, error) {
-	if s.outside != nil {
-		return Identity{}, ErrInvalidToken // of a login here, and logging in here is closed
+	if s.outside != nil { // then those of logins here do not count, as logging in here is closed
+		return s.verifyOutsideCookie(ctx, value)
 	}
 	head, _, _ := strings.Cut(value, ".")
 	id, err := strconv.ParseInt(head, 10, 64)

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -41,13 +42,11 @@ func (s *Service) Refresh(ctx context.Context, token string) (Grant, error) {
 		}
 		switch {
 		case generation == n.Generation:
-			// Whole milliseconds, as they are stored: the answer is made again from them.
-			now = now.Truncate(time.Millisecond)
-			if _, err := s.store.Rotate(ctx, id, generation, now, now.Add(SessionLife)); err != nil {
+			// Rotated, by us or by a faster one: either way the row then says what the answer is.
+			if err := s.store.Rotate(ctx, n.rotated(now)); err != nil {
 				return Grant{}, err
 			}
-			// Rotated, by us or by a faster one: either way the row now says what the answer is.
-		case generation == n.Generation-1 && now.Sub(n.RotatedAt) <= reuseGrace:
+		case n.backTo(generation+1) && now.Sub(n.RotatedAt) <= reuseGrace:
 			return s.grant(u, n)
 		default:
 			// Somebody has a copy: end the session for both of them (RFC 9700 §4.14.2).
@@ -59,11 +58,43 @@ func (s *Service) Refresh(ctx context.Context, token string) (Grant, error) {
 	}
 }
 
+// rotated is n after a refresh.
+func (n Session) rotated(at time.Time) Session {
+	before := append([]time.Time{n.RotatedAt}, n.RotatedBefore...)
+	n.RotatedBefore = slices.DeleteFunc(before, func(t time.Time) bool { return at.Sub(t) > reuseGrace })
+	n.RotatedBefore = n.RotatedBefore[:min(len(n.RotatedBefore), maxRotations)]
+	n.Generation++
+	// Whole milliseconds, as they are stored: the answer is made again from them.
+	n.RotatedAt = at.Truncate(time.Millisecond)
+	n.ExpiresAt = n.RotatedAt.Add(SessionLife)
+	return n
+}
+
+// backTo makes n what it was when it came to a generation; false where that is not known any more, or not yet.
+func (n *Session) backTo(generation int64) bool {
+	switch back := n.Generation - generation; {
+	case back < 0 || back > int64(len(n.RotatedBefore)):
+		return false
+	case back > 0:
+		n.Generation, n.RotatedAt = generation, n.RotatedBefore[back-1]
+	}
+	return true
+}
+
+// maxRotations bounds how many refreshes within the grace are remembered.
+const maxRotations = 32
+
+func (s *Service) newSession() Session {
+	now := s.now().Truncate(time.Millisecond)
+	n := Session{Seed: make([]byte, 32), CreatedAt: now, RotatedAt: now, ExpiresAt: now.Add(SessionLife)}
+	_, _ = rand.Read(n.Seed) // never fails (crypto/rand)
+	return n
+}
+
 // begin starts a session.
 func (s *Service) begin(ctx context.Context, u User) (Grant, error) {
-	now := s.now().Truncate(time.Millisecond)
-	n := Session{User: u.ID, Seed: make([]byte, 32), CreatedAt: now, RotatedAt: now, ExpiresAt: now.Add(SessionLife)}
-	_, _ = rand.Read(n.Seed) // never fails (crypto/rand)
+	n := s.newSession()
+	n.User = u.ID
 	var err error
 	if n.ID, err = s.store.CreateSession(ctx, n); err != nil {
 		return Grant{}, err

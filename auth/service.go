@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -56,11 +57,8 @@ func New(store Store, cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
 	s := &Service{
-		store: store, passwords: newPasswords(cfg.HashCommand, cfg.Logger), tokens: t, sessions: newSessions(store), closed: cfg.SignupClosed, now: cfg.Now,
+		store: store, passwords: newPasswords(cfg.HashCommand, cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))), tokens: t, sessions: newSessions(store), closed: cfg.SignupClosed, now: cfg.Now,
 		// A key for one use each.
 		refresh: mac(cfg.Secret, "tandem refresh tokens"),
 		cookies: mac(cfg.Secret, "tandem stream cookies"),
@@ -157,18 +155,27 @@ func (s *Service) Ticket(ctx context.Context, id Identity) (string, error) {
 	return ticket, s.store.CreateTicket(ctx, hashOf(ticket), id, s.now().Add(TicketLife))
 }
 
-// SpendTicket says whose ticket this was, once; ErrInvalidTicket otherwise.
-func (s *Service) SpendTicket(ctx context.Context, ticket string) (Identity, error) {
-	id, err := s.store.SpendTicket(ctx, hashOf(ticket))
+// SpendTicket says whose ticket this was, once; ErrInvalidTicket otherwise. giveBack makes it good again for the rest
+// of its time, for where it opened nothing.
+func (s *Service) SpendTicket(ctx context.Context, ticket string) (id Identity, giveBack func(context.Context) error, err error) {
+	id, expires, err := s.store.SpendTicket(ctx, hashOf(ticket))
 	if err != nil {
-		return Identity{}, err
+		return Identity{}, nil, err
 	}
-	if err := s.Alive(ctx, id.User, id.Session); errors.Is(err, ErrInvalidToken) {
-		return Identity{}, ErrInvalidTicket
+	if id.Session == 0 {
+		err = s.Alive(ctx, id.User, 0)
+	} else {
+		var n Session
+		if n, err = s.sessions.get(ctx, id.Session); err == nil {
+			id = identityOf(n, id.Expires)
+		}
+	}
+	if err = invalidIfGone(err); errors.Is(err, ErrInvalidToken) {
+		return Identity{}, nil, ErrInvalidTicket
 	} else if err != nil {
-		return Identity{}, err
+		return Identity{}, nil, err
 	}
-	return id, nil
+	return id, func(ctx context.Context) error { return s.store.CreateTicket(ctx, hashOf(ticket), id, expires) }, nil
 }
 
 func mac(key []byte, text string) []byte {

@@ -6,6 +6,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"go.mau.fi/util/confusable"
 	"golang.org/x/text/secure/precis"
 )
 
@@ -56,6 +57,9 @@ func scriptOf(r rune) string {
 	}
 	return ""
 }
+
+// Skeleton is what a prepared username looks like (UTS 39 §4): two with the same one can be taken for each other.
+func Skeleton(username string) string { return confusable.Skeleton(username) }
 
 // PrepareRoomName gives the form in which a room's name is kept and compared. It returns an *Invalid for a
 // text that is no room name. field is where the text stood, for the error.

@@ -54,6 +54,28 @@ func TestNamesOfAllScriptsArePreparedAndUnique(t *testing.T) {
 	}
 }
 
+// Skeletons as in UTS 39: within one script too, and of names that nobody has any more.
+func TestLookAlikesOfNamesAreRefused(t *testing.T) {
+	t.Parallel()
+	p := startProgram(t)
+	p.signup(t, "coco")
+	gone := p.signup(t, "ann1")
+	gone.do("DELETE", "/v1/me", map[string]string{"current_password": gone.password}).want(204)
+	p.signup(t, "modern")
+	for _, name := range []string{"сосо", "СОСО", "annl", "rnodern"} {
+		problem := p.visitor(t).do("POST", "/v1/auth/signup", credentials{name, "correct horse"}).wantProblem(409, "username_taken", "username")
+		if !strings.Contains(problem.Detail, "looks the same") {
+			t.Errorf("%s: %s", name, problem.Detail)
+		}
+	}
+	for _, name := range []string{"соса", "anni", "ann2", "c0c0"} {
+		p.signup(t, name)
+	}
+	if detail := p.visitor(t).do("POST", "/v1/auth/signup", credentials{"Coco", "correct horse"}).wantProblem(409, "username_taken", "username").Detail; strings.Contains(detail, "looks") {
+		t.Errorf("the name itself is refused with %q", detail)
+	}
+}
+
 func TestSignupRefusesWhatDoesNotFit(t *testing.T) {
 	t.Parallel()
 	p := startProgram(t)
@@ -141,6 +163,9 @@ func TestRefreshRotates(t *testing.T) {
 		t.Errorf("the spent token got another answer:\n%s\n%s", again.body, first.body)
 	}
 	refresh(second.RefreshToken).want(200).into(&third)
+	if again := refresh(ada.RefreshToken).want(200); !bytes.Equal(again.body, first.body) {
+		t.Errorf("two generations old, the spent token got another answer:\n%s\n%s", again.body, first.body)
+	}
 	ada.withToken(third.AccessToken).do("GET", "/v1/me", nil).want(200)
 
 	for _, bad := range []string{"", "nonsense", ada.AccessToken, second.RefreshToken + "x"} {
@@ -174,10 +199,14 @@ func TestSpentRefreshTokenRevokesTheSession(t *testing.T) {
 	slow(t, "a spent token is honoured for 10 s")
 	p := startProgram(t)
 	ada := p.signup(t, "ada")
-	var second session
+	stream, next := ada.open(overSSE, ""), ada.in(t)
 	body := map[string]string{"refresh_token": ada.RefreshToken}
-	ada.do("POST", "/v1/auth/refresh", body).want(200).into(&second)
+	ada.do("POST", "/v1/auth/refresh", body).want(200).into(&next.session)
 	<-time.After(11 * time.Second)
 	ada.do("POST", "/v1/auth/refresh", body).wantProblem(401, "refresh_reused", "")
-	ada.do("POST", "/v1/auth/refresh", map[string]string{"refresh_token": second.RefreshToken}).want(401)
+	ada.do("POST", "/v1/auth/refresh", map[string]string{"refresh_token": next.RefreshToken}).want(401)
+	stream.wantClose("signed_out")
+	if !ada.dead() || !next.dead() {
+		t.Error("an access token of the ended session counts")
+	}
 }

@@ -21,7 +21,7 @@ type Admin struct {
 
 // OpenAdmin opens the data of a server with these settings, which may be running.
 func OpenAdmin(ctx context.Context, cfg Settings) (_ *Admin, err error) {
-	if cfg, err = cfg.withFiles(); err != nil {
+	if cfg, err = cfg.complete(); err != nil {
 		return nil, err
 	}
 	a := &Admin{}

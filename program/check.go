@@ -17,9 +17,13 @@ import (
 	"tandem/store"
 )
 
-// withFiles takes the secrets that are given as files; a line break at a file's end does not count.
-func (s Settings) withFiles() (Settings, error) {
+// complete takes the secrets that are given as files, where a line break at the end does not count, and judges what no
+// part of the program does.
+func (s Settings) complete() (Settings, error) {
 	var errs []error
+	if s.RingBytes < 0 {
+		errs = append(errs, errors.New("ring-bytes is 0 or more"))
+	}
 	for _, secret := range []struct {
 		name, file string
 		value      *string
@@ -58,7 +62,7 @@ func splitAdmin(s string) (username, password string, err error) {
 
 // Check names all that is wrong with the settings, as far as it shows without starting. It changes nothing.
 func (s Settings) Check(spec []byte) (wrong []error) {
-	s, err := s.withFiles()
+	s, err := s.complete()
 	add := func(err error) {
 		if several, ok := err.(interface{ Unwrap() []error }); ok {
 			wrong = append(wrong, several.Unwrap()...)
@@ -74,9 +78,6 @@ func (s Settings) Check(spec []byte) (wrong []error) {
 		add(checkDir(s.DataDir))
 	} else {
 		add(store.CheckURL(s.DatabaseURL))
-	}
-	if s.RingBytes < 0 {
-		add(errors.New("ring-bytes is 0 or more"))
 	}
 	if s.Admin != "" {
 		_, _, err := splitAdmin(s.Admin)

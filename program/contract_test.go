@@ -163,16 +163,17 @@ func findRoute(method string, u *url.URL) (*routers.Route, map[string]string) {
 
 // eventKeys are the keys of each event in the order in which they come; absent ones are left out.
 var eventKeys = map[string][]string{
-	"chat_message": {"type", "id", "room", "user", "message", "sent_at", "nonce"},
-	"member_added": {"type", "id", "room", "user", "target", "role", "sent_at"},
-	"stream_open":  {"type", "user", "rooms", "lost", "since", "resumed", "log"},
-	"user_list":    {"type", "room", "users", "count"},
-	"user_join":    {"type", "room", "user"},
-	"user_leave":   {"type", "room", "user"},
-	"user_typing":  {"type", "room", "user"},
-	"ping":         {"type", "since"},
-	"stream_reset": {"type", "reason", "floor", "head"},
-	"stream_close": {"type", "reason", "retry_ms"},
+	"chat_message":   {"type", "id", "room", "user", "message", "sent_at", "nonce"},
+	"member_added":   {"type", "id", "room", "user", "target", "role", "sent_at"},
+	"member_removed": {"type", "id", "room", "user", "target", "sent_at"},
+	"stream_open":    {"type", "user", "rooms", "lost", "since", "resumed", "log"},
+	"user_list":      {"type", "room", "users", "count"},
+	"user_join":      {"type", "room", "user"},
+	"user_leave":     {"type", "room", "user"},
+	"user_typing":    {"type", "room", "user"},
+	"ping":           {"type", "since"},
+	"stream_reset":   {"type", "reason", "floor", "head"},
+	"stream_close":   {"type", "reason", "retry_ms"},
 }
 
 // checkEvent says what is wrong with the JSON of an event.

@@ -199,3 +199,40 @@ func TestOtherOriginsMayCallWhenConfigured(t *testing.T) {
 		}
 	}
 }
+
+// A page of somebody else's has forms, images and fetch at its service, and the browser adds the cookie. What they can
+// send without a preflight changes nothing, and signs nobody in as somebody else.
+func TestCrossSiteRequestsDoNothing(t *testing.T) {
+	t.Parallel()
+	p := startProgram(t)
+	ada := p.signup(t, "ada")
+	ada.enter("lobby")
+	_, cookie := ada.loginWithCookie()
+	victim := p.visitor(t)
+	forms := []string{"application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain", "-"}
+	for _, kind := range forms {
+		with := []string{cookie, "Origin: http://evil.example", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: no-cors", "Content-Type: " + kind}
+		for _, call := range []string{
+			"POST /v1/rooms/lobby/messages", "POST /v1/rooms", "POST /v1/auth/logout", "POST /v1/auth/ticket", "POST /v1/tokens",
+			"GET /v1/rooms/lobby/messages", "GET /v1/me", "POST /v1/rooms/lobby/messages?_method=DELETE",
+		} {
+			method, target, _ := strings.Cut(call, " ")
+			victim.do(method, target, raw(`{"message":"forged","name":"forged","current_password":"x"}`), with...).wantProblem(401, "missing_token", "")
+		}
+		a := victim.do("POST", "/v1/auth/login", raw(`{"username":"ada","password":"`+ada.password+`","cookie":true}`), with...)
+		a.wantProblem(400, "unsupported_media_type", "Content-Type")
+		if cookieOf(t, a.header) != nil {
+			t.Errorf("a form of type %s signs somebody in", kind)
+		}
+		for _, over := range transports {
+			victim.refused(over, "room=lobby", with...).wantProblem(403, "bad_origin", "Origin")
+		}
+	}
+	if got := ada.history("lobby", "").items; len(got) != 0 || ada.dead() {
+		t.Errorf("a page elsewhere posted %s", show(got))
+	}
+	var page struct{ Items []any }
+	if ada.do("GET", "/v1/tokens", nil).want(200).into(&page); len(page.Items) != 0 {
+		t.Errorf("a page elsewhere made %v", page.Items)
+	}
+}

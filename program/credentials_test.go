@@ -85,6 +85,8 @@ func TestTokensInURLsAreRefused(t *testing.T) {
 	for _, name := range []string{"access_token", "token", "jwt", "authorization"} {
 		t.Run(name, func(t *testing.T) {
 			ada, visitor := ada.in(t), p.visitor(t)
+			visitor.do("GET", "/v1/me?"+name+"=of+any+kind", nil).wantProblem(400, "token_in_url", name)
+			visitor.do("GET", "/v1/me?whatever="+ada.AccessToken, nil).wantProblem(400, "token_in_url", "whatever")
 			query := name + "=" + ada.AccessToken // which the log must not show either
 			for _, over := range transports {
 				visitor.refused(over, query).wantProblem(400, "token_in_url", name)
@@ -120,6 +122,42 @@ func TestTicketOpensOneStream(t *testing.T) {
 		}
 		visitor.refused(over, "ticket="+got.Ticket).want(401)
 		visitor.refused(over, "ticket=nonsense").want(401)
+	})
+}
+
+// A stream that was refused cost no ticket, and no cookie is set beside the refusal.
+func TestRefusedStreamGivesItsTicketBack(t *testing.T) {
+	t.Parallel()
+	p := startProgram(t, func(cfg *Settings) { cfg.LimitStreams = 1 })
+	ada := p.signup(t, "ada")
+	ada.enter("lobby")
+	onBoth(t, func(t *testing.T, over transport) {
+		ada, visitor := ada.in(t), p.visitor(t)
+		var got struct{ Ticket string }
+		ada.do("POST", "/v1/auth/ticket", nil).want(201).into(&got)
+		mine := "room=lobby&ticket=" + got.Ticket
+		if a := visitor.refused(over, "room=nowhere&ticket="+got.Ticket, "Origin: "+p.url).want(404); cookieOf(t, a.header) != nil {
+			t.Error("the refusal sets the cookie")
+		}
+		visitor.refused(over, mine+"&history=x").want(400)
+		full := ada.open(overSSE, "")
+		full.opening()
+		if over == overSSE {
+			visitor.refused(over, mine).wantProblem(429, "too_many_streams", "")
+		} else {
+			visitor.open(over, mine).wantClose("too_many_streams")
+		}
+		full.close()
+		eventually(t, "the ticket opens a stream", func() bool {
+			s, _, err := visitor.dial(over, how{query: mine})
+			if err != nil || s == nil {
+				return false
+			}
+			first, err := s.next(patience)
+			s.close()
+			return err == nil && first.Type == "stream_open"
+		})
+		visitor.refused(over, mine).wantProblem(401, "invalid_token", "ticket")
 	})
 }
 

@@ -103,6 +103,65 @@ func TestDisabledOutsidersAreOut(t *testing.T) {
 	}
 }
 
+// They have no password here; their issuer's token is all that there is to ask for.
+func TestOutsidersDeleteTheirAccounts(t *testing.T) {
+	t.Parallel()
+	k := newIssuerKey(t, "EdDSA", "k")
+	p := startProgram(t, withIssuer(startIssuer(t, k).url))
+	ada := p.bearer(t, k.token(t, outsider("u-1", "ada")))
+	ada.name()
+	var bot struct{ Token string }
+	ada.do("POST", "/v1/tokens", map[string]string{"name": "bot"}).want(201).into(&bot)
+	ada.do("PATCH", "/v1/me", map[string]string{"current_password": "!", "password": "a good horse"}).wantProblem(403, "login_closed", "")
+	p.bearer(t, bot.Token).do("DELETE", "/v1/me", map[string]string{}).wantProblem(403, "token_scope", "")
+	ada.do("DELETE", "/v1/me", map[string]string{}).want(204)
+	ada.wantDead()
+	p.bearer(t, k.token(t, outsider("u-1", "ada").with("jti", 2))).wantDead()
+	if name := p.bearer(t, k.token(t, outsider("u-2", "ada"))).name(); name != "ada-2" {
+		t.Errorf("the next ada is called %q", name)
+	}
+	if name := p.bearer(t, k.token(t, outsider("u-3", "аԁа"))).name(); name != "аԁа-3" { // Cyrillic
+		t.Errorf("who only looks like her is called %q", name)
+	}
+}
+
+// A browser's own EventSource comes back by the cookie here too, as long as the token that asked would last.
+func TestOutsidersGetTheStreamCookie(t *testing.T) {
+	t.Parallel()
+	k := newIssuerKey(t, "EdDSA", "k")
+	p := startProgram(t, withIssuer(startIssuer(t, k).url))
+	ada := p.bearer(t, k.token(t, outsider("u-1", "ada").expiring(10*time.Minute)))
+	ticket := func() string {
+		var got struct{ Ticket string }
+		ada.do("POST", "/v1/auth/ticket", nil).want(201).into(&got)
+		return "ticket=" + got.Ticket
+	}
+	browser, query := p.visitor(t), ticket()
+	first := browser.open(overSSE, query, "Origin: "+p.url)
+	set := cookieOf(t, first.header)
+	if set == nil || !set.HttpOnly || set.SameSite != http.SameSiteStrictMode || set.MaxAge < 500 || set.MaxAge > 600 {
+		t.Fatalf("the ticket's stream sets %v", set)
+	}
+	p.logs.keepSecret(set.Value)
+	cookie := "Cookie: tandem_stream=" + set.Value
+	if name := browser.open(overWS, query, "Origin: "+p.url, cookie).opening().User; name != "ada" {
+		t.Errorf("the cookie's stream is %s's", name)
+	}
+	browser.refused(overSSE, "", cookie, "Origin: http://evil.example").wantProblem(403, "bad_origin", "Origin")
+	browser.do("GET", "/v1/me", nil, cookie, "Origin: "+p.url).wantProblem(401, "missing_token", "")
+	part := strings.Split(set.Value, ".")
+	for _, forged := range [][]string{
+		{part[0], "2" + part[1], part[2], part[3]}, {part[0], part[1], part[2] + "0", part[3]}, {part[0], part[1], part[2], ""}, {part[0], part[1], part[2]},
+	} {
+		browser.refused(overSSE, "", "Cookie: tandem_stream="+strings.Join(forged, "."), "Origin: "+p.url).wantProblem(401, "invalid_token", "")
+	}
+	if s := browser.open(overSSE, ticket(), "Origin: http://evil.example"); cookieOf(t, s.header) != nil {
+		t.Error("a page from elsewhere gets the cookie")
+	}
+	ada.do("DELETE", "/v1/me", map[string]string{}).want(204)
+	browser.refused(overSSE, "", cookie, "Origin: "+p.url).wantProblem(401, "invalid_token", "")
+}
+
 // Names never lead to an account: who was here stays who they are.
 func TestOutsidersNeverReachALocalAccount(t *testing.T) {
 	t.Parallel()

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -47,15 +48,12 @@ type Program struct {
 // Start opens the database, wires the parts and serves; it returns when connections are accepted. spec is the
 // text of openapi.yaml. ctx bounds the start alone.
 func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) (_ *Program, err error) {
-	if cfg.RingBytes < 0 {
-		return nil, errors.New("ring-bytes is 0 or more")
-	}
-	if cfg, err = cfg.withFiles(); err != nil {
+	if cfg, err = cfg.complete(); err != nil {
 		return nil, err
 	}
 	p := &Program{settings: cfg, logger: logger, failed: make(chan error, 1)}
 	bus := realtime.NewMemory()
-	if p.store, err = store.Open(ctx, store.Config{URL: cfg.DatabaseURL, Dir: cfg.DataDir, Now: time.Now, Committed: bus.Publish}); err != nil {
+	if p.store, err = store.Open(ctx, store.Config{URL: cfg.DatabaseURL, Dir: cfg.DataDir, Now: time.Now, Committed: bus.Publish, Logger: logger}); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -124,6 +122,9 @@ func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) 
 	p.serve()
 	return p, nil
 }
+
+// HashPasswords is what a process of Settings.HashCommand does, until in ends.
+func HashPasswords(in io.Reader, out io.Writer) error { return auth.HashPasswords(in, out) }
 
 // access is what a stream may do: its session lives, and its rooms may be followed.
 type access struct {

@@ -14,17 +14,24 @@ import (
 var _ auth.Store = (*SQLite)(nil)
 
 // CreateUser implements auth.Store.
-func (s *SQLite) CreateUser(ctx context.Context, name, password string) (auth.User, error) {
-	var made int64
+func (s *SQLite) CreateUser(ctx context.Context, name, password string, login *auth.Session) (auth.User, int64, error) {
+	made := auth.User{Name: name, Password: password}
+	var session int64
 	err := s.log.do(ctx, func(t *tx) error {
-		var err error
-		made, err = insertUser(t, name, password)
+		id, err := insertUser(t, name, password)
+		if err != nil || login == nil {
+			made.ID = id
+			return err
+		}
+		first := *login
+		made.ID, first.User = id, id
+		session, err = insertSession(t, first)
 		return err
 	})
 	if err != nil {
-		return auth.User{}, err
+		return auth.User{}, 0, err
 	}
-	return auth.User{ID: made, Name: name, Password: password}, nil
+	return made, session, nil
 }
 
 const selectUsers = `SELECT id, name, password, admin, disabled FROM users`
@@ -91,13 +98,50 @@ func (s *SQLite) SetDisabled(ctx context.Context, user int64, disabled, deleted 
 				return unavailable(err)
 			}
 		}
+		if deleted {
+			if err := leaveAll(t, user); err != nil {
+				return err
+			}
+		}
 		_, err := t.append(c.Event(user))
 		return err
 	})
 }
 
+// leaveAll ends a user's memberships, each with its event.
+func leaveAll(t *tx, user int64) error {
+	for {
+		var r chat.Room
+		u := chat.User{ID: user}
+		err := t.queryRow(`DELETE FROM members WHERE user_id = ? AND room_id = (SELECT min(room_id) FROM members WHERE user_id = ?)
+			RETURNING room_id, (SELECT name FROM rooms WHERE id = room_id), (SELECT name FROM users WHERE id = user_id)`, user, user).
+			Scan(&r.ID, &r.Name, &u.Name)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return unavailable(err)
+		}
+		if _, err := t.append(chat.Left(r, u, t.now)); err != nil {
+			return err
+		}
+	}
+}
+
 // CreateSession implements auth.Store.
 func (s *SQLite) CreateSession(ctx context.Context, n auth.Session) (int64, error) {
+	var made int64
+	err := s.log.do(ctx, func(t *tx) (err error) {
+		made, err = insertSession(t, n)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return made, nil
+}
+
+func insertSession(t *tx, n auth.Session) (int64, error) {
 	var rooms any
 	if n.Rooms != nil {
 		numbers, err := json.Marshal(n.Rooms)
@@ -111,29 +155,23 @@ func (s *SQLite) CreateSession(ctx context.Context, n auth.Session) (int64, erro
 		seed = []byte{}
 	}
 	var made int64
-	err := s.log.do(ctx, func(t *tx) error {
-		err := t.queryRow(`INSERT INTO sessions (user_id, seed, generation, created_at, rotated_at, expires_at, token, name, rooms)
-			SELECT id, ?, ?, ?, ?, ?, ?, ?, ? FROM users WHERE id = ? AND NOT disabled RETURNING id`,
-			seed, n.Generation, n.CreatedAt.UnixMilli(), n.RotatedAt.UnixMilli(), nullTime(n.ExpiresAt), n.Token, n.Name, rooms, n.User).Scan(&made)
-		if errors.Is(err, sql.ErrNoRows) {
-			return auth.ErrBadCredentials // disabled between the check and here
-		}
-		return unavailable(err)
-	})
-	if err != nil {
-		return 0, err
+	err := t.queryRow(`INSERT INTO sessions (user_id, seed, generation, created_at, rotated_at, expires_at, token, name, rooms)
+		SELECT id, ?, ?, ?, ?, ?, ?, ?, ? FROM users WHERE id = ? AND NOT disabled RETURNING id`,
+		seed, n.Generation, n.CreatedAt.UnixMilli(), n.RotatedAt.UnixMilli(), nullTime(n.ExpiresAt), n.Token, n.Name, rooms, n.User).Scan(&made)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, auth.ErrBadCredentials // disabled between the check and here
 	}
-	return made, nil
+	return made, unavailable(err)
 }
 
-const selectSessions = `SELECT s.id, s.user_id, u.name, s.seed, s.generation, s.created_at, s.rotated_at, s.expires_at, s.token, s.name, s.rooms
+const selectSessions = `SELECT s.id, s.user_id, u.name, s.seed, s.generation, s.created_at, s.rotated_at, s.expires_at, s.token, s.name, s.rooms, s.rotated_before
 	FROM sessions s JOIN users u ON u.id = s.user_id`
 
 func scanSession(row scanner) (n auth.Session, err error) {
 	var created, rotated int64
 	var expires sql.NullInt64
-	var rooms sql.NullString
-	err = row.Scan(&n.ID, &n.User, &n.Username, &n.Seed, &n.Generation, &created, &rotated, &expires, &n.Token, &n.Name, &rooms)
+	var rooms, before sql.NullString
+	err = row.Scan(&n.ID, &n.User, &n.Username, &n.Seed, &n.Generation, &created, &rotated, &expires, &n.Token, &n.Name, &rooms, &before)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return auth.Session{}, auth.ErrNoSession
@@ -146,6 +184,13 @@ func scanSession(row scanner) (n auth.Session, err error) {
 	}
 	if rooms.Valid {
 		err = json.Unmarshal([]byte(rooms.String), &n.Rooms)
+	}
+	if before.Valid && err == nil {
+		var times []int64
+		err = json.Unmarshal([]byte(before.String), &times)
+		for _, t := range times {
+			n.RotatedBefore = append(n.RotatedBefore, time.UnixMilli(t))
+		}
 	}
 	return n, err
 }
@@ -167,22 +212,20 @@ func (s *SQLite) Tokens(ctx context.Context, user, after int64, limit int) ([]au
 }
 
 // Rotate implements auth.Store.
-func (s *SQLite) Rotate(ctx context.Context, id, from int64, at, expires time.Time) (bool, error) {
-	var rotated bool
-	err := s.log.do(ctx, func(t *tx) error {
-		res, err := t.exec(`UPDATE sessions SET generation = generation + 1, rotated_at = ?, expires_at = ? WHERE id = ? AND generation = ?`,
-			at.UnixMilli(), expires.UnixMilli(), id, from)
-		if err != nil {
-			return unavailable(err)
-		}
-		n, err := res.RowsAffected()
-		rotated = n == 1
-		return err
-	})
-	if err != nil {
-		return false, err
+func (s *SQLite) Rotate(ctx context.Context, n auth.Session) error {
+	times := make([]int64, len(n.RotatedBefore))
+	for i, t := range n.RotatedBefore {
+		times[i] = t.UnixMilli()
 	}
-	return rotated, nil
+	before, err := json.Marshal(times)
+	if err != nil {
+		return err
+	}
+	return s.log.do(ctx, func(t *tx) error {
+		_, err := t.exec(`UPDATE sessions SET generation = ?, rotated_at = ?, rotated_before = ?, expires_at = ? WHERE id = ? AND generation = ?`,
+			n.Generation, n.RotatedAt.UnixMilli(), string(before), n.ExpiresAt.UnixMilli(), n.ID, n.Generation-1)
+		return unavailable(err)
+	})
 }
 
 // EndSession implements auth.Store.
@@ -216,25 +259,26 @@ func (s *SQLite) CreateTicket(ctx context.Context, hash []byte, id auth.Identity
 }
 
 // SpendTicket implements auth.Store.
-func (s *SQLite) SpendTicket(ctx context.Context, hash []byte) (auth.Identity, error) {
+func (s *SQLite) SpendTicket(ctx context.Context, hash []byte) (auth.Identity, time.Time, error) {
 	var id auth.Identity
+	var expires int64
 	var until sql.NullInt64
 	err := s.log.do(ctx, func(t *tx) error {
 		err := t.queryRow(`DELETE FROM tickets WHERE hash = ? AND expires_at > ?
-			RETURNING user_id, coalesce(session_id, 0), until, (SELECT name FROM users WHERE users.id = user_id)`, hash, t.now.UnixMilli()).
-			Scan(&id.User, &id.Session, &until, &id.Name)
+			RETURNING user_id, coalesce(session_id, 0), until, expires_at, (SELECT name FROM users WHERE users.id = user_id)`, hash, t.now.UnixMilli()).
+			Scan(&id.User, &id.Session, &until, &expires, &id.Name)
 		if errors.Is(err, sql.ErrNoRows) {
 			return auth.ErrInvalidTicket
 		}
 		return unavailable(err)
 	})
 	if err != nil {
-		return auth.Identity{}, err
+		return auth.Identity{}, time.Time{}, err
 	}
 	if until.Valid {
 		id.Expires = time.UnixMilli(until.Int64)
 	}
-	return id, nil
+	return id, time.UnixMilli(expires), nil
 }
 
 // nullTime is t as stored; null for the zero time.

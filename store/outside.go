@@ -48,16 +48,6 @@ func (s *SQLite) CreateOutsideUser(ctx context.Context, issuer, subject, passwor
 	return made, nil
 }
 
-func insertUser(t *tx, name, password string) (id int64, err error) {
-	// Not by the error of a taken name: PostgreSQL would do nothing more in this transaction.
-	err = t.queryRow(`INSERT INTO users (name, password, created_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING RETURNING id`,
-		name, password, t.now.UnixMilli()).Scan(&id)
-	if errors.Is(err, sql.ErrNoRows) {
-		return 0, auth.ErrNameTaken
-	}
-	return id, unavailable(err)
-}
-
 func scanUser(row scanner) (u auth.User, err error) {
 	err = row.Scan(&u.ID, &u.Name, &u.Password, &u.Admin, &u.Disabled)
 	if errors.Is(err, sql.ErrNoRows) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -30,6 +31,7 @@ type Config struct {
 	// Committed is called with the events of each commit, in the order of their ids, after they are durable
 	// and before their writers are answered. It must not block.
 	Committed func([]chat.Event)
+	Logger    *slog.Logger // nil for none
 
 	sweepEvery time.Duration // for tests; 0 is the constant
 }
@@ -84,7 +86,20 @@ func (s *SQLite) prepare(ctx context.Context, cfg Config) error {
 	if head != last {
 		return fmt.Errorf("the log says that its head is %d, but its last event is %d: the file is damaged", head, last)
 	}
-	s.log, err = startWriter(ctx, s.write, s.dialect, cfg)
+	if s.log, err = startWriter(ctx, s.write, s.dialect, cfg); err != nil {
+		return err
+	}
+	// Here, so that the first to sign up after an update need not wait for it.
+	for more := true; more && err == nil; {
+		err = s.log.do(ctx, func(t *tx) error {
+			var err error
+			more, err = fillSkeletons(t, 1000)
+			return err
+		})
+	}
+	if err != nil {
+		s.log.stop()
+	}
 	return err
 }
 

@@ -52,7 +52,7 @@ func TestMain(m *testing.M) {
 func world(t *testing.T, p place, committed func([]chat.Event)) (*SQLite, chat.User, chat.Room) {
 	t.Helper()
 	s := p.open(t, Config{Committed: committed})
-	a, err := s.CreateUser(t.Context(), "ada", "hash")
+	a, _, err := s.CreateUser(t.Context(), "ada", "hash", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -268,7 +268,7 @@ func testReopeningKeepsTheLog(t *testing.T, p place) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := s.CreateUser(t.Context(), "ada", "hash")
+	a, _, err := s.CreateUser(t.Context(), "ada", "hash", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -394,7 +394,7 @@ func TestSweepGoesOnUnderLoad(t *testing.T) { onBoth(t, testSweepGoesOnUnderLoad
 
 func testSweepGoesOnUnderLoad(t *testing.T, p place) {
 	s := p.open(t, Config{Now: func() time.Time { return time.Now().Add(-48 * time.Hour) }})
-	a, err := s.CreateUser(t.Context(), "ada", "hash")
+	a, _, err := s.CreateUser(t.Context(), "ada", "hash", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

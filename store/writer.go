@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -23,6 +24,7 @@ type writer struct {
 	dialect    *dialect
 	committed  func([]chat.Event)
 	now        func() time.Time
+	logger     *slog.Logger
 	sweepEvery time.Duration
 	// sweepAgain says that the last sweep left something; only the loop touches it.
 	sweepAgain bool
@@ -60,6 +62,7 @@ func startWriter(ctx context.Context, db *sql.DB, d *dialect, cfg Config) (*writ
 		dialect:   d,
 		committed: cfg.Committed,
 		now:       cfg.Now,
+		logger:    cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)),
 
 		sweepEvery: cmp.Or(cfg.sweepEvery, sweepEvery),
 	}
@@ -171,6 +174,9 @@ func (w *writer) loop() {
 			}
 		}
 		w.commitBatch(batch)
+		if swept && batch[0].err != nil {
+			w.logger.Error("what has expired could not be removed", "error", batch[0].err)
+		}
 		switch {
 		case swept && w.sweepAgain:
 			sweep.Reset(sweepPause)

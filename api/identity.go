@@ -30,6 +30,9 @@ func (s *Server) authenticate(op *operation) echo.MiddlewareFunc {
 		return func(c echo.Context) error {
 			r := c.Request()
 			v, err := s.caller(r)
+			if errors.Is(err, errMissingToken) && op.open && r.Header.Get("Authorization") == "" {
+				v, err = s.anonymous(c)
+			}
 			if err != nil {
 				return err
 			}
@@ -49,10 +52,27 @@ func (s *Server) caller(r *http.Request) (chat.Viewer, error) {
 	if !overSocket {
 		return s.bearer(r)
 	}
+	if v.User == 0 {
+		return chat.Viewer{}, errMissingToken
+	}
 	if !v.Expires.IsZero() && !time.Now().Before(v.Expires) {
 		return chat.Viewer{}, auth.ErrTokenExpired
 	}
 	return v, s.Auth.Alive(r.Context(), v.User, v.Session)
+}
+
+// anonymous is whoever reads without an account, if anybody may, as often as a user may post: errMissingToken or
+// errRateLimited.
+func (s *Server) anonymous(c echo.Context) (chat.Viewer, error) {
+	if !s.AnonymousRead {
+		return chat.Viewer{}, errMissingToken
+	}
+	r := c.Request()
+	address := addressKey(s.proxies.client(r))
+	if v, overSocket := r.Context().Value(socketKey{}).(chat.Viewer); overSocket {
+		address = v.Address
+	}
+	return chat.Viewer{Address: address}, s.limits.anonymous.take(r.Context(), c.Response().Header(), address)
 }
 
 // bearer is who the Authorization header says, or errMissingToken, auth.ErrInvalidToken or ErrTokenExpired.

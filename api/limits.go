@@ -68,6 +68,7 @@ type limits struct {
 	logins      *limit // by name
 	loginsFrom  *limit // by address
 	signupsFrom *limit
+	anonymous   *limit // by address
 }
 
 func newLimits(n Limits, shared SharedLimiter) (limits, error) {
@@ -79,6 +80,7 @@ func newLimits(n Limits, shared SharedLimiter) (limits, error) {
 		logins:      newLimit("logins", n.Logins, time.Minute, n.Logins, shared),
 		loginsFrom:  newLimit("logins-address", 3*n.Logins, time.Minute, 3*n.Logins, shared),
 		signupsFrom: newLimit("signups", n.Signups, time.Hour, n.Signups, shared),
+		anonymous:   newLimit("anonymous", n.Posts, time.Second, 2*n.Posts, shared),
 	}, nil
 }
 

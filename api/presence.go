@@ -15,7 +15,7 @@ func (s *Server) Typing(ctx context.Context, r TypingRequestObject) (TypingRespo
 
 // ListPresent implements StrictServerInterface.
 func (s *Server) ListPresent(ctx context.Context, r ListPresentRequestObject) (ListPresentResponseObject, error) {
-	room, err := s.Chat.Room(ctx, viewer(ctx), r.Room)
+	room, err := s.Chat.Readable(ctx, viewer(ctx), r.Room)
 	if err != nil {
 		return nil, err
 	}

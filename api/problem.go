@@ -53,6 +53,10 @@ var faults = []struct {
 }{
 	{chat.ErrRoomNotFound, http.StatusNotFound, "room_not_found", "Room not found", "room"},
 	{chat.ErrRoomExists, http.StatusConflict, "room_exists", "Room exists", "name"},
+	{chat.ErrForbidden, http.StatusForbidden, "forbidden", "Forbidden", ""},
+	{chat.ErrLastOwner, http.StatusConflict, "last_owner", "Last owner", ""},
+	{chat.ErrBanned, http.StatusConflict, "user_banned", "User is banned", "username"},
+	{chat.ErrLastAdmin, http.StatusConflict, "last_admin", "Last admin", "username"},
 	{chat.ErrMayNotPost, http.StatusForbidden, "posting_restricted", "Posting is restricted", ""},
 	{chat.ErrMessageTooBig, http.StatusBadRequest, "message_too_long", "Message too long", "message"},
 	{chat.ErrKeyMismatch, http.StatusUnprocessableEntity, "idempotency_mismatch", "Idempotency key reused", "Idempotency-Key"},

@@ -61,6 +61,24 @@ func (s *Server) GetRoom(ctx context.Context, r GetRoomRequestObject) (GetRoomRe
 	return GetRoom200JSONResponse{TheRoomJSONResponse(s.room(v))}, nil
 }
 
+// ChangeRoom implements StrictServerInterface.
+func (s *Server) ChangeRoom(ctx context.Context, r ChangeRoomRequestObject) (ChangeRoomResponseObject, error) {
+	v, err := s.Chat.Change(ctx, viewer(ctx), r.Room, chat.RoomChange{
+		Title:      r.Body.Title,
+		Visibility: (*chat.Visibility)(r.Body.Visibility),
+		Posting:    (*chat.Posting)(r.Body.Posting),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ChangeRoom200JSONResponse{TheRoomJSONResponse(s.room(v))}, nil
+}
+
+// DeleteRoom implements StrictServerInterface.
+func (s *Server) DeleteRoom(ctx context.Context, r DeleteRoomRequestObject) (DeleteRoomResponseObject, error) {
+	return DeleteRoom204Response{}, s.Chat.Delete(ctx, viewer(ctx), r.Room)
+}
+
 func (s *Server) room(v chat.RoomView) Room {
 	r := Room{
 		Name:       v.Name,

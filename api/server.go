@@ -32,6 +32,7 @@ type Config struct {
 	Page fs.FS  // the files of the page at /
 	// Origins are the other pages that may call and open streams, each as a browser writes it.
 	Origins        []string
+	AnonymousRead  bool // public rooms without credentials
 	Limits         Limits
 	SharedLimiter  SharedLimiter // nil where the node counts for itself
 	TrustedProxies []string      // addresses and CIDR prefixes of those whose X-Forwarded-For counts

@@ -60,8 +60,12 @@ func (s *Server) streamViewer(c echo.Context, query url.Values) (v chat.Viewer, 
 	r := c.Request()
 	ticket := query.Get("ticket")
 	cookie, _ := c.Cookie(streamCookie)
-	if r.Header.Get("Authorization") != "" || ticket == "" && cookie == nil {
+	switch {
+	case r.Header.Get("Authorization") != "":
 		v, err = s.bearer(r)
+		return v, settle, err
+	case ticket == "" && cookie == nil:
+		v, err = s.anonymous(c)
 		return v, settle, err
 	}
 	if ticket == "" {

@@ -29,6 +29,7 @@ const bodyTimeout = 10 * time.Second
 type operation struct {
 	route   *routers.Route
 	secured bool // needs an access token
+	open    bool // needs none where anonymous-read is on
 	body    *openapi3.RequestBody
 	raw     bool // takes a body of any type as text
 	// What API tokens do not reach: accounts is for people, and a token limited to rooms stays in rooms.
@@ -41,8 +42,11 @@ func operationsOf(doc *openapi3.T) map[string]*operation {
 	for path, item := range doc.Paths.Map() {
 		for method, o := range item.Operations() {
 			op := &operation{
-				route:   &routers.Route{Spec: doc, Path: path, PathItem: item, Method: method, Operation: o},
-				secured: o.Security == nil, // else the document's own applies, which is the access token
+				route: &routers.Route{Spec: doc, Path: path, PathItem: item, Method: method, Operation: o},
+				// Without security of its own the document's applies, which is the access token; an alternative without
+				// any is anonymous-read's.
+				secured: o.Security == nil || len(*o.Security) > 0,
+				open:    o.Security != nil && slices.ContainsFunc(*o.Security, func(r openapi3.SecurityRequirement) bool { return len(r) == 0 }),
 			}
 			// The validator reads a body whole, without a bound, for whatever says security; authenticate sees to it.
 			o.Security = openapi3.NewSecurityRequirements()

@@ -9,6 +9,10 @@ import (
 var (
 	ErrRoomNotFound  = errors.New("no such room")
 	ErrRoomExists    = errors.New("there is a room of that name")
+	ErrLastOwner     = errors.New("a private room keeps an owner; make somebody else one first")
+	ErrBanned        = errors.New("the user is banned from this room")
+	ErrForbidden     = errors.New("this takes a role that you do not have")
+	ErrLastAdmin     = errors.New("this is the last admin; make somebody else one first")
 	ErrUserNotFound  = errors.New("no such user")
 	ErrGone          = errors.New("the account is deleted or disabled") // the caller's own
 	ErrTokenScope    = errors.New("this API token does not reach that")

@@ -46,7 +46,31 @@ type Room struct {
 type RoomView struct {
 	Room
 	Role   Role  // the viewer's
+	Banned bool  // the viewer is
+	Admin  bool  // the viewer is one of the whole site
 	LastID int64 // of its latest message; 0 where there is none
+}
+
+// Member is somebody's membership.
+type Member struct {
+	Name   string
+	Role   Role // empty for who is no member
+	Banned bool
+	Since  time.Time
+}
+
+// Ban is a user's being banned from a room.
+type Ban struct {
+	Name  string
+	By    string
+	Since time.Time
+}
+
+// RoomChange is what is to become of a room; nil leaves a thing as it is.
+type RoomChange struct {
+	Title      *string
+	Visibility *Visibility
+	Posting    *Posting
 }
 
 // User is an account's row, as far as the rules look at it.
@@ -66,6 +90,7 @@ type Viewer struct {
 	Expires time.Time // zero: never
 	Script  bool      // an API token, which does not reach accounts
 	Only    []int64   // the rooms that the token is limited to; nil for no limit
+	Address string    // whose limits somebody without an account shares; their User is 0
 }
 
 // Reaches tells whether the viewer's token is good for a room.

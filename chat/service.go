@@ -18,8 +18,14 @@ import (
 type Service struct {
 	store Store
 	now   func() time.Time
-	rooms *lru.Cache[string, Room] // by name
+	seats *lru.Cache[seat, RoomView]
 	users *lru.Cache[int64, User]
+}
+
+// seat is a user's place in the room of that name.
+type seat struct {
+	room string
+	user int64
 }
 
 // decisions is how often a request is decided anew before it is refused as ErrUnavailable.
@@ -27,18 +33,14 @@ const decisions = 5
 
 // NewService returns a Service over store. now is the clock of sent_at.
 func NewService(store Store, now func() time.Time) *Service {
-	rooms, _ := lru.New[string, Room](10_000) // fails for a size below 1 only
+	seats, _ := lru.New[seat, RoomView](100_000) // fails for a size below 1 only
 	users, _ := lru.New[int64, User](100_000)
-	return &Service{store: store, now: now, rooms: rooms, users: users}
+	return &Service{store: store, now: now, seats: seats, users: users}
 }
 
 // Post puts a message into a room. It returns the message's event and whether this call posted it: false is
 // a retry of an earlier one with the same key.
 func (s *Service) Post(ctx context.Context, v Viewer, room string, d Draft) (Event, bool, error) {
-	name, err := PrepareRoomName("room", room)
-	if err != nil {
-		return Event{}, false, err
-	}
 	if err := d.check(); err != nil {
 		return Event{}, false, err
 	}
@@ -48,26 +50,11 @@ func (s *Service) Post(ctx context.Context, v Viewer, room string, d Draft) (Eve
 	}
 	var posted Event
 	var fresh bool
-	err = s.decide(func() error {
-		u, err := s.user(ctx, v.User)
-		if err != nil {
+	err := s.inRoom(ctx, v, room, func(u User, r RoomView) (err error) {
+		if err := r.mayPost(); err != nil {
 			return err
 		}
-		r, err := s.room(ctx, name)
-		if err != nil {
-			return err
-		}
-		if !v.Reaches(r.ID) {
-			return ErrRoomNotFound
-		}
-		if err := mayPost(r, u); err != nil {
-			return err
-		}
-		posted, fresh, err = s.store.Post(ctx, guard(r, u), chatMessage(r, u, &d, s.now()), key)
-		if errors.Is(err, ErrStale) {
-			s.rooms.Remove(name)
-			s.users.Remove(u.ID)
-		}
+		posted, fresh, err = s.store.Post(ctx, guard(r.Room, u), chatMessage(r.Room, u, &d, s.now()), key)
 		return err
 	})
 	return posted, fresh, err
@@ -89,58 +76,67 @@ func (s *Service) Create(ctx context.Context, v Viewer, r Room) (RoomView, error
 }
 
 // Enter makes the caller a member of a room by its name, and makes the room where there is none. It reports
-// whether it made it.
+// whether it made it, and returns ErrRoomExists for a room that the caller may not see.
 func (s *Service) Enter(ctx context.Context, v Viewer, room string) (RoomView, bool, error) {
 	name, err := PrepareRoomName("room", room)
 	if err != nil {
 		return RoomView{}, false, err
 	}
 	var view RoomView
-	made := false
-	err = s.decide(func() error {
-		view, err = s.visible(ctx, v, name)
-		if errors.Is(err, ErrRoomNotFound) && v.Only == nil {
-			view, err = s.create(ctx, v, Room{Name: name, Visibility: Public, Posting: PostingEveryone})
-			if errors.Is(err, ErrRoomExists) {
-				return ErrStale // somebody was faster
+	join := func() error {
+		return s.inRoom(ctx, v, name, func(u User, r RoomView) error {
+			if err := r.mayRead(); err != nil {
+				return err
 			}
-			made = err == nil
-			return err
-		}
-		if err != nil || view.Role != "" {
-			return err
-		}
-		u, err := s.user(ctx, v.User)
-		if err != nil {
-			return err
-		}
-		view.Role = RoleMember
-		err = s.store.SetMember(ctx, guard(view.Room, u), view.ID, u.ID, RoleMember,
-			memberAdded(view.Room, u, u, RoleMember, s.now()))
-		if errors.Is(err, ErrStale) {
-			s.users.Remove(u.ID)
-		}
-		return err
-	})
-	return view, made, err
+			if view = r; r.Role != "" {
+				return nil
+			}
+			view.Role = RoleMember
+			return s.store.SetMember(ctx, guard(r.Room, u), r.ID, u.ID, "", RoleMember, memberAdded(r.Room, u, u, RoleMember, s.now()))
+		})
+	}
+	err = join()
+	if !errors.Is(err, ErrRoomNotFound) || v.Only != nil {
+		return view, false, err
+	}
+	view, err = s.create(ctx, v, Room{Name: name, Visibility: Public, Posting: PostingEveryone})
+	if !errors.Is(err, ErrRoomExists) {
+		return view, err == nil, err
+	}
+	// Somebody was faster; or it is there, and not for the caller.
+	if err = join(); errors.Is(err, ErrRoomNotFound) {
+		err = ErrRoomExists
+	}
+	return view, false, err
 }
 
-// Room is one room as the caller sees it.
+// Room is one room as the caller sees it. The site's admins see every one, though not what is said in it.
 func (s *Service) Room(ctx context.Context, v Viewer, room string) (RoomView, error) {
+	return s.view(ctx, v, room, (*RoomView).mayKnow)
+}
+
+// Readable is a room that the caller may read and follow.
+func (s *Service) Readable(ctx context.Context, v Viewer, room string) (RoomView, error) {
+	return s.view(ctx, v, room, (*RoomView).mayRead)
+}
+
+// view is a room as it is now, where the rule may lets v see it.
+func (s *Service) view(ctx context.Context, v Viewer, room string, may func(*RoomView) error) (RoomView, error) {
 	name, err := PrepareRoomName("room", room)
 	if err != nil {
 		return RoomView{}, err
 	}
-	return s.visible(ctx, v, name)
-}
-
-// visible is the room with that prepared name, if v may see it.
-func (s *Service) visible(ctx context.Context, v Viewer, name string) (RoomView, error) {
 	view, err := s.store.Room(ctx, name, v.User)
 	if err == nil && !v.Reaches(view.ID) {
-		return RoomView{}, ErrRoomNotFound
+		err = ErrRoomNotFound
 	}
-	return view, err
+	if err == nil {
+		err = may(&view)
+	}
+	if err != nil {
+		return RoomView{}, err
+	}
+	return view, nil
 }
 
 // Rooms lists the rooms that the caller may see, by name, behind after.
@@ -156,7 +152,7 @@ func (s *Service) Rooms(ctx context.Context, v Viewer, after string, limit int) 
 
 // History is a page of a room's messages.
 func (s *Service) History(ctx context.Context, v Viewer, room string, p Page) (MessagePage, error) {
-	view, err := s.Room(ctx, v, room)
+	view, err := s.Readable(ctx, v, room)
 	if err != nil {
 		return MessagePage{}, err
 	}
@@ -165,15 +161,8 @@ func (s *Service) History(ctx context.Context, v Viewer, room string, p Page) (M
 
 // MayPost is the room, if the caller may post into it now.
 func (s *Service) MayPost(ctx context.Context, v Viewer, room string) (Room, error) {
-	view, err := s.Room(ctx, v, room)
-	if err != nil {
-		return Room{}, err
-	}
-	u, err := s.user(ctx, v.User)
-	if err != nil {
-		return Room{}, err
-	}
-	return view.Room, mayPost(view.Room, u)
+	view, err := s.view(ctx, v, room, (*RoomView).mayPost)
+	return view.Room, err
 }
 
 // Follow says which of the named rooms the caller may follow now, and which not. It never answers from a
@@ -189,7 +178,7 @@ func (s *Service) Follow(ctx context.Context, v Viewer, names []string) (rooms [
 			continue
 		}
 		seen[name] = true
-		view, err := s.visible(ctx, v, name)
+		view, err := s.Readable(ctx, v, name)
 		switch {
 		case errors.Is(err, ErrRoomNotFound):
 			missing = append(missing, name)
@@ -220,8 +209,8 @@ func (s *Service) RoomNames(ctx context.Context, rooms []int64) (map[int64]strin
 func (s *Service) Forget(user int64) { s.users.Remove(user) }
 
 func (s *Service) create(ctx context.Context, v Viewer, r Room) (RoomView, error) {
-	err := s.decide(func() error {
-		u, err := s.user(ctx, v.User)
+	err := s.decide(func(fresh bool) error {
+		u, _, err := s.user(ctx, v.User, fresh)
 		if err != nil {
 			return err
 		}
@@ -229,9 +218,6 @@ func (s *Service) create(ctx context.Context, v Viewer, r Room) (RoomView, error
 		made, err := s.store.CreateRoom(ctx, guard(Room{}, u), r, func(r Room) []Event {
 			return []Event{memberAdded(r, u, u, RoleOwner, r.CreatedAt)}
 		})
-		if errors.Is(err, ErrStale) {
-			s.users.Remove(u.ID)
-		}
 		if err == nil {
 			r = made
 		}
@@ -240,57 +226,78 @@ func (s *Service) create(ctx context.Context, v Viewer, r Room) (RoomView, error
 	return RoomView{Room: r, Role: RoleOwner}, err
 }
 
-// decide runs f until it is not ErrStale.
-func (s *Service) decide(f func() error) error {
-	for range decisions {
-		if err := f(); !errors.Is(err, ErrStale) {
+// inRoom runs f, which decides and writes, with the caller and the room as they see it. What f is given may be
+// remembered: where the store finds it stale, and where f refuses, f runs again on what is true now.
+func (s *Service) inRoom(ctx context.Context, v Viewer, room string, f func(User, RoomView) error) error {
+	name, err := PrepareRoomName("room", room)
+	if err != nil {
+		return err
+	}
+	return s.decide(func(fresh bool) error {
+		u, remembered, err := s.user(ctx, v.User, fresh)
+		if err != nil {
+			return err
+		}
+		r, alsoRemembered, err := s.seat(ctx, name, u, fresh)
+		if err == nil && !v.Reaches(r.ID) {
+			err = ErrRoomNotFound
+		}
+		if err == nil {
+			err = f(u, r)
+		}
+		if err != nil && (remembered || alsoRemembered) && !errors.Is(err, ErrUnavailable) {
+			return ErrStale
+		}
+		return err
+	})
+}
+
+// decide runs f until it is not ErrStale; after the first time on nothing that is remembered.
+func (s *Service) decide(f func(fresh bool) error) error {
+	for i := range decisions {
+		if err := f(i > 0); !errors.Is(err, ErrStale) {
 			return err
 		}
 	}
 	return ErrUnavailable
 }
 
-func mayPost(r Room, u User) error {
-	// Memberships come with private rooms; until then every room is public and open to post into.
-	if r.Visibility != Public {
-		return ErrRoomNotFound
-	}
-	if r.Posting != PostingEveryone && !u.Admin {
-		return ErrMayNotPost
-	}
-	return nil
-}
-
 func guard(r Room, u User) Guard {
 	return Guard{Room: r.ID, RoomVersion: r.Version, User: u.ID, UserVersion: u.Version}
 }
 
-func (s *Service) room(ctx context.Context, name string) (Room, error) {
-	if r, ok := s.rooms.Get(name); ok {
-		return r, nil
+// seat is the room with that prepared name as u sees it, and whether it is remembered. What it says of u's rights is
+// as old as its version, which the guard compares.
+func (s *Service) seat(ctx context.Context, name string, u User, fresh bool) (view RoomView, remembered bool, err error) {
+	key := seat{name, u.ID}
+	if !fresh {
+		view, remembered = s.seats.Get(key)
 	}
-	view, err := s.store.Room(ctx, name, 0)
-	if err != nil {
-		return Room{}, err
+	if !remembered {
+		if view, err = s.store.Room(ctx, name, u.ID); err != nil {
+			return RoomView{}, false, err
+		}
+		s.seats.Add(key, view)
 	}
-	s.rooms.Add(name, view.Room)
-	return view.Room, nil
+	view.Admin = u.Admin // this goes by the user's version
+	return view, remembered, nil
 }
 
-// user is the caller's row.
-func (s *Service) user(ctx context.Context, id int64) (User, error) {
-	u, ok := s.users.Get(id)
-	if !ok {
-		var err error
+// user is the caller's row, and whether it is remembered.
+func (s *Service) user(ctx context.Context, id int64, fresh bool) (u User, remembered bool, err error) {
+	if !fresh {
+		u, remembered = s.users.Get(id)
+	}
+	if !remembered {
 		if u, err = s.store.User(ctx, id); errors.Is(err, ErrUserNotFound) {
-			return User{}, ErrGone
+			return User{}, false, ErrGone
 		} else if err != nil {
-			return User{}, err
+			return User{}, false, err
 		}
 		s.users.Add(id, u)
 	}
 	if u.Disabled {
-		return User{}, ErrGone
+		return User{}, remembered, ErrGone
 	}
-	return u, nil
+	return u, remembered, nil
 }

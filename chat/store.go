@@ -15,8 +15,22 @@ type Store interface {
 	CreateRoom(ctx context.Context, g Guard, r Room, events func(Room) []Event) (Room, error)
 	// SetBlock makes user block other, or not.
 	SetBlock(ctx context.Context, user, other int64, blocked bool) error
-	// SetMember gives user a role in room and appends e.
-	SetMember(ctx context.Context, g Guard, room, user int64, role Role, e Event) error
+	// SetMember gives user, who has the role from in room, the role to, and appends e. Empty is no member. It returns
+	// ErrStale where user has another role.
+	SetMember(ctx context.Context, g Guard, room, user int64, from, to Role, e Event) error
+	// RemoveMember ends user's membership of room and appends the events; nothing where there is none.
+	RemoveMember(ctx context.Context, g Guard, room, user int64, events []Event) error
+	// Ban ends user's membership of room, bans them and appends the events; nothing where they are banned.
+	Ban(ctx context.Context, g Guard, room, user int64, events []Event) error
+	// Unban lifts user's ban.
+	Unban(ctx context.Context, g Guard, room, user int64) error
+	// ChangeRoom keeps r's title, visibility and posting and appends the events. It returns r's new version.
+	ChangeRoom(ctx context.Context, g Guard, r Room, events []Event) (int64, error)
+	// DeleteRoom removes a room, with all that belongs to it but its events, and appends e.
+	DeleteRoom(ctx context.Context, g Guard, room int64, e Event) error
+	// ChangeAccount returns ErrLastAdmin where no admin would be left who is not disabled. Disabling ends all that
+	// user has open.
+	ChangeAccount(ctx context.Context, g Guard, user int64, c AccountChange) (Account, error)
 }
 
 // Reader is the reading half of Store.
@@ -35,6 +49,17 @@ type Reader interface {
 	RoomNames(ctx context.Context, rooms []int64) (map[int64]string, error)
 	// Rooms lists what v may see, by name, behind after.
 	Rooms(ctx context.Context, v Viewer, after string, limit int) ([]RoomView, error)
+	// Members and Bans list a room's, by name, behind after.
+	Members(ctx context.Context, room int64, after string, limit int) ([]Member, error)
+	Bans(ctx context.Context, room int64, after string, limit int) ([]Ban, error)
+	// Member is a user's standing in a room.
+	Member(ctx context.Context, room, user int64) (Member, error)
+	// Owners counts a room's.
+	Owners(ctx context.Context, room int64) (int, error)
+	// Users lists people by name; all takes in the disabled and deleted.
+	Users(ctx context.Context, p People, all bool) ([]Account, error)
+	// Counts are how many users, of those who are not disabled, and rooms there are.
+	Counts(ctx context.Context) (users, rooms int64, err error)
 	// Messages is a page of a room's messages.
 	Messages(ctx context.Context, room int64, p Page) (MessagePage, error)
 }

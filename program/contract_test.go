@@ -164,6 +164,8 @@ func findRoute(method string, u *url.URL) (*routers.Route, map[string]string) {
 // eventKeys are the keys of each event in the order in which they come; absent ones are left out.
 var eventKeys = map[string][]string{
 	"chat_message":   {"type", "id", "room", "user", "message", "sent_at", "nonce"},
+	"room_updated":   {"type", "id", "room", "user", "title", "visibility", "posting", "sent_at"},
+	"room_deleted":   {"type", "id", "room", "user", "sent_at"},
 	"member_added":   {"type", "id", "room", "user", "target", "role", "sent_at"},
 	"member_removed": {"type", "id", "room", "user", "target", "sent_at"},
 	"stream_open":    {"type", "user", "rooms", "lost", "since", "resumed", "log"},

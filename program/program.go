@@ -110,6 +110,7 @@ func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) 
 	p.api, err = api.New(api.Config{
 		Chat: rooms, Auth: accounts, Hub: p.hub, Spec: spec, Page: frontend.Page(), Ready: p.store.Ping, Logger: logger,
 		Origins:        cfg.Origins,
+		AnonymousRead:  cfg.AnonymousRead,
 		Limits:         cfg.limits(),
 		TrustedProxies: cfg.TrustedProxies,
 	})
@@ -133,8 +134,10 @@ type access struct {
 }
 
 func (a access) Follow(ctx context.Context, v chat.Viewer, names []string) ([]chat.Room, []string, error) {
-	if err := a.accounts.Alive(ctx, v.User, v.Session); err != nil {
-		return nil, nil, err
+	if v.User != 0 { // who is anonymous has nothing that could end
+		if err := a.accounts.Alive(ctx, v.User, v.Session); err != nil {
+			return nil, nil, err
+		}
 	}
 	return a.rooms.Follow(ctx, v, names)
 }

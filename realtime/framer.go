@@ -23,3 +23,6 @@ const (
 	FormatTutorial
 	formats
 )
+
+// String is the name under which a stream asks for the format.
+func (f Format) String() string { return [formats]string{"ws", "sse"}[f] }

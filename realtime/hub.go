@@ -87,6 +87,8 @@ type Hub struct {
 	opening    int                 // streams that are between attach and the end of Open
 	changes    []change            // since the first of these was attached
 	dirty      []*topic            // whose streams are to be woken
+	anonymous  map[string]int      // streams of nobody's account by address
+	meter      meter
 	departures []departure
 	typing     map[typist]time.Time // when each was last told of
 	draining   bool
@@ -105,14 +107,24 @@ func New(ctx context.Context, log Log, access Access, bus Bus, cfg Config) (*Hub
 	}
 	return &Hub{
 		log: log, access: access, bus: bus, logger: cfg.Logger, tell: cfg.Control, name: state.Name, most: cfg.MaxStreams,
-		pos:     state.Head,
-		ring:    ring{limit: cfg.RingBytes, floor: state.Head},
-		topics:  make(map[chat.Topic]*topic),
-		streams: make(map[*Stream]struct{}),
-		users:   make(map[int64][]*Stream),
-		typing:  make(map[typist]time.Time),
+		pos:       state.Head,
+		ring:      ring{limit: cfg.RingBytes, floor: state.Head},
+		topics:    make(map[chat.Topic]*topic),
+		streams:   make(map[*Stream]struct{}),
+		users:     make(map[int64][]*Stream),
+		typing:    make(map[typist]time.Time),
+		anonymous: make(map[string]int),
+		meter:     meter{started: time.Now()},
 	}, nil
 }
+
+// holder is whose streams are counted together: a user's, or those of one address that has no account.
+type holder struct {
+	user    int64
+	address string
+}
+
+func holderOf(v chat.Viewer) holder { return holder{v.User, v.Address} }
 
 func (h *Hub) now() time.Time { return time.Now() }
 
@@ -240,6 +252,9 @@ func (h *Hub) deliver(events []chat.Event, upto int64) {
 		n := &entry{id: e.ID, at: e.ID, typ: e.Type, json: e.JSON(), topics: [2]*topic{h.topic(e.Topic)}}
 		if e.Also != chat.NoTopic {
 			n.topics[1] = h.topic(e.Also)
+		}
+		if e.Type == chat.TypeChatMessage {
+			h.meter.posts.Add(1)
 		}
 		h.put(n)
 		if change, ok := changeBy(e); ok {

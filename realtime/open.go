@@ -59,13 +59,8 @@ func (h *Hub) attach(v chat.Viewer, f Framer) (*Stream, error) {
 	if h.draining {
 		return nil, ErrDraining
 	}
-	if v.User != 0 {
-		// Judged and counted under one lock: of streams that open at once none slips through.
-		if h.most > 0 && len(h.users[v.User]) >= h.most {
-			return nil, ErrTooManyStreams
-		}
-		h.users[v.User] = append(h.users[v.User], s)
-		s.counted = true
+	if !h.count(s) {
+		return nil, ErrTooManyStreams
 	}
 	h.opening++
 	h.streams[s] = struct{}{}
@@ -323,10 +318,8 @@ func (s *Stream) Drop() {
 	grace := s.graceNow()
 	h.mu.Lock()
 	delete(h.streams, s)
-	if u := s.viewer.User; s.counted {
-		if h.users[u] = without(h.users[u], s); len(h.users[u]) == 0 {
-			delete(h.users, u)
-		}
+	if s.counted {
+		h.uncount(s)
 	}
 	if s.online {
 		h.leave(h.topics[siteTopic], s.viewer, grace)

@@ -147,6 +147,7 @@ func (s *Stream) fromRing(out []byte) []byte {
 	if topics > 1 {
 		entries = merge(entries)
 	}
+	var sent uint64
 	for _, e := range entries {
 		if e.seq > upto {
 			break
@@ -157,9 +158,11 @@ func (s *Stream) fromRing(out []byte) []byte {
 		}
 		if e.id == 0 && e.seq > s.told && !e.spares(s) || e.id > s.pos {
 			out = append(out, e.frame(s.framer, h.name)...)
+			sent++
 		}
 		s.pos = max(s.pos, e.at)
 	}
+	h.meter.deliveries.Add(sent)
 	s.seq = upto
 	s.told = max(s.told, upto)
 	if upto == h.ring.seq {
@@ -219,6 +222,7 @@ func (s *Stream) fromLog(ctx context.Context, out []byte) ([]byte, error) {
 		}
 		json = e.AppendJSON(json[:0])
 		out = s.framer.Frame(out, e.Type, chat.Cursor{ID: e.ID, Log: h.name}, json)
+		h.meter.deliveries.Add(1)
 	}
 	if len(events) < logPage {
 		s.pos = upto
@@ -328,6 +332,9 @@ const (
 func (h *Hub) tick(now time.Time) {
 	h.depart(now)
 	h.forgetTypists(now)
+	h.mu.Lock()
+	h.meter.take(now)
+	h.mu.Unlock()
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	for s := range h.streams {

@@ -75,37 +75,41 @@ func (s *SQLite) SetPassword(ctx context.Context, user int64, password string, e
 
 // SetAdmin gives a user the role admin, or takes it.
 func (s *SQLite) SetAdmin(ctx context.Context, user int64, admin bool) error {
-	return s.log.do(ctx, func(t *tx) error {
-		if _, err := t.exec(`UPDATE users SET admin = ?, version = version + 1 WHERE id = ?`, admin, user); err != nil {
-			return unavailable(err)
-		}
-		_, err := t.append(chat.ControlEvent{User: user}.Event(user))
-		return err
-	})
+	return s.log.do(ctx, func(t *tx) error { return setAdmin(t, user, admin) })
+}
+
+func setAdmin(t *tx, user int64, admin bool) error {
+	if _, err := t.exec(`UPDATE users SET admin = ?, version = version + 1 WHERE id = ?`, admin, user); err != nil {
+		return unavailable(err)
+	}
+	_, err := t.append(chat.ControlEvent{User: user}.Event(user))
+	return err
 }
 
 // SetDisabled implements auth.Store.
 func (s *SQLite) SetDisabled(ctx context.Context, user int64, disabled, deleted bool) error {
-	return s.log.do(ctx, func(t *tx) error {
-		if _, err := t.exec(`UPDATE users SET disabled = ? OR deleted, deleted = ? OR deleted, version = version + 1,
-			password = CASE WHEN ? THEN '' ELSE password END WHERE id = ?`, disabled, deleted, deleted, user); err != nil {
+	return s.log.do(ctx, func(t *tx) error { return setDisabled(t, user, disabled, deleted) })
+}
+
+func setDisabled(t *tx, user int64, disabled, deleted bool) error {
+	if _, err := t.exec(`UPDATE users SET disabled = ? OR deleted, deleted = ? OR deleted, version = version + 1,
+		password = CASE WHEN ? THEN '' ELSE password END WHERE id = ?`, disabled, deleted, deleted, user); err != nil {
+		return unavailable(err)
+	}
+	c := chat.ControlEvent{User: user}
+	if disabled {
+		c.Reason = chat.CloseDisabled
+		if _, err := t.exec(`DELETE FROM sessions WHERE user_id = ?`, user); err != nil {
 			return unavailable(err)
 		}
-		c := chat.ControlEvent{User: user}
-		if disabled {
-			c.Reason = chat.CloseDisabled
-			if _, err := t.exec(`DELETE FROM sessions WHERE user_id = ?`, user); err != nil {
-				return unavailable(err)
-			}
+	}
+	if deleted {
+		if err := leaveAll(t, user); err != nil {
+			return err
 		}
-		if deleted {
-			if err := leaveAll(t, user); err != nil {
-				return err
-			}
-		}
-		_, err := t.append(c.Event(user))
-		return err
-	})
+	}
+	_, err := t.append(c.Event(user))
+	return err
 }
 
 // leaveAll ends a user's memberships, each with its event.

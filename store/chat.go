@@ -58,21 +58,28 @@ func (s *SQLite) CreateRoom(ctx context.Context, g chat.Guard, r chat.Room, even
 }
 
 // SetMember implements chat.Store.
-func (s *SQLite) SetMember(ctx context.Context, g chat.Guard, room, user int64, role chat.Role, e chat.Event) error {
+func (s *SQLite) SetMember(ctx context.Context, g chat.Guard, room, user int64, from, to chat.Role, e chat.Event) error {
 	return s.log.do(ctx, func(t *tx) error {
 		if err := t.check(g); err != nil {
 			return err
 		}
 		var have chat.Role
 		err := t.queryRow(`SELECT role FROM members WHERE room_id = ? AND user_id = ?`, room, user).Scan(&have)
-		if err == nil && have == role {
-			return nil // somebody was faster; saying it twice would be an event about nothing
-		}
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		switch {
+		case err != nil && !errors.Is(err, sql.ErrNoRows):
 			return unavailable(err)
+		case have == to:
+			return nil // somebody was faster; saying it twice would be an event about nothing
+		case have != from:
+			return chat.ErrStale
 		}
-		if err := setMember(t, room, user, role); err != nil {
+		if err := setMember(t, room, user, to); err != nil {
 			return err
+		}
+		if from != "" {
+			if err := touchRoom(t, room); err != nil {
+				return err
+			}
 		}
 		_, err = t.append(e)
 		return err
@@ -127,15 +134,18 @@ func (s *SQLite) Blocks(ctx context.Context, user int64, after string, limit int
 
 // selectRooms takes the viewer's number as its first argument.
 const selectRooms = `
-	SELECT r.id, r.name, r.title, r.visibility, r.posting, r.created_at, r.version, c.name, coalesce(m.role, ''),
+	SELECT r.id, r.name, r.title, r.visibility, r.posting, r.created_at, r.version, c.name,
+		coalesce(m.role, ''), b.user_id IS NOT NULL, v.admin IS TRUE,
 		coalesce((SELECT e.id FROM events e WHERE e.topic = r.id * 2 AND e.type = 'chat_message' ORDER BY e.id DESC LIMIT 1), 0)
 	FROM rooms r
 	JOIN users c ON c.id = r.created_by
-	LEFT JOIN members m ON m.room_id = r.id AND m.user_id = ?`
+	LEFT JOIN users v ON v.id = ?
+	LEFT JOIN members m ON m.room_id = r.id AND m.user_id = v.id
+	LEFT JOIN bans b ON b.room_id = r.id AND b.user_id = v.id`
 
 func scanRoom(row scanner) (r chat.RoomView, err error) {
 	var created int64
-	err = row.Scan(&r.ID, &r.Name, &r.Title, &r.Visibility, &r.Posting, &created, &r.Version, &r.CreatedBy, &r.Role, &r.LastID)
+	err = row.Scan(&r.ID, &r.Name, &r.Title, &r.Visibility, &r.Posting, &created, &r.Version, &r.CreatedBy, &r.Role, &r.Banned, &r.Admin, &r.LastID)
 	r.CreatedAt = time.UnixMilli(created)
 	return r, err
 }
@@ -159,7 +169,7 @@ func (s *SQLite) Rooms(ctx context.Context, v chat.Viewer, after string, limit i
 		}
 		only = string(numbers)
 	}
-	return list(ctx, s, scanRoom, selectRooms+` WHERE r.name > ? AND r.visibility = 'public'
+	return list(ctx, s, scanRoom, selectRooms+` WHERE r.name > ? AND (r.visibility = 'public' OR m.user_id IS NOT NULL) AND b.user_id IS NULL
 		AND (?3 = 'null' OR r.id IN (`+s.dialect.numbers(`?3`)+`)) ORDER BY r.name LIMIT ?4`, v.User, after, only, limit)
 }
 

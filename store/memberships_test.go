@@ -15,23 +15,23 @@ func testMembershipsSayWhenTheyBegan(t *testing.T, p place) {
 	event := func(r chat.Room, typ string) chat.Event {
 		return chat.Event{Topic: chat.RoomTopic(r.ID), Also: chat.InboxTopic(u.ID), Type: typ, Author: u.ID, Body: `"x":1}`}
 	}
-	role := func(r chat.Room, role chat.Role) {
+	role := func(r chat.Room, from, to chat.Role) {
 		t.Helper()
-		if err := s.SetMember(t.Context(), guardOf(u, r), r.ID, u.ID, role, event(r, chat.TypeMemberAdded)); err != nil {
+		if err := s.SetMember(t.Context(), chat.Guard{}, r.ID, u.ID, from, to, event(r, chat.TypeMemberAdded)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	role(a, chat.RoleMember)    // 1
-	role(b, chat.RoleMember)    // 2
-	role(a, chat.RoleModerator) // 3
+	role(a, chat.RoleOwner, chat.RoleMember)     // 1
+	role(b, chat.RoleOwner, chat.RoleMember)     // 2
+	role(a, chat.RoleMember, chat.RoleModerator) // 3
 	if err := s.log.do(t.Context(), func(tx *tx) error {
 		_, err := tx.append(event(b, chat.TypeMemberRemoved)) // 4
 		return err
 	}); err != nil {
 		t.Fatal(err)
 	}
-	role(b, chat.RoleModerator) // 5
-	role(b, chat.RoleMember)    // 6
+	role(b, chat.RoleMember, chat.RoleModerator) // 5
+	role(b, chat.RoleModerator, chat.RoleMember) // 6
 
 	got, err := s.Memberships(t.Context(), u.ID)
 	if err != nil {

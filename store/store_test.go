@@ -221,7 +221,7 @@ func testReadMergesTopicsAndPages(t *testing.T, p place) {
 		}
 	}
 	// One that is in two of the topics comes once.
-	if err := s.SetMember(t.Context(), guardOf(u, a), a.ID, u.ID, chat.RoleMember, chat.Event{Topic: chat.RoomTopic(a.ID), Also: chat.InboxTopic(u.ID), Type: chat.TypeMemberAdded, Body: `"x":1}`}); err != nil {
+	if err := s.SetMember(t.Context(), guardOf(u, a), a.ID, u.ID, chat.RoleOwner, chat.RoleMember, chat.Event{Topic: chat.RoomTopic(a.ID), Also: chat.InboxTopic(u.ID), Type: chat.TypeMemberAdded, Body: `"x":1}`}); err != nil {
 		t.Fatal(err)
 	}
 	var want []int64

@@ -1,0 +1,60 @@
+package chat
+
+import "context"
+
+// Change gives a room another title, visibility or posting. It returns ErrForbidden or ErrLastOwner.
+func (s *Service) Change(ctx context.Context, v Viewer, room string, c RoomChange) (RoomView, error) {
+	if c.Title != nil {
+		if err := checkTitle(*c.Title); err != nil {
+			return RoomView{}, err
+		}
+	}
+	var view RoomView
+	err := s.inRoom(ctx, v, room, func(u User, r RoomView) error {
+		if err := r.mayAct(owner); err != nil {
+			return err
+		}
+		was := r.Room
+		r.Title = valueOr(c.Title, r.Title)
+		r.Visibility = valueOr(c.Visibility, r.Visibility)
+		r.Posting = valueOr(c.Posting, r.Posting)
+		if view = r; r.Room == was {
+			return nil
+		}
+		events := []Event{roomUpdated(r.Room, u, s.now())}
+		if was.Visibility == Public && r.Visibility != Public {
+			n, err := s.store.Owners(ctx, r.ID)
+			if err != nil {
+				return err
+			}
+			if n == 0 {
+				return ErrLastOwner
+			}
+			events = append(events, ControlEvent{Room: r.ID}.Event(u.ID))
+		}
+		var err error
+		view.Version, err = s.store.ChangeRoom(ctx, guard(was, u), r.Room, events)
+		return err
+	})
+	if err != nil {
+		return RoomView{}, err
+	}
+	return view, nil
+}
+
+// Delete removes a room; its name is free again. It returns ErrForbidden.
+func (s *Service) Delete(ctx context.Context, v Viewer, room string) error {
+	return s.inRoom(ctx, v, room, func(u User, r RoomView) error {
+		if err := r.mayAct(owner); err != nil {
+			return err
+		}
+		return s.store.DeleteRoom(ctx, guard(r.Room, u), r.ID, roomDeleted(r.Room, u, s.now()))
+	})
+}
+
+func valueOr[T any](p *T, otherwise T) T {
+	if p == nil {
+		return otherwise
+	}
+	return *p
+}

@@ -74,6 +74,9 @@ func (s Settings) Check(spec []byte) (wrong []error) {
 	if _, err := net.ResolveTCPAddr("tcp", s.Addr); err != nil {
 		add(fmt.Errorf("addr: %w", err))
 	}
+	if _, err := net.ResolveTCPAddr("tcp", s.MetricsAddr); s.MetricsAddr != "" && err != nil {
+		add(fmt.Errorf("metrics-addr: %w", err))
+	}
 	if s.DatabaseURL == "" {
 		add(checkDir(s.DataDir))
 	} else {

@@ -27,6 +27,7 @@ func TestCheckNamesAllThatIsWrong(t *testing.T) {
 	}
 	for want, change := range map[string]func(*Settings){
 		"addr":            func(s *Settings) { s.Addr = "nowhere" },
+		"metrics-addr":    func(s *Settings) { s.MetricsAddr = "nowhere" },
 		"data-dir":        func(s *Settings) { s.DataDir = file("a-file", "") },
 		"31 bytes":        func(s *Settings) { s.JWTSecret = strings.Repeat("x", 31) },
 		"5 bytes":         func(s *Settings) { s.JWTSecretFile = file("short", "short\n") },

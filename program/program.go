@@ -32,8 +32,9 @@ type Program struct {
 	api      *api.Server
 	http     *http.Server
 	listener net.Listener
-	failed   chan error // the listener's end, if it was not asked for
-	silent   sync.Map   // net.Conn: those that have not sent a request yet
+	failed   chan error     // the listener's end, if it was not asked for
+	metrics  *metricsServer // nil without metrics-addr
+	silent   sync.Map       // net.Conn: those that have not sent a request yet
 
 	accounts *auth.Service
 	issuer   *auth.IssuerKeys // nil without a JWKS URL
@@ -117,8 +118,11 @@ func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) 
 	if err != nil {
 		return nil, err
 	}
-	if p.listener, err = api.Listen(ctx, cfg.Addr); err != nil {
+	if p.metrics, err = startMetrics(ctx, cfg.MetricsAddr, api.Metrics(p.hub), logger); err != nil {
 		return nil, err
+	}
+	if p.listener, err = api.Listen(ctx, cfg.Addr); err != nil {
+		return nil, errors.Join(err, p.metrics.stop())
 	}
 	p.serve()
 	return p, nil
@@ -259,5 +263,5 @@ func (p *Program) stop(ctx context.Context) error {
 	p.stopRuns()
 	p.runsDone.Wait()
 	p.accounts.Close()
-	return errors.Join(err, p.store.Close())
+	return errors.Join(err, p.metrics.stop(), p.store.Close())
 }

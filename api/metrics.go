@@ -1,0 +1,46 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"tandem/realtime"
+)
+
+// Metrics serves the figures of a hub and of the process to Prometheus, at /metrics.
+func Metrics(hub *realtime.Hub) http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(hubMetrics{hub}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	return mux
+}
+
+// hubMetrics asks the hub when it is asked: what is counted is counted once.
+type hubMetrics struct{ hub *realtime.Hub }
+
+var (
+	streamsMetric    = prometheus.NewDesc("tandem_streams", "Open streams by transport.", []string{"transport"}, nil)
+	onlineMetric     = prometheus.NewDesc("tandem_users_online", "Users with a stream open.", nil, nil)
+	postsMetric      = prometheus.NewDesc("tandem_messages_total", "Messages that came into the log since the start.", nil, nil)
+	deliveriesMetric = prometheus.NewDesc("tandem_deliveries_total", "Events that were put into streams since the start.", nil, nil)
+	headMetric       = prometheus.NewDesc("tandem_log_head", "The id of the latest event that this process has seen.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (m hubMetrics) Describe(to chan<- *prometheus.Desc) { prometheus.DescribeByCollect(m, to) }
+
+// Collect implements prometheus.Collector.
+func (m hubMetrics) Collect(to chan<- prometheus.Metric) {
+	now := m.hub.Stats()
+	for transport, n := range now.Streams {
+		to <- prometheus.MustNewConstMetric(streamsMetric, prometheus.GaugeValue, float64(n), transport)
+	}
+	to <- prometheus.MustNewConstMetric(onlineMetric, prometheus.GaugeValue, float64(now.Online))
+	to <- prometheus.MustNewConstMetric(postsMetric, prometheus.CounterValue, float64(now.Posts))
+	to <- prometheus.MustNewConstMetric(deliveriesMetric, prometheus.CounterValue, float64(now.Deliveries))
+	to <- prometheus.MustNewConstMetric(headMetric, prometheus.GaugeValue, float64(now.Head))
+}

@@ -258,3 +258,57 @@ func TestMemberAndBanListsPage(t *testing.T) {
 		t.Errorf("behind bob come %v", got)
 	}
 }
+
+// Posts that are under way while their poster is thrown out are in the log before that, or refused.
+func TestNoPostOvertakesItsPostersRemoval(t *testing.T) {
+	t.Parallel()
+	p := startProgram(t)
+	ada, bob := p.signup(t, "ada"), p.signup(t, "bob")
+	for i, throwOut := range []func(room string){
+		func(room string) { ada.do("DELETE", roomPath(room)+"/members/bob", nil).want(204) },
+		func(room string) { ada.do("PUT", roomPath(room)+"/bans/bob", nil).want(204) },
+		func(room string) {
+			ada.do("PATCH", roomPath(room), map[string]string{"posting": "admins"}).want(200)
+		},
+	} {
+		room := fmt.Sprintf("den%d", i)
+		ada.privateRoom(room)
+		ada.setMember(room, "bob", "member").want(200)
+		bob.post(room, "first")
+		posted := make([]int, 8)
+		inParallel(len(posted)+1, func(i int) {
+			if i == len(posted) {
+				eventually(t, "some posts", func() bool { return len(ada.history(room, "").items) > 20 })
+				throwOut(room)
+				return
+			}
+			for range 2000 {
+				if _, err := bob.tryPost(room, "hi"); err != nil {
+					return
+				}
+				posted[i]++
+			}
+			t.Error("bob posts and posts")
+		})
+		ada.post(room, "marker")
+		s := ada.open(overSSE, "room="+room+"&since=0")
+		s.opening()
+		out, stored := false, -1
+		for _, e := range s.untilMessage("marker") {
+			out = out || e.Type == "member_removed" || e.Type == "room_updated"
+			if e.Type == "chat_message" && e.User == "bob" {
+				if stored++; out {
+					t.Errorf("after bob was thrown out came %s", e.raw)
+				}
+			}
+		}
+		acknowledged := 0
+		for _, n := range posted {
+			acknowledged += n
+		}
+		if stored != acknowledged {
+			t.Errorf("%d of bob's posts were acknowledged, and %d are there", acknowledged, stored)
+		}
+		s.close()
+	}
+}

@@ -11,7 +11,10 @@ func anonymousRead(cfg *Settings) { cfg.AnonymousRead = true }
 
 func TestAnonymousReaders(t *testing.T) {
 	t.Parallel()
-	p := startProgram(t, anonymousRead, func(cfg *Settings) { cfg.LimitStreams = 2 })
+	p := startProgram(t, anonymousRead, func(cfg *Settings) {
+		cfg.LimitStreams = 2
+		cfg.RingBytes = 0 // so that replays read the log, where control events are
+	})
 	ada, nobody := p.signup(t, "ada"), p.visitor(t)
 	ada.enter("lobby")
 	ada.privateRoom("den")

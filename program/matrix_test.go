@@ -80,6 +80,11 @@ GET    /v1/rooms/{room}/messages                      private  noroom    200    
 POST   /v1/rooms/{room}/messages                      public   201       201       201       201       201       invalid   noroom    missing   missing
 POST   /v1/rooms/{room}/messages                      private  noroom    201       201       201       noroom    invalid   noroom    missing   missing
 POST   /v1/rooms/{room}/messages                      news     restrict  restrict  201       201       201       invalid   noroom    missing   missing
+POST   /v1/rooms/{room}/typing                        public   204       204       204       204       204       invalid   noroom    missing   missing
+POST   /v1/rooms/{room}/typing                        private  noroom    204       204       204       noroom    invalid   noroom    missing   missing
+POST   /v1/rooms/{room}/typing                        news     restrict  restrict  204       204       204       invalid   noroom    missing   missing
+GET    /v1/rooms/{room}/users                         public   200       200       200       200       200       invalid   noroom    missing   200
+GET    /v1/rooms/{room}/users                         private  noroom    200       200       200       noroom    invalid   noroom    missing   noroom
 
 GET    /v1/events                                     public   200       200       200       200       200       invalid   noroom    missing   200
 GET    /v1/events                                     private  noroom    200       200       200       noroom    invalid   noroom    missing   noroom

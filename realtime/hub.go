@@ -118,14 +118,6 @@ func New(ctx context.Context, log Log, access Access, bus Bus, cfg Config) (*Hub
 	}, nil
 }
 
-// holder is whose streams are counted together: a user's, or those of one address that has no account.
-type holder struct {
-	user    int64
-	address string
-}
-
-func holderOf(v chat.Viewer) holder { return holder{v.User, v.Address} }
-
 func (h *Hub) now() time.Time { return time.Now() }
 
 // Run delivers until ctx ends.

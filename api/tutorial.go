@@ -35,6 +35,9 @@ func (s *Server) openTutorial(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	if v.User == 0 {
+		return errMissingToken // the tutorial's page posts
+	}
 	room, err := s.Chat.Room(ctx, v, name)
 	if errors.Is(err, chat.ErrRoomNotFound) {
 		room, _, err = s.Chat.Enter(ctx, v, name)

@@ -88,6 +88,7 @@ GET    /v1/rooms/{room}/users                         private  noroom    200    
 
 GET    /v1/events                                     public   200       200       200       200       200       invalid   noroom    missing   200
 GET    /v1/events                                     private  noroom    200       200       200       noroom    invalid   noroom    missing   noroom
+GET    /ws/chat/{room}/                               public   upgrade   upgrade   upgrade   upgrade   upgrade   upgrade   upgrade   upgrade   upgrade
 GET    /.well-known/jwks.json                         -        200       200       200       200       200       200       200       200       200
 GET    /healthz                                       -        200       200       200       200       200       200       200       200       200
 GET    /readyz                                        -        200       200       200       200       200       200       200       200       200
@@ -96,6 +97,7 @@ GET    /openapi.yaml                                  -        200       200    
 
 var shortProblems = map[string]string{
 	"bad":       "400 invalid_request",
+	"upgrade":   "426 upgrade_required", // the call is no WebSocket handshake; tutorial_test.go has who may
 	"invalid":   "401 invalid_token",
 	"missing":   "401 missing_token",
 	"forbid":    "403 forbidden",

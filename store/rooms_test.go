@@ -12,7 +12,7 @@ func TestAGuardSeesEveryLostRight(t *testing.T) { onBoth(t, testAGuardSeesEveryL
 
 func testAGuardSeesEveryLostRight(t *testing.T, p place) {
 	s, ada, _ := world(t, p, nil)
-	a, err := s.CreateUser(t.Context(), "bob", "hash")
+	a, _, err := s.CreateUser(t.Context(), "bob", "hash", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func TestMembershipsChangeOnce(t *testing.T) { onBoth(t, testMembershipsChangeOn
 
 func testMembershipsChangeOnce(t *testing.T, p place) {
 	s, ada, r := world(t, p, nil)
-	a, err := s.CreateUser(t.Context(), "bob", "hash")
+	a, _, err := s.CreateUser(t.Context(), "bob", "hash", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

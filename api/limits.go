@@ -121,8 +121,11 @@ func (l *limit) take(ctx context.Context, h http.Header, key string) error {
 // seconds are whole ones, rounded up, so that who waits for them does not come too early.
 func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
 
-// countsAsPost are the operations that use up limit-posts.
-var countsAsPost = map[string]bool{"postMessage": true}
+// countsAsPost are the operations that use up limit-posts: what can fill the log. A message is deleted only once.
+var countsAsPost = map[string]bool{
+	"postMessage": true, "postPrivateMessage": true, "editMessage": true, "editPrivateMessage": true,
+	"addReaction": true, "removeReaction": true,
+}
 
 // limitPosts counts by user, so it comes behind authenticate; before the body is read. A repeated Idempotency-Key
 // counts too: to see that it is one costs what a post does.

@@ -10,37 +10,34 @@ import (
 
 // PostMessage implements StrictServerInterface.
 func (s *Server) PostMessage(ctx context.Context, r PostMessageRequestObject) (PostMessageResponseObject, error) {
-	d := chat.Draft{Key: valueOr(r.Params.IdempotencyKey, "")}
-	if r.JSONBody != nil {
-		d.Text, d.Nonce = r.JSONBody.Message, valueOr(r.JSONBody.Nonce, "")
-	} else {
-		d.Text = valueOr(r.TextBody, "")
-	}
-	e, posted, err := s.Chat.Post(ctx, viewer(ctx), r.Room, d)
-	if err != nil {
-		return nil, err
-	}
-	if posted {
-		return rawJSON{http.StatusCreated, e.JSON()}, nil
-	}
-	return rawJSON{http.StatusOK, e.JSON()}, nil
+	return posted(s.Chat.Post(ctx, viewer(ctx), r.Room, draft(r.JSONBody, r.TextBody, r.Params.IdempotencyKey)))
 }
 
-// ListMessages implements StrictServerInterface.
-func (s *Server) ListMessages(ctx context.Context, r ListMessagesRequestObject) (ListMessagesResponseObject, error) {
-	if r.Params.Before != nil && r.Params.After != nil {
-		return nil, badField("before", "before and after exclude each other")
-	}
-	p, err := s.Chat.History(ctx, viewer(ctx), r.Room, chat.Page{
-		Before:   valueOr(r.Params.Before, 0),
-		After:    valueOr(r.Params.After, 0),
-		HasAfter: r.Params.After != nil,
-		Limit:    valueOr(r.Params.Limit, defaultLimit),
-	})
-	if err != nil {
-		return nil, err
-	}
-	return rawJSON{http.StatusOK, messagePage(p)}, nil
+// EditMessage implements StrictServerInterface.
+func (s *Server) EditMessage(ctx context.Context, r EditMessageRequestObject) (EditMessageResponseObject, error) {
+	return edited(s.Chat.EditMessage(ctx, viewer(ctx), r.Room, r.Id, r.Body.Message))
+}
+
+// DeleteMessage implements StrictServerInterface.
+func (s *Server) DeleteMessage(ctx context.Context, r DeleteMessageRequestObject) (DeleteMessageResponseObject, error) {
+	return DeleteMessage204Response{}, s.Chat.DeleteMessage(ctx, viewer(ctx), r.Room, r.Id)
+}
+
+// AddReaction implements StrictServerInterface.
+func (s *Server) AddReaction(ctx context.Context, r AddReactionRequestObject) (AddReactionResponseObject, error) {
+	return AddReaction204Response{}, s.Chat.React(ctx, viewer(ctx), r.Room, r.Id, r.Emoji, true)
+}
+
+// RemoveReaction implements StrictServerInterface.
+func (s *Server) RemoveReaction(ctx context.Context, r RemoveReactionRequestObject) (RemoveReactionResponseObject, error) {
+	return RemoveReaction204Response{}, s.Chat.React(ctx, viewer(ctx), r.Room, r.Id, r.Emoji, false)
+}
+
+// ReadRoom implements StrictServerInterface.
+func (s *Server) ReadRoom(ctx context.Context, r ReadRoomRequestObject) (ReadRoomResponseObject, error) {
+	e, moved, err := s.Chat.Read(ctx, viewer(ctx), r.Room, r.Body.Id)
+	s.tellReader(ctx, e, moved && err == nil)
+	return ReadRoom204Response{}, err
 }
 
 // messagePage is a MessagePage, made of the events' own bytes.
@@ -83,3 +80,15 @@ func (a rawJSON) VisitPostMessageResponse(w http.ResponseWriter) error { return 
 
 // VisitListMessagesResponse implements ListMessagesResponseObject.
 func (a rawJSON) VisitListMessagesResponse(w http.ResponseWriter) error { return a.write(w) }
+
+// VisitEditMessageResponse implements EditMessageResponseObject.
+func (a rawJSON) VisitEditMessageResponse(w http.ResponseWriter) error { return a.write(w) }
+
+// VisitPostPrivateMessageResponse implements PostPrivateMessageResponseObject.
+func (a rawJSON) VisitPostPrivateMessageResponse(w http.ResponseWriter) error { return a.write(w) }
+
+// VisitListPrivateMessagesResponse implements ListPrivateMessagesResponseObject.
+func (a rawJSON) VisitListPrivateMessagesResponse(w http.ResponseWriter) error { return a.write(w) }
+
+// VisitEditPrivateMessageResponse implements EditPrivateMessageResponseObject.
+func (a rawJSON) VisitEditPrivateMessageResponse(w http.ResponseWriter) error { return a.write(w) }

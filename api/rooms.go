@@ -86,6 +86,7 @@ func (s *Server) room(v chat.RoomView) Room {
 		Visibility: Visibility(v.Visibility),
 		Posting:    Posting(v.Posting),
 		Online:     s.Hub.Online(v.ID),
+		Unread:     v.Unread,
 		LastId:     v.LastID,
 		CreatedBy:  v.CreatedBy,
 		CreatedAt:  chat.FormatTime(v.CreatedAt),

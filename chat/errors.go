@@ -19,6 +19,10 @@ var (
 	ErrMayNotPost    = errors.New("posting is restricted in this room")
 	ErrKeyMismatch   = errors.New("the idempotency key was used with another body")
 	ErrUnavailable   = errors.New("the service cannot do this now, or does not know whether it did; try again, a post with its Idempotency-Key")
+	ErrNoMessage     = errors.New("no such message, or it is deleted")
+	ErrNotYours      = errors.New("it is somebody else's message")
+	ErrBlocked       = errors.New("the user refuses your private messages")
+	ErrManyReactions = errors.New("a message has at most 20 kinds of reactions")
 	ErrMessageTooBig = errors.New("a message has at most 4,000 characters")
 	// ErrStale is for Store: what a decision was made on has changed; Service decides again.
 	ErrStale = errors.New("decided on an old state")

@@ -25,13 +25,23 @@ func InboxTopic(user int64) Topic { return Topic(user<<1 | 1) }
 // Number is the number of t's room or user.
 func (t Topic) Number() int64 { return int64(t >> 1) }
 
+// ConversationTopic is the topic of what a and b, or one with themselves, write to each other. Nobody follows it:
+// streams have the inboxes. Users are numbered from 1 on, far below 2^31.
+func ConversationTopic(a, b int64) Topic { return Topic(-(min(a, b)<<31 | max(a, b))) }
+
 // IsRoom tells whether t is a room's.
 func (t Topic) IsRoom() bool { return t > Control && t&1 == 0 }
 
 // Types of the durable events.
 const (
-	TypeChatMessage = "chat_message"
-	TypeMemberAdded = "member_added"
+	TypeChatMessage     = "chat_message"
+	TypePrivateMessage  = "private_message"
+	TypeDelivered       = "private_message_delivered"
+	TypeMessageEdited   = "message_edited"
+	TypeMessageDeleted  = "message_deleted"
+	TypeReactionAdded   = "reaction_added"
+	TypeReactionRemoved = "reaction_removed"
+	TypeMemberAdded     = "member_added"
 )
 
 // Event is one entry of the log. The store gives it its ID when it commits it.

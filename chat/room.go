@@ -49,6 +49,7 @@ type RoomView struct {
 	Banned bool  // the viewer is
 	Admin  bool  // the viewer is one of the whole site
 	LastID int64 // of its latest message; 0 where there is none
+	Unread int   // messages of others behind the viewer's marker, up to MaxUnread; filled by Service
 }
 
 // Member is somebody's membership.

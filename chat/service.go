@@ -44,19 +44,22 @@ func (s *Service) Post(ctx context.Context, v Viewer, room string, d Draft) (Eve
 	if err := d.check(); err != nil {
 		return Event{}, false, err
 	}
-	var key *Key
-	if d.Key != "" {
-		key = &Key{Name: d.Key, Fingerprint: d.fingerprint()}
-	}
+	key := d.key()
 	var posted Event
 	var fresh bool
 	err := s.inRoom(ctx, v, room, func(u User, r RoomView) (err error) {
 		if err := r.mayPost(); err != nil {
 			return err
 		}
+		if err := s.checkReply(ctx, RoomTopic(r.ID), d); err != nil {
+			return err
+		}
 		posted, fresh, err = s.store.Post(ctx, guard(r.Room, u), chatMessage(r.Room, u, &d, s.now()), key)
 		return err
 	})
+	if err == nil && !fresh {
+		posted, err = s.present(ctx, v, posted)
+	}
 	return posted, fresh, err
 }
 
@@ -96,6 +99,9 @@ func (s *Service) Enter(ctx context.Context, v Viewer, room string) (RoomView, b
 		})
 	}
 	err = join()
+	if err == nil {
+		view.Unread, err = s.store.Unread(ctx, v.User, RoomTopic(view.ID))
+	}
 	if !errors.Is(err, ErrRoomNotFound) || v.Only != nil {
 		return view, false, err
 	}
@@ -112,7 +118,11 @@ func (s *Service) Enter(ctx context.Context, v Viewer, room string) (RoomView, b
 
 // Room is one room as the caller sees it. The site's admins see every one, though not what is said in it.
 func (s *Service) Room(ctx context.Context, v Viewer, room string) (RoomView, error) {
-	return s.view(ctx, v, room, (*RoomView).mayKnow)
+	view, err := s.view(ctx, v, room, (*RoomView).mayKnow)
+	if err == nil {
+		view.Unread, err = s.store.Unread(ctx, v.User, RoomTopic(view.ID))
+	}
+	return view, err
 }
 
 // Readable is a room that the caller may read and follow.
@@ -147,7 +157,13 @@ func (s *Service) Rooms(ctx context.Context, v Viewer, after string, limit int) 
 			return nil, err
 		}
 	}
-	return s.store.Rooms(ctx, v, after, limit)
+	rooms, err := s.store.Rooms(ctx, v, after, limit)
+	for i := range rooms {
+		if err == nil {
+			rooms[i].Unread, err = s.store.Unread(ctx, v.User, RoomTopic(rooms[i].ID))
+		}
+	}
+	return rooms, err
 }
 
 // History is a page of a room's messages.
@@ -156,7 +172,7 @@ func (s *Service) History(ctx context.Context, v Viewer, room string, p Page) (M
 	if err != nil {
 		return MessagePage{}, err
 	}
-	return s.store.Messages(ctx, view.ID, p)
+	return s.history(ctx, v, RoomTopic(view.ID), p)
 }
 
 // MayPost is the room, if the caller may post into it now.

@@ -10,10 +10,24 @@ type Store interface {
 	// Post appends the message e. Where key was used before by the same user in the same topic it returns the
 	// event posted then and false, or ErrKeyMismatch where that had another fingerprint.
 	Post(ctx context.Context, g Guard, e Event, key *Key) (Event, bool, error)
+	// Send is Post for a private message from user to other. delivered, made once the message's id is known, is for
+	// its sender; nil where they are the same.
+	Send(ctx context.Context, g Guard, user, other int64, e Event, delivered func(message int64) Event, key *Key) (Event, bool, error)
+	// Edit appends e, the message's new text, or returns ErrNoMessage where the message is deleted.
+	Edit(ctx context.Context, g Guard, topic Topic, message int64, e Event) error
+	// Delete takes the message's text out of every event that has it, and its reactions away, and appends e. Where
+	// that was done before it does nothing.
+	Delete(ctx context.Context, g Guard, topic Topic, message int64, e Event) error
+	// React notes that e's author reacts to a message with emoji, or no longer, and appends e; it does nothing where
+	// that is so. It returns ErrNoMessage where the message is deleted, and ErrManyReactions.
+	React(ctx context.Context, g Guard, topic Topic, message int64, emoji string, on bool, e Event) error
+	// MarkRead moves the user's marker to the latest message of the topic up to id and returns that, or 0 where it
+	// would not go forward.
+	MarkRead(ctx context.Context, user int64, topic Topic, id int64) (int64, error)
 	// CreateRoom makes r and its owner's membership; events are made once its number is known. It returns
 	// ErrRoomExists where the name is taken.
 	CreateRoom(ctx context.Context, g Guard, r Room, events func(Room) []Event) (Room, error)
-	// SetBlock makes user block other, or not.
+	// SetBlock makes user block other, or not; user's version grows with it.
 	SetBlock(ctx context.Context, user, other int64, blocked bool) error
 	// SetMember gives user, who has the role from in room, the role to, and appends e. Empty is no member. It returns
 	// ErrStale where user has another role.
@@ -60,8 +74,19 @@ type Reader interface {
 	Users(ctx context.Context, p People, all bool) ([]Account, error)
 	// Counts are how many users, of those who are not disabled, and rooms there are.
 	Counts(ctx context.Context) (users, rooms int64, err error)
-	// Messages is a page of a room's messages.
-	Messages(ctx context.Context, room int64, p Page) (MessagePage, error)
+	// Correspondent is the user with that name, also a deleted one with whom user has written. It returns
+	// ErrUserNotFound.
+	Correspondent(ctx context.Context, user int64, name string) (Correspondent, error)
+	// Conversations lists those of user, the latest first, whose latest message is before that id.
+	Conversations(ctx context.Context, user, before int64, limit int) ([]Conversation, error)
+	// Unread counts the messages of others behind user's marker, up to MaxUnread.
+	Unread(ctx context.Context, user int64, topic Topic) (int, error)
+	// Message is the event of a message, or ErrNoMessage where the topic has none with that id.
+	Message(ctx context.Context, topic Topic, id int64) (Event, error)
+	// Messages is a page of the messages of a room or a conversation, as they were posted.
+	Messages(ctx context.Context, topic Topic, p Page) (MessagePage, error)
+	// Changes says what became of those of these messages that changed, as viewer sees it.
+	Changes(ctx context.Context, viewer int64, messages []int64) (map[int64]Changes, error)
 }
 
 // Guard is what a decision was made on. It fits as long as both rows have these versions; a zero number is
@@ -69,6 +94,8 @@ type Reader interface {
 type Guard struct {
 	Room, RoomVersion int64
 	User, UserVersion int64
+	// Other is a second user.
+	Other, OtherVersion int64
 }
 
 // Key makes retries of a request safe.
@@ -89,4 +116,5 @@ type Page struct {
 	Before, After int64
 	HasAfter      bool // After counts: 0 is before the first message
 	Limit         int
+	Words         []string // only messages that have all of them, in the form of Words; nil for all messages
 }

@@ -163,7 +163,16 @@ func findRoute(method string, u *url.URL) (*routers.Route, map[string]string) {
 
 // eventKeys are the keys of each event in the order in which they come; absent ones are left out.
 var eventKeys = map[string][]string{
-	"chat_message":   {"type", "id", "room", "user", "message", "sent_at", "nonce"},
+	"chat_message": {"type", "id", "room", "user", "message", "sent_at", "nonce", "reply_to", "edited_at", "deleted", "reactions"},
+
+	"private_message":           {"type", "id", "user", "target", "message", "sent_at", "nonce", "reply_to", "edited_at", "deleted"},
+	"private_message_delivered": {"type", "id", "message_id", "user", "target", "message", "sent_at", "nonce", "reply_to", "deleted"},
+	"message_edited":            {"type", "id", "room", "message_id", "user", "target", "message", "sent_at", "deleted"},
+	"message_deleted":           {"type", "id", "room", "message_id", "user", "target", "sent_at"},
+	"reaction_added":            {"type", "id", "room", "message_id", "user", "emoji", "sent_at"},
+	"reaction_removed":          {"type", "id", "room", "message_id", "user", "emoji", "sent_at"},
+	"message_read":              {"type", "room", "user", "message_id"},
+
 	"room_updated":   {"type", "id", "room", "user", "title", "visibility", "posting", "sent_at"},
 	"room_deleted":   {"type", "id", "room", "user", "sent_at"},
 	"member_added":   {"type", "id", "room", "user", "target", "role", "sent_at"},

@@ -14,14 +14,23 @@ type event struct {
 	cursor string // the SSE id that came with it; "" where there was none, and over WebSocket
 	name   string // the SSE event name
 
-	Type    string   `json:"type"`
-	ID      int64    `json:"id"`
-	Room    string   `json:"room"`
-	User    string   `json:"user"`
-	Target  string   `json:"target"`
-	Role    string   `json:"role"`
-	Message string   `json:"message"`
-	Nonce   string   `json:"nonce"`
+	Type    string `json:"type"`
+	ID      int64  `json:"id"`
+	Room    string `json:"room"`
+	User    string `json:"user"`
+	Target  string `json:"target"`
+	Role    string `json:"role"`
+	Message string `json:"message"`
+	Nonce   string `json:"nonce"`
+	SentAt  string `json:"sent_at"`
+
+	MessageID int64      `json:"message_id"`
+	ReplyTo   int64      `json:"reply_to"`
+	EditedAt  string     `json:"edited_at"`
+	Deleted   bool       `json:"deleted"`
+	Emoji     string     `json:"emoji"`
+	Reactions []reaction `json:"reactions"`
+
 	Users   []string `json:"users"`
 	Count   int      `json:"count"`
 	Rooms   []string `json:"rooms"`
@@ -33,6 +42,14 @@ type event struct {
 	RetryMS int      `json:"retry_ms"`
 	Floor   int64    `json:"floor"`
 	Head    int64    `json:"head"`
+}
+
+// reaction is one kind of reaction in a message's history.
+type reaction struct {
+	Emoji string   `json:"emoji"`
+	Count int      `json:"count"`
+	Me    bool     `json:"me"`
+	Users []string `json:"users"`
 }
 
 func parseEvent(raw []byte) (event, error) {

@@ -79,12 +79,30 @@ GET    /v1/rooms/{room}/messages                      public   200       200    
 GET    /v1/rooms/{room}/messages                      private  noroom    200       200       200       noroom    invalid   noroom    missing   noroom
 POST   /v1/rooms/{room}/messages                      public   201       201       201       201       201       invalid   noroom    missing   missing
 POST   /v1/rooms/{room}/messages                      private  noroom    201       201       201       noroom    invalid   noroom    missing   missing
+PATCH  /v1/rooms/{room}/messages/{id}                 public   forbid    forbid    forbid    forbid    forbid    invalid   noroom    missing   missing
+PATCH  /v1/rooms/{room}/messages/{id}                 private  noroom    forbid    forbid    forbid    noroom    invalid   noroom    missing   missing
+DELETE /v1/rooms/{room}/messages/{id}                 public   forbid    forbid    204       204       204       invalid   noroom    missing   missing
+DELETE /v1/rooms/{room}/messages/{id}                 private  noroom    forbid    204       204       204       invalid   noroom    missing   missing
+PUT    /v1/rooms/{room}/messages/{id}/reactions/{emoji} public   204       204       204       204       204       invalid   noroom    missing   missing
+PUT    /v1/rooms/{room}/messages/{id}/reactions/{emoji} private  noroom    204       204       204       noroom    invalid   noroom    missing   missing
+DELETE /v1/rooms/{room}/messages/{id}/reactions/{emoji} public   204       204       204       204       204       invalid   noroom    missing   missing
+DELETE /v1/rooms/{room}/messages/{id}/reactions/{emoji} private  noroom    204       204       204       noroom    invalid   noroom    missing   missing
+PUT    /v1/rooms/{room}/read                          public   204       204       204       204       204       invalid   noroom    missing   missing
+PUT    /v1/rooms/{room}/read                          private  noroom    204       204       204       noroom    invalid   noroom    missing   missing
 POST   /v1/rooms/{room}/messages                      news     restrict  restrict  201       201       201       invalid   noroom    missing   missing
 POST   /v1/rooms/{room}/typing                        public   204       204       204       204       204       invalid   noroom    missing   missing
 POST   /v1/rooms/{room}/typing                        private  noroom    204       204       204       noroom    invalid   noroom    missing   missing
 POST   /v1/rooms/{room}/typing                        news     restrict  restrict  204       204       204       invalid   noroom    missing   missing
 GET    /v1/rooms/{room}/users                         public   200       200       200       200       200       invalid   noroom    missing   200
 GET    /v1/rooms/{room}/users                         private  noroom    200       200       200       noroom    invalid   noroom    missing   noroom
+
+GET    /v1/private                                    -        200       200       200       200       200       invalid   scope     missing   missing
+GET    /v1/private/{username}/messages                -        200       200       200       200       200       invalid   scope     missing   missing
+POST   /v1/private/{username}/messages                -        201       201       201       201       201       invalid   scope     missing   missing
+POST   /v1/private/{username}/messages+unknown        -        nouser    nouser    nouser    nouser    nouser    invalid   scope     missing   missing
+PATCH  /v1/private/{username}/messages/{id}           -        nomsg     nomsg     nomsg     nomsg     nomsg     invalid   scope     missing   missing
+DELETE /v1/private/{username}/messages/{id}           -        nomsg     nomsg     nomsg     nomsg     nomsg     invalid   scope     missing   missing
+PUT    /v1/private/{username}/read                    -        204       204       204       204       204       invalid   scope     missing   missing
 
 GET    /v1/events                                     public   200       200       200       200       200       invalid   noroom    missing   200
 GET    /v1/events                                     private  noroom    200       200       200       noroom    invalid   noroom    missing   noroom
@@ -107,6 +125,7 @@ var shortProblems = map[string]string{
 	"noroom":    "404 room_not_found",
 	"notoken":   "404 token_not_found",
 	"nouser":    "404 user_not_found",
+	"nomsg":     "404 message_not_found",
 	"exists":    "409 room_exists",
 	"lastowner": "409 last_owner",
 }
@@ -142,6 +161,12 @@ var calls = map[string]call{
 	"PUT /v1/rooms/{room}/bans/{username}+owner":       {username: "owner"},
 	"PUT /v1/rooms/{room}/bans/{username}+admin":       {username: "admin"},
 	"POST /v1/rooms/{room}/messages":                   sends(raw("hello")),
+	"PATCH /v1/rooms/{room}/messages/{id}":             sends(newMessage{Message: "hello"}),
+	"PUT /v1/rooms/{room}/read":                        sends(map[string]any{"id": 1}),
+	"POST /v1/private/{username}/messages":             sends(raw("hello")),
+	"POST /v1/private/{username}/messages+unknown":     {body: func(string) any { return raw("hello") }, username: "unheard-of"},
+	"PATCH /v1/private/{username}/messages/{id}":       sends(newMessage{Message: "hello"}),
+	"PUT /v1/private/{username}/read":                  sends(map[string]any{"id": 1}),
 }
 
 // matrixWorld is a server with the matrix's users.
@@ -225,7 +250,11 @@ func (w *matrixWorld) call(method, path, who, room string) answer {
 	case username == "self" || username == "":
 		username = "target"
 	}
-	path = strings.NewReplacer("{room}", room, "{username}", username, "{id}", "1", "{emoji}", "%F0%9F%91%8D").Replace(path)
+	id := "1" // nothing of anybody's
+	if strings.HasPrefix(path, "/v1/rooms/{room}/messages/{id}") && room != "nowhere" {
+		id = fmt.Sprint(w.users["target"].post(room, "hello").ID)
+	}
+	path = strings.NewReplacer("{room}", room, "{username}", username, "{id}", id, "{emoji}", "%F0%9F%91%8D").Replace(path)
 	var body any
 	if special.body != nil {
 		body = special.body(room)

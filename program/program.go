@@ -54,7 +54,9 @@ func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) 
 	}
 	p := &Program{settings: cfg, logger: logger, failed: make(chan error, 1)}
 	bus := realtime.NewMemory()
-	if p.store, err = store.Open(ctx, store.Config{URL: cfg.DatabaseURL, Dir: cfg.DataDir, Now: time.Now, Committed: bus.Publish, Logger: logger}); err != nil {
+	if p.store, err = store.Open(ctx, store.Config{
+		URL: cfg.DatabaseURL, Dir: cfg.DataDir, Now: time.Now, Committed: bus.Publish, Search: true, Logger: logger,
+	}); err != nil {
 		return nil, err
 	}
 	defer func() {

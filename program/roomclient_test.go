@@ -12,6 +12,7 @@ type room struct {
 	Title     string  `json:"title"`
 	Role      *string `json:"role"`
 	Online    int     `json:"online"`
+	Unread    int     `json:"unread"`
 	LastID    int64   `json:"last_id"`
 	CreatedBy string  `json:"created_by"`
 }
@@ -56,11 +57,17 @@ type page struct {
 
 func (c *client) history(name, query string) page {
 	c.t.Helper()
+	return c.page(roomPath(name)+"/messages", query)
+}
+
+// page is a page of the history at that path.
+func (c *client) page(path, query string) page {
+	c.t.Helper()
 	var p struct {
 		Items      []json.RawMessage `json:"items"`
 		Prev, Next *int64
 	}
-	c.do("GET", roomPath(name)+"/messages?"+query, nil).want(200).into(&p)
+	c.do("GET", path+"?"+query, nil).want(200).into(&p)
 	result := page{prev: p.Prev, next: p.Next}
 	for _, item := range p.Items {
 		e, err := parseEvent(item)

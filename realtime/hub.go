@@ -241,6 +241,9 @@ func (h *Hub) deliver(events []chat.Event, upto int64) {
 			}
 			continue
 		}
+		if e.Type == chat.TypeMessageDeleted {
+			h.scrub(*e)
+		}
 		n := &entry{id: e.ID, at: e.ID, typ: e.Type, json: e.JSON(), topics: [2]*topic{h.topic(e.Topic)}}
 		if e.Also != chat.NoTopic {
 			n.topics[1] = h.topic(e.Also)

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"slices"
 	"time"
 
 	"tandem/chat"
@@ -121,7 +120,12 @@ func (s *SQLite) SetBlock(ctx context.Context, user, other int64, blocked bool) 
 		query = `INSERT INTO blocks (user_id, blocked_id) VALUES (?, ?) ON CONFLICT DO NOTHING`
 	}
 	return s.log.do(ctx, func(t *tx) error {
-		_, err := t.exec(query, user, other)
+		n, err := affected(t, query, user, other)
+		if err != nil || n == 0 {
+			return err
+		}
+		// A message that other has decided to send to user is decided again.
+		_, err = t.exec(`UPDATE users SET version = version + 1 WHERE id = ?`, user)
 		return unavailable(err)
 	})
 }
@@ -188,47 +192,4 @@ func (s *SQLite) RoomNames(ctx context.Context, rooms []int64) (map[int64]string
 		names[r.ID] = r.Name
 	}
 	return names, err
-}
-
-// Messages implements chat.Store.
-func (s *SQLite) Messages(ctx context.Context, room int64, p chat.Page) (chat.MessagePage, error) {
-	topic := int64(chat.RoomTopic(room))
-	query, from := selectEvents+` WHERE topic = ? AND type = ? AND id < ? ORDER BY id DESC LIMIT ?`, p.Before
-	switch {
-	case p.HasAfter:
-		query, from = selectEvents+` WHERE topic = ? AND type = ? AND id > ? ORDER BY id LIMIT ?`, p.After
-	case p.Before == 0:
-		from = chat.MaxID + 1
-	}
-	events, err := s.events(ctx, query, topic, chat.TypeChatMessage, from, p.Limit)
-	if err != nil {
-		return chat.MessagePage{}, err
-	}
-	if !p.HasAfter {
-		slices.Reverse(events)
-	}
-	// Where the page is empty, what it was asked from is its edge on both sides.
-	first, last := from, from-1
-	if p.HasAfter {
-		first, last = from+1, from
-	}
-	if len(events) > 0 {
-		first, last = events[0].ID, events[len(events)-1].ID
-	}
-	page := chat.MessagePage{Events: events}
-	if page.Prev, err = s.edge(ctx, topic, `id < ?`, first); err == nil {
-		page.Next, err = s.edge(ctx, topic, `id > ?`, last)
-	}
-	return page, err
-}
-
-// edge is id where the topic has messages on that side of it, else nil.
-func (s *SQLite) edge(ctx context.Context, topic int64, side string, id int64) (*int64, error) {
-	var there bool
-	err := s.queryRow(ctx, `SELECT EXISTS (SELECT 1 FROM events WHERE topic = ? AND type = ? AND `+side+`)`,
-		topic, chat.TypeChatMessage, id).Scan(&there)
-	if err != nil || !there {
-		return nil, unavailable(err)
-	}
-	return &id, nil
 }

@@ -29,6 +29,8 @@ type dialect struct {
 	list string
 	// prepare says that the writer keeps its statements prepared; a driver that does so itself needs no help.
 	prepare bool
+	// tidy is the last statement before the database is closed; empty for none.
+	tidy string
 	// reconnect says that the connection may be lost and made anew.
 	reconnect bool
 	// wait is how long the database may take to answer; 0 is no limit.

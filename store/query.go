@@ -16,6 +16,11 @@ func list[T any](ctx context.Context, s *SQLite, scan func(scanner) (T, error), 
 	if err != nil {
 		return nil, unavailable(err)
 	}
+	return scanAll(rows, scan)
+}
+
+// scanAll reads rows to their end, each by scan, and closes them.
+func scanAll[T any](rows *sql.Rows, scan func(scanner) (T, error)) ([]T, error) {
 	defer rows.Close()
 	var all []T
 	for rows.Next() {

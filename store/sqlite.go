@@ -26,6 +26,8 @@ var sqliteDialect = &dialect{
 	shared:     func(context.Context, *SQLite, string) (int64, error) { return 0, nil },
 	goose:      goose.DialectSQLite3,
 	migrations: "migrations/sqlite",
+	// What is in the file is all there is then: the WAL holds pages with texts that were deleted since.
+	tidy: `PRAGMA wal_checkpoint(TRUNCATE)`,
 }
 
 // openSQLite opens the database below cfg.Dir, and gives its name for errors.
@@ -44,7 +46,8 @@ func openSQLite(cfg Config) (*SQLite, string, error) {
 	// synchronous=FULL makes WAL fsync at each commit: what is acknowledged survives a power cut.
 	// One connection writes, so nothing of ours ever waits for SQLite's lock; the timeout is for others.
 	write := open(file, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "busy_timeout(2000)",
-		"cache_size(-16000)", "wal_autocheckpoint(4000)")
+		"cache_size(-16000)", "wal_autocheckpoint(4000)",
+		"secure_delete(ON)") // a deleted text leaves no bytes behind in the file
 	write.SetMaxOpenConns(1)
 	reads := open(file, "query_only(ON)", "foreign_keys(ON)", "busy_timeout(2000)")
 	reads.SetMaxOpenConns(max(4, runtime.GOMAXPROCS(0)))

@@ -31,7 +31,9 @@ type Config struct {
 	// Committed is called with the events of each commit, in the order of their ids, after they are durable
 	// and before their writers are answered. It must not block.
 	Committed func([]chat.Event)
-	Logger    *slog.Logger // nil for none
+	// Search keeps the index of messages below Dir; without it searches are ErrUnavailable.
+	Search bool
+	Logger *slog.Logger // nil for none
 
 	sweepEvery time.Duration // for tests; 0 is the constant
 }
@@ -42,6 +44,7 @@ type SQLite struct {
 	reads   *sql.DB
 	write   *sql.DB
 	log     *writer
+	index   *index // nil without Config.Search
 }
 
 // Open opens the database, brings its schema up to date and starts the log writer.
@@ -55,6 +58,9 @@ func Open(ctx context.Context, cfg Config) (*SQLite, error) {
 		return nil, err
 	}
 	if err := s.prepare(ctx, cfg); err != nil {
+		if s.index != nil {
+			err = errors.Join(err, s.index.close())
+		}
 		return nil, errors.Join(fmt.Errorf("open %s: %w", name, err), s.reads.Close(), s.write.Close())
 	}
 	return s, nil
@@ -86,6 +92,18 @@ func (s *SQLite) prepare(ctx context.Context, cfg Config) error {
 	if head != last {
 		return fmt.Errorf("the log says that its head is %d, but its last event is %d: the file is damaged", head, last)
 	}
+	if cfg.Search {
+		if s.index, err = openIndex(ctx, cfg.Dir, s); err != nil {
+			return err
+		}
+		told := cfg.Committed
+		cfg.Committed = func(events []chat.Event) {
+			if told != nil {
+				told(events)
+			}
+			s.index.signal()
+		}
+	}
 	if s.log, err = startWriter(ctx, s.write, s.dialect, cfg); err != nil {
 		return err
 	}
@@ -106,7 +124,16 @@ func (s *SQLite) prepare(ctx context.Context, cfg Config) error {
 // Close answers the writes that wait, ends the log writer and closes the database.
 func (s *SQLite) Close() error {
 	s.log.stop()
-	return errors.Join(s.reads.Close(), s.write.Close())
+	var err error
+	if s.index != nil {
+		err = s.index.close()
+	}
+	err = errors.Join(err, s.reads.Close())
+	if s.dialect.tidy != "" {
+		_, tidyErr := s.write.Exec(s.dialect.tidy)
+		err = errors.Join(err, tidyErr)
+	}
+	return errors.Join(err, s.write.Close())
 }
 
 // Ping reports whether the database answers.

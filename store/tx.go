@@ -78,7 +78,11 @@ func (t *tx) check(g chat.Guard) error {
 	if err := t.checkVersion(`SELECT version FROM rooms WHERE id = ?`, &t.rooms, g.Room, g.RoomVersion); err != nil {
 		return err
 	}
-	return t.checkVersion(`SELECT version FROM users WHERE id = ?`, &t.users, g.User, g.UserVersion)
+	const user = `SELECT version FROM users WHERE id = ?`
+	if err := t.checkVersion(user, &t.users, g.User, g.UserVersion); err != nil {
+		return err
+	}
+	return t.checkVersion(user, &t.users, g.Other, g.OtherVersion)
 }
 
 func (t *tx) checkVersion(query string, seen *map[int64]int64, id, want int64) error {

@@ -1,0 +1,48 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"tandem/chat"
+)
+
+// ListMessages implements StrictServerInterface.
+func (s *Server) ListMessages(ctx context.Context, r ListMessagesRequestObject) (ListMessagesResponseObject, error) {
+	p, err := historyPage(r.Params.Before, r.Params.After, r.Params.Limit, r.Params.Q)
+	if err != nil {
+		return nil, err
+	}
+	page, err := s.Chat.History(ctx, viewer(ctx), r.Room, p)
+	if err != nil {
+		return nil, err
+	}
+	return rawJSON{http.StatusOK, messagePage(page)}, nil
+}
+
+// ListPrivateMessages implements StrictServerInterface.
+func (s *Server) ListPrivateMessages(ctx context.Context, r ListPrivateMessagesRequestObject) (ListPrivateMessagesResponseObject, error) {
+	p, err := historyPage(r.Params.Before, r.Params.After, r.Params.Limit, r.Params.Q)
+	if err != nil {
+		return nil, err
+	}
+	page, err := s.Chat.PrivateHistory(ctx, viewer(ctx), r.Username, p)
+	if err != nil {
+		return nil, err
+	}
+	return rawJSON{http.StatusOK, messagePage(page)}, nil
+}
+
+// historyPage is which messages a query asks for.
+func historyPage(before, after *int64, limit *Limit, q *Search) (chat.Page, error) {
+	if before != nil && after != nil {
+		return chat.Page{}, badField("before", "before and after exclude each other")
+	}
+	p := chat.Page{Before: valueOr(before, 0), After: valueOr(after, 0), HasAfter: after != nil, Limit: valueOr(limit, defaultLimit)}
+	if q == nil {
+		return p, nil
+	}
+	var err error
+	p.Words, err = chat.ParseQuery(*q)
+	return p, err
+}

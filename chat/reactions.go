@@ -1,0 +1,45 @@
+package chat
+
+import "context"
+
+// Limits of reactions.
+const (
+	MaxReactions = 20 // kinds on one message
+	MaxReactors  = 20 // users that a reaction names; it counts all
+)
+
+// Reaction is one kind of reaction to a message, as history shows it.
+type Reaction struct {
+	Emoji string   `json:"emoji"`
+	Count int      `json:"count"`
+	Me    bool     `json:"me"`    // the viewer is among them
+	Users []string `json:"users"` // the first MaxReactors
+}
+
+// React puts v's reaction to a message, or takes it back. Whoever may read a message may react to it.
+func (s *Service) React(ctx context.Context, v Viewer, room string, id int64, emoji string, on bool) error {
+	if !isEmoji(emoji) {
+		return invalid("emoji", "a reaction is one emoji")
+	}
+	typ := TypeReactionAdded
+	if !on {
+		typ = TypeReactionRemoved
+	}
+	return s.inRoom(ctx, v, room, func(u User, r RoomView) error {
+		if err := r.mayRead(); err != nil {
+			return err
+		}
+		p := placeIn(u, r)
+		if _, err := s.store.Message(ctx, p.topic, id); err != nil {
+			return err
+		}
+		e := p.event(typ, struct {
+			Room      string `json:"room"`
+			MessageID int64  `json:"message_id"`
+			User      string `json:"user"`
+			Emoji     string `json:"emoji"`
+			SentAt    string `json:"sent_at"`
+		}{p.room, id, p.user.Name, emoji, FormatTime(s.now())})
+		return s.store.React(ctx, p.guard, p.topic, id, emoji, on, e)
+	})
+}

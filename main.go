@@ -30,6 +30,8 @@ type commandLine struct {
 	Check  checkCommand  `cmd:"" help:"Name what is wrong with the settings, without starting."`
 	User   userCommand   `cmd:"" help:"People: add, promote, disable, password."`
 	Token  tokenCommand  `cmd:"" help:"API tokens for scripts: create."`
+	Export exportCommand `cmd:"" help:"Write rooms and messages as JSON lines to standard output."`
+	Backup backupCommand `cmd:"" help:"Copy the database (SQLite) to a file, while the server runs."`
 	Health healthCommand `cmd:"" help:"Exit with 0 if a running tandem is healthy, for container health checks."`
 
 	HashPasswords hashCommand `cmd:"" hidden:""`

@@ -23,6 +23,11 @@ type data struct {
 func (d data) with(f func(ctx context.Context, a *program.Admin) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
+	return d.withContext(ctx, f)
+}
+
+// withContext is with for what may take its time.
+func (d data) withContext(ctx context.Context, f func(ctx context.Context, a *program.Admin) error) error {
 	settings := program.Defaults()
 	settings.DataDir = d.DataDir
 	a, err := program.OpenAdmin(ctx, settings)

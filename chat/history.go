@@ -15,13 +15,13 @@ type Changes struct {
 func (s *Service) history(ctx context.Context, v Viewer, topic Topic, p Page) (MessagePage, error) {
 	page, err := s.store.Messages(ctx, topic, p)
 	if err == nil {
-		err = s.presentAll(ctx, v, page.Events)
+		err = s.Present(ctx, v, page.Events)
 	}
 	return page, err
 }
 
-// presentAll brings messages into their present state.
-func (s *Service) presentAll(ctx context.Context, v Viewer, messages []Event) error {
+// Present brings messages into their present state, as history shows them to v.
+func (s *Service) Present(ctx context.Context, v Viewer, messages []Event) error {
 	ids := make([]int64, len(messages))
 	for i := range messages {
 		ids[i] = messages[i].ID
@@ -32,7 +32,7 @@ func (s *Service) presentAll(ctx context.Context, v Viewer, messages []Event) er
 	}
 	for i, m := range messages {
 		if c, changed := changes[m.ID]; changed {
-			if messages[i], err = Present(m, c); err != nil {
+			if messages[i], err = presentOf(m, c); err != nil {
 				return err
 			}
 		}
@@ -40,15 +40,15 @@ func (s *Service) presentAll(ctx context.Context, v Viewer, messages []Event) er
 	return nil
 }
 
-// present is presentAll for one.
+// present is Present for one.
 func (s *Service) present(ctx context.Context, v Viewer, m Event) (Event, error) {
 	one := []Event{m}
-	err := s.presentAll(ctx, v, one)
+	err := s.Present(ctx, v, one)
 	return one[0], err
 }
 
-// Present is a message as history shows it.
-func Present(m Event, c Changes) (Event, error) {
+// presentOf is a message as history shows it.
+func presentOf(m Event, c Changes) (Event, error) {
 	t, err := parseText(m)
 	if err != nil || t.Deleted {
 		return m, err

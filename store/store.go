@@ -79,9 +79,8 @@ func (s *SQLite) prepare(ctx context.Context, cfg Config) error {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	// The first start names the log; ids and names are never reused under that name.
-	name := strings.ToLower(rand.Text()[:10])
 	if _, err := s.write.ExecContext(ctx,
-		s.dialect.bind(`INSERT INTO log (one, name, head, floor) VALUES (1, ?, 0, 1) ON CONFLICT DO NOTHING`), name); err != nil {
+		s.dialect.bind(`INSERT INTO log (one, name, head, floor) VALUES (1, ?, 0, 1) ON CONFLICT DO NOTHING`), newLogName()); err != nil {
 		return err
 	}
 	var head, last int64
@@ -120,6 +119,8 @@ func (s *SQLite) prepare(ctx context.Context, cfg Config) error {
 	}
 	return err
 }
+
+func newLogName() string { return strings.ToLower(rand.Text()[:10]) }
 
 // Close answers the writes that wait, ends the log writer and closes the database.
 func (s *SQLite) Close() error {

@@ -43,7 +43,7 @@ const (
 	// indexPause lets events gather, and indexShare keeps the index from the posts' processor: after each page it rests
 	// so many times as long as that took. A search that waits lets it do neither.
 	indexPause = 200 * time.Millisecond
-	indexShare = 4
+	indexShare = 9
 	// indexLook is how often it looks for what other processes committed.
 	indexLook = 2 * time.Second
 	// searchPatience is how long a search waits for what was posted before it.

@@ -186,6 +186,9 @@ func makePage(events []chat.Event, p chat.Page, from int64, edge func(side strin
 
 // Changes implements chat.Store.
 func (s *SQLite) Changes(ctx context.Context, viewer int64, messages []int64) (map[int64]chat.Changes, error) {
+	if len(messages) == 0 {
+		return nil, nil
+	}
 	ids, err := json.Marshal(messages)
 	if err != nil {
 		return nil, err

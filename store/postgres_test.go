@@ -47,7 +47,7 @@ func TestPostgresComesBack(t *testing.T) {
 		if err := post(); !errors.Is(err, chat.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) && time.Since(began) > 9*time.Second {
 			t.Fatalf("a post into a database that is gone gives %v after %s", err, time.Since(began))
 		}
-		if _, err := s.Messages(t.Context(), r.ID, chat.Page{Limit: 10}); !errors.Is(err, chat.ErrUnavailable) {
+		if _, err := s.Messages(t.Context(), chat.RoomTopic(r.ID), chat.Page{Limit: 10}); !errors.Is(err, chat.ErrUnavailable) {
 			t.Fatalf("a history of a database that is gone gives %v", err)
 		}
 		t.Logf("both said so within %s", time.Since(began).Round(time.Millisecond))
@@ -60,7 +60,7 @@ func TestPostgresComesBack(t *testing.T) {
 				t.Fatal("posting did not come back with the database")
 			}
 		}
-		if _, err := s.Messages(t.Context(), r.ID, chat.Page{Limit: 10}); err != nil {
+		if _, err := s.Messages(t.Context(), chat.RoomTopic(r.ID), chat.Page{Limit: 10}); err != nil {
 			t.Errorf("reading did not come back with the database: %v", err)
 		}
 		t.Logf("posting came back within %s", time.Since(began).Round(time.Millisecond))
@@ -168,7 +168,7 @@ func TestReadOnlyPostgresSaysSo(t *testing.T) {
 	if !errors.Is(err, chat.ErrUnavailable) {
 		t.Errorf("a post into a database that only reads gives %v", err)
 	}
-	if _, err := s.Messages(t.Context(), r.ID, chat.Page{Limit: 10}); err != nil {
+	if _, err := s.Messages(t.Context(), chat.RoomTopic(r.ID), chat.Page{Limit: 10}); err != nil {
 		t.Errorf("reading it gives %v", err)
 	}
 }

@@ -45,6 +45,9 @@ func (s *SQLite) search(ctx context.Context, topic chat.Topic, p chat.Page) (cha
 	if err != nil {
 		return chat.MessagePage{}, err
 	}
+	if ids == nil {
+		ids = []int64{}
+	}
 	wanted, err := json.Marshal(ids)
 	if err != nil {
 		return chat.MessagePage{}, err

@@ -1,0 +1,272 @@
+package program
+
+import (
+	"flag"
+	"fmt"
+	"net/url"
+	"reflect"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// modelMessage is a message as the model knows it.
+type modelMessage struct {
+	id        int64
+	author    string
+	text      string // present
+	posted    string // at first; "" where it was deleted
+	edited    bool
+	deleted   bool
+	replyTo   int64
+	reactions []modelReaction // in the order in which they came
+}
+
+type modelReaction struct{ emoji, user string }
+
+// seenAs is what history has of it for a viewer.
+func (m *modelMessage) seenAs(viewer string) (reactions []reaction) {
+	for _, r := range m.reactions {
+		i := slices.IndexFunc(reactions, func(k reaction) bool { return k.Emoji == r.emoji })
+		if i < 0 {
+			i, reactions = len(reactions), append(reactions, reaction{Emoji: r.emoji})
+		}
+		reactions[i].Count++
+		reactions[i].Me = reactions[i].Me || r.user == viewer
+		reactions[i].Users = append(reactions[i].Users, r.user)
+	}
+	return reactions
+}
+
+// modelEvent is what a replay is to have; its text follows the message's fate.
+type modelEvent struct {
+	id      int64
+	typ     string
+	user    string
+	message *modelMessage // nil for events of membership
+	text    string        // of a post or an edit
+	emoji   string
+	target  string
+}
+
+// roomModel is a room beside its model; rapid calls its methods in random order.
+type roomModel struct {
+	name     string
+	users    []*client // the first owns the room
+	start    int64
+	head     int64
+	messages []*modelMessage
+	events   []modelEvent
+	markers  map[string]int64
+	roles    map[string]string
+}
+
+var modelEmoji = []string{"👍", "❤️", "🇪🇪"}
+
+func (r *roomModel) happened(e modelEvent) {
+	r.head++
+	e.id = r.head
+	r.events = append(r.events, e)
+}
+
+func (r *roomModel) user(t *rapid.T) *client {
+	return r.users[rapid.IntRange(0, len(r.users)-1).Draw(t, "user")]
+}
+
+// message is one of the room's, or the action is skipped.
+func (r *roomModel) message(t *rapid.T) *modelMessage {
+	if len(r.messages) == 0 {
+		t.Skip("no messages")
+	}
+	return r.messages[rapid.IntRange(0, len(r.messages)-1).Draw(t, "message")]
+}
+
+func (r *roomModel) Post(t *rapid.T) {
+	c := r.user(t)
+	m := &modelMessage{author: c.User.Username, text: rapid.SampledFrom([]string{"alpha", "beta gamma", "Γ δ", "小明 beta"}).Draw(t, "text")}
+	m.posted = m.text
+	body := map[string]any{"message": m.text}
+	if len(r.messages) > 0 && rapid.Bool().Draw(t, "reply") { // also to a deleted one
+		m.replyTo = r.message(t).id
+		body["reply_to"] = m.replyTo
+	}
+	key := fmt.Sprint("Idempotency-Key: ", len(r.messages))
+	for _, status := range []int{201, 200} {
+		m.id = c.do("POST", roomPath(r.name)+"/messages", body, key).want(status).event().ID
+	}
+	r.messages = append(r.messages, m)
+	r.happened(modelEvent{typ: "chat_message", user: m.author, message: m, text: m.text})
+}
+
+func (r *roomModel) Edit(t *rapid.T) {
+	c, m := r.user(t), r.message(t)
+	text := rapid.SampledFrom([]string{"delta", "alpha beta", "ё"}).Draw(t, "text")
+	a := c.do("PATCH", messagePath(r.name, m.id), newMessage{Message: text})
+	switch {
+	case m.author != c.User.Username:
+		a.wantProblem(403, "forbidden", "")
+	case m.deleted:
+		a.wantProblem(404, "message_not_found", "id")
+	default:
+		a.want(200)
+		m.text, m.edited = text, true
+		r.happened(modelEvent{typ: "message_edited", user: m.author, message: m, text: text})
+	}
+}
+
+func (r *roomModel) Delete(t *rapid.T) {
+	c, m := r.user(t), r.message(t)
+	a := c.do("DELETE", messagePath(r.name, m.id), nil)
+	if m.author != c.User.Username && r.roles[c.User.Username] != "owner" {
+		a.wantProblem(403, "forbidden", "")
+		return
+	}
+	a.want(204)
+	if !m.deleted {
+		m.deleted, m.edited, m.text, m.posted, m.reactions = true, false, "", "", nil
+		r.happened(modelEvent{typ: "message_deleted", user: c.User.Username, message: m})
+	}
+}
+
+func (r *roomModel) React(t *rapid.T) {
+	c, m := r.user(t), r.message(t)
+	does := modelReaction{rapid.SampledFrom(modelEmoji).Draw(t, "emoji"), c.User.Username}
+	on := rapid.Bool().Draw(t, "on")
+	method, typ := "PUT", "reaction_added"
+	if !on {
+		method, typ = "DELETE", "reaction_removed"
+	}
+	a := c.do(method, messagePath(r.name, m.id)+"/reactions/"+url.PathEscape(does.emoji), nil)
+	if m.deleted {
+		a.wantProblem(404, "message_not_found", "id")
+		return
+	}
+	a.want(204)
+	at := slices.Index(m.reactions, does)
+	if (at >= 0) == on {
+		return
+	}
+	if on {
+		m.reactions = append(m.reactions, does)
+	} else {
+		m.reactions = slices.Delete(m.reactions, at, at+1)
+	}
+	r.happened(modelEvent{typ: typ, user: does.user, message: m, emoji: does.emoji})
+}
+
+func (r *roomModel) Read(t *rapid.T) {
+	c := r.user(t)
+	id := rapid.Int64Range(0, r.head+5).Draw(t, "id")
+	c.do("PUT", roomPath(r.name)+"/read", map[string]int64{"id": id}).want(204)
+	for _, m := range r.messages {
+		if m.id <= id {
+			r.markers[c.User.Username] = max(r.markers[c.User.Username], m.id)
+		}
+	}
+}
+
+func (r *roomModel) Join(t *rapid.T) {
+	c := r.user(t)
+	c.enter(r.name)
+	if name := c.User.Username; r.roles[name] == "" {
+		r.roles[name] = "member"
+		r.happened(modelEvent{typ: "member_added", user: name, target: name})
+	}
+}
+
+func (r *roomModel) Leave(t *rapid.T) {
+	c := r.users[1+rapid.IntRange(0, len(r.users)-2).Draw(t, "who")] // an owner's leaving is another test's
+	name := c.User.Username
+	c.do("DELETE", roomPath(r.name)+"/members/"+name, nil)
+	if r.roles[name] != "" {
+		r.roles[name] = ""
+		r.happened(modelEvent{typ: "member_removed", user: name, target: name})
+	}
+}
+
+// Check compares everything that can be seen with the model.
+func (r *roomModel) Check(t *rapid.T) {
+	c := r.users[len(r.events)%len(r.users)] // each in turn: the others see the same but for themselves
+	viewer := c.User.Username
+	history := c.wholeHistory(r.name)
+	if len(history) != len(r.messages) {
+		t.Fatalf("history has %s, the model %d messages", show(history), len(r.messages))
+	}
+	unread := 0
+	var found []int64
+	for i, m := range r.messages {
+		e := history[i]
+		if e.ID != m.id || e.User != m.author || e.Message != m.text || (e.EditedAt != "") != m.edited || e.Deleted != m.deleted || e.ReplyTo != m.replyTo ||
+			!reflect.DeepEqual(e.Reactions, m.seenAs(viewer)) {
+			t.Fatalf("%s sees %s, the model %+v", viewer, e.raw, m)
+		}
+		if m.author != viewer && !m.deleted && m.id > r.markers[viewer] {
+			unread++
+		}
+		if slices.Contains([]string{"beta gamma", "小明 beta", "alpha beta"}, m.text) {
+			found = append(found, m.id)
+		}
+	}
+	var is room
+	c.do("GET", roomPath(r.name), nil).want(200).into(&is)
+	if role := r.roles[viewer]; is.Unread != unread || (is.Role == nil) != (role == "") || is.Role != nil && *is.Role != role {
+		t.Fatalf("%s has the room as %+v; unread are %d, the role is %q", viewer, is, unread, role)
+	}
+	if got := ids(c.history(r.name, "limit=100&q=BETA").items); !slices.Equal(got, found) {
+		t.Fatalf("searching finds %v, not %v", got, found)
+	}
+}
+
+// replay compares what a stream from a cursor brings with the model.
+func (r *roomModel) replay(t *rapid.T, c *client, over transport, since int64) {
+	s := c.open(over, fmt.Sprintf("room=%s&since=%d", url.QueryEscape(r.name), since))
+	defer s.close()
+	s.opening()
+	for _, want := range r.events {
+		if want.id <= since {
+			continue
+		}
+		e := s.until(func(e event) bool { return e.ID != 0 })
+		got := e[len(e)-1]
+		fits := got.ID == want.id && got.Type == want.typ && got.User == want.user && got.Emoji == want.emoji && got.Target == want.target
+		if m := want.message; m != nil && fits {
+			hasText := want.text != ""
+			text := want.text
+			if m.deleted {
+				text = ""
+			}
+			about := got.MessageID
+			if got.Type == "chat_message" {
+				about = got.ID
+			}
+			fits = about == m.id && got.Message == text && got.Deleted == (hasText && m.deleted) && got.EditedAt == "" && got.Reactions == nil
+		}
+		if !fits {
+			t.Fatalf("%s from %d: came %s, the model has %+v", over, since, got.raw, want)
+		}
+	}
+}
+
+// Random commands of several people in a room: history, unread counts, search and replays are as a model has them.
+func TestRoomIsAsItsModel(t *testing.T) {
+	t.Parallel()
+	p := startProgram(t)
+	users := []*client{p.signup(t, "ada"), p.signup(t, "bob"), p.signup(t, "eve")}
+	_ = flag.Set("rapid.nofailfile", "true") // the seed is in the failure's text; a file would lie in the project
+	rooms := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		rooms++
+		r := &roomModel{name: fmt.Sprint("room", rooms), users: users, markers: map[string]int64{}, roles: map[string]string{}}
+		users[0].enter(r.name)
+		r.roles["ada"] = "owner"
+		r.start = users[0].head()
+		r.head = r.start
+		actions := rapid.StateMachineActions(r)
+		rt.Repeat(actions)
+		for _, over := range transports {
+			since := rapid.Int64Range(r.start, r.head).Draw(rt, "since")
+			r.replay(rt, r.user(rt), over, since)
+		}
+	})
+}

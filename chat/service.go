@@ -88,6 +88,11 @@ func (s *Service) Enter(ctx context.Context, v Viewer, room string) (RoomView, b
 	var view RoomView
 	join := func() error {
 		return s.inRoom(ctx, v, name, func(u User, r RoomView) error {
+			// Who is a member already is answered without a guard, which would find a remembered membership stale.
+			r, err := s.store.Room(ctx, r.Name, u.ID)
+			if err != nil {
+				return err
+			}
 			if err := r.mayRead(); err != nil {
 				return err
 			}

@@ -6,17 +6,29 @@ import (
 	"tandem/chat"
 )
 
-// Bus carries committed events between the nodes' hubs, and ephemeral ones. It is fast and may lose, double or
-// reorder batches: ids are dense, so a hub sees what is missing and reads the log. Ephemeral events that it loses
-// are lost.
+// Bus carries between the nodes' hubs what has been committed, what is told in passing, and who is where. It is fast
+// and may lose, double or reorder messages: ids are dense, so a hub sees what is missing and reads the log; what is
+// told in passing is then lost; and of who is where every node repeats a sum.
 type Bus interface {
-	// Publish hands over one commit's events, in the order of their ids. It never blocks.
-	Publish(batch []chat.Event)
-	// Notify hands over an ephemeral event. It never blocks.
-	Notify(n Notice)
-	// Receive calls commit with each batch and notice with each ephemeral event, from one goroutine, until ctx ends.
-	// An empty batch says that something was lost.
-	Receive(ctx context.Context, commit func(batch []chat.Event), notice func(Notice))
+	// Send hands a message to every hub, this node's too, and never blocks. A statement comes back only if the others
+	// could have heard it.
+	Send(m Message)
+	// Receive calls f with each message, from one goroutine, until ctx ends. The zero Message says that something
+	// was lost.
+	Receive(ctx context.Context, f func(Message))
+}
+
+// Message is one of these.
+type Message struct {
+	Commit    *Commit    `json:",omitempty"`
+	Notice    *Notice    `json:",omitempty"`
+	Statement *Statement `json:",omitempty"`
+}
+
+// Commit is what one transaction has appended to the log of that name, in the order of the ids.
+type Commit struct {
+	Log    string
+	Events []chat.Event
 }
 
 // Notice is an ephemeral event on its way to those who follow a topic.
@@ -29,25 +41,19 @@ var _ Bus = (*Memory)(nil)
 
 // Memory is the Bus of a single node. It keeps the order of what it is given.
 type Memory struct {
-	queue chan parcel
+	queue chan Message
 	lost  chan struct{}
 }
 
-// parcel is a batch, or a notice.
-type parcel struct {
-	batch  []chat.Event
-	notice Notice
-}
-
-// NewMemory returns a Bus that holds up to 1,024 batches and notices for its receiver and loses what comes on top.
+// NewMemory returns a Bus that holds up to 1,024 messages for its receiver and loses what comes on top.
 func NewMemory() *Memory {
-	return &Memory{queue: make(chan parcel, 1024), lost: make(chan struct{}, 1)}
+	return &Memory{queue: make(chan Message, 1024), lost: make(chan struct{}, 1)}
 }
 
-// Publish implements Bus.
-func (m *Memory) Publish(batch []chat.Event) {
+// Send implements Bus.
+func (m *Memory) Send(message Message) {
 	select {
-	case m.queue <- parcel{batch: batch}:
+	case m.queue <- message:
 	default:
 		select {
 		case m.lost <- struct{}{}:
@@ -56,26 +62,14 @@ func (m *Memory) Publish(batch []chat.Event) {
 	}
 }
 
-// Notify implements Bus.
-func (m *Memory) Notify(n Notice) {
-	select {
-	case m.queue <- parcel{notice: n}:
-	default:
-	}
-}
-
 // Receive implements Bus.
-func (m *Memory) Receive(ctx context.Context, commit func([]chat.Event), notice func(Notice)) {
+func (m *Memory) Receive(ctx context.Context, f func(Message)) {
 	for {
 		select {
-		case p := <-m.queue:
-			if p.batch != nil {
-				commit(p.batch)
-			} else {
-				notice(p.notice)
-			}
+		case message := <-m.queue:
+			f(message)
 		case <-m.lost:
-			commit(nil)
+			f(Message{})
 		case <-ctx.Done():
 			return
 		}

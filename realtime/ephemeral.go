@@ -8,10 +8,10 @@ import (
 
 // Publish tells whoever follows a topic now, on every node: a room's streams, or all of one user's by their inbox.
 // Nothing is stored, and who is behind may never learn of it.
-func (h *Hub) Publish(t chat.Topic, e chat.Ephemeral) { h.bus.Notify(Notice{t, e}) }
+func (h *Hub) Publish(t chat.Topic, e chat.Ephemeral) { h.bus.Send(Message{Notice: &Notice{t, e}}) }
 
 // notice puts what the bus brought into the ring, if anybody here follows it.
-func (h *Hub) notice(n Notice) {
+func (h *Hub) notice(n *Notice) {
 	h.mu.Lock()
 	if t := h.topics[n.Topic]; t != nil {
 		h.tellNow(t, n.Event)

@@ -1,6 +1,7 @@
 package realtime
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -33,6 +34,8 @@ type Log interface {
 	ReadAll(ctx context.Context, after, upto int64, limit int) ([]chat.Event, error)
 	// Start is the id before the n-th last message of a topic, 0 where it has fewer.
 	Start(ctx context.Context, topic chat.Topic, n int) (int64, error)
+	// Shared is up to which id a log that had another name is this one, 0 if it never was.
+	Shared(ctx context.Context, name string) (int64, error)
 }
 
 // Access says which rooms a viewer may follow now; missing are those that they may not. It returns an error where
@@ -48,6 +51,15 @@ type Config struct {
 	RingBytes  int // how much of the recent log to keep in memory; 0 is nothing
 	MaxStreams int // of one user at once, over all transports; 0 is no limit
 	Logger     *slog.Logger
+	// LookEvery is how often the hub looks at the log's head although the bus says nothing is missing; 0 is a second.
+	// Another process may write too, such as the command line, and whom it disables is to be gone within a second;
+	// where there are other nodes it is also how late their events are while the bus is down.
+	LookEvery time.Duration
+	// Node is this node's name among those that share the bus; empty where it is alone.
+	Node string
+	// Renamed is called when the log is another than before: another database has taken over, and what is remembered of
+	// the old one may not be so. Nil is nobody.
+	Renamed func()
 	// Control is told of each control event, in the log's order, before the streams that it ends are. Whoever
 	// remembers credentials forgets them then. Nil is nobody.
 	Control func(chat.ControlEvent)
@@ -56,22 +68,21 @@ type Config struct {
 const (
 	// straggle is how long a hole in the ids may fill by itself before the log is read.
 	straggle = 10 * time.Millisecond
-	// lookEvery is how often the hub looks at the log's head although the bus says nothing is missing: another
-	// process, such as the command line, may write too, and who it disables is to be gone within a second.
-	lookEvery = time.Second
 	// logPage is how many events one read of the log brings.
 	logPage = 256
 )
 
 // Hub brings the log's events, in the order of their ids, to the streams that follow their topics.
 type Hub struct {
-	log    Log
-	access Access
-	bus    Bus
-	logger *slog.Logger
-	tell   func(chat.ControlEvent)
-	name   string // the log's
-	most   int    // streams of a user; 0 is no limit
+	log     Log
+	access  Access
+	bus     Bus
+	logger  *slog.Logger
+	tell    func(chat.ControlEvent)
+	most    int // streams of a user; 0 is no limit
+	every   time.Duration
+	renamed func()
+	node    string
 
 	// in guards what comes from the bus; its holder alone reads the log for the hub.
 	in      sync.Mutex
@@ -79,7 +90,12 @@ type Hub struct {
 	gap     *time.Timer  // runs while there is a hole
 
 	mu         sync.RWMutex
-	pos        int64 // every event up to it is in the ring, or was
+	name       string           // the log's
+	nodes      map[string]*node // the others
+	heard      time.Time        // when this node last heard itself
+	deaf       time.Time        // when it last did not
+	stated     time.Time        // when it last stated all its people
+	pos        int64            // every event up to it is in the ring, or was
 	ring       ring
 	topics     map[chat.Topic]*topic
 	streams    map[*Stream]struct{}
@@ -105,8 +121,12 @@ func New(ctx context.Context, log Log, access Access, bus Bus, cfg Config) (*Hub
 	if cfg.Control == nil {
 		cfg.Control = func(chat.ControlEvent) {}
 	}
+	if cfg.Renamed == nil {
+		cfg.Renamed = func() {}
+	}
 	return &Hub{
 		log: log, access: access, bus: bus, logger: cfg.Logger, tell: cfg.Control, name: state.Name, most: cfg.MaxStreams,
+		every: cmp.Or(cfg.LookEvery, time.Second), renamed: cfg.Renamed, node: cfg.Node, nodes: make(map[string]*node), heard: time.Now(),
 		pos:       state.Head,
 		ring:      ring{limit: cfg.RingBytes, floor: state.Head},
 		topics:    make(map[chat.Topic]*topic),
@@ -123,9 +143,14 @@ func (h *Hub) now() time.Time { return time.Now() }
 // Run delivers until ctx ends.
 func (h *Hub) Run(ctx context.Context) {
 	var wg sync.WaitGroup
-	wg.Go(func() { h.bus.Receive(ctx, func(batch []chat.Event) { h.receive(ctx, batch) }, h.notice) })
-	wg.Go(func() { every(ctx, lookEvery, func(time.Time) { h.look(ctx) }) })
+	wg.Go(func() { h.bus.Receive(ctx, func(m Message) { h.receive(ctx, m) }) })
+	wg.Go(func() { every(ctx, h.every, func(time.Time) { h.look(ctx) }) })
 	wg.Go(func() { every(ctx, time.Second, h.tick) })
+	if h.node != "" {
+		h.state(Statement{Kind: ask})
+		h.sayAlive(h.now())
+		wg.Go(func() { every(ctx, aliveEvery, h.sayAlive) })
+	}
 	wg.Wait()
 	h.in.Lock()
 	if h.gap != nil {
@@ -147,12 +172,26 @@ func every(ctx context.Context, d time.Duration, f func(now time.Time)) {
 	}
 }
 
-// receive takes a batch from the bus. What follows the position goes on; a hole may fill for a moment, then
-// the log is read.
-func (h *Hub) receive(ctx context.Context, batch []chat.Event) {
+// receive takes a message from the bus.
+func (h *Hub) receive(ctx context.Context, m Message) {
+	switch {
+	case m.Notice != nil:
+		h.notice(m.Notice)
+	case m.Statement != nil:
+		h.hear(m.Statement)
+	case m.Commit != nil:
+		h.committed(ctx, m.Commit.Log, m.Commit.Events)
+	default:
+		h.look(ctx)
+	}
+}
+
+// committed takes a batch from the bus. What follows the position goes on; a hole may fill for a moment, then the log
+// is read. What is of another log is only a reason to look.
+func (h *Hub) committed(ctx context.Context, log string, batch []chat.Event) {
 	h.in.Lock()
 	defer h.in.Unlock()
-	if len(batch) == 0 {
+	if log != h.name { // only the holder of h.in changes it
 		h.catchUp(ctx)
 		return
 	}
@@ -207,6 +246,9 @@ func (h *Hub) look(ctx context.Context) {
 // log cannot be read the next look tries again. h.in is held.
 func (h *Hub) catchUp(ctx context.Context) {
 	state, err := h.log.Head(ctx)
+	if err == nil && state.Name != h.name {
+		h.restart(state)
+	}
 	for err == nil && h.pos < state.Head {
 		upto := min(state.Head, h.pos+logPage)
 		var events []chat.Event
@@ -219,6 +261,23 @@ func (h *Hub) catchUp(ctx context.Context) {
 		return
 	}
 	h.takePending()
+}
+
+// restart begins anew with another log. The clients come back, and their cursors are judged. h.in is held.
+func (h *Hub) restart(state chat.LogState) {
+	h.logger.Warn("the log has another name: another database has taken over", "was", h.name, "is", state.Name)
+	h.renamed()
+	h.pending = nil
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for s := range h.streams {
+		s.sendBack()
+	}
+	for _, t := range h.topics {
+		t.entries = nil
+	}
+	h.name, h.pos = state.Name, state.Head
+	h.ring = ring{limit: h.ring.limit, seq: h.ring.seq, evicted: h.ring.seq, floor: state.Head}
 }
 
 // deliver puts events into the ring, moves the position to upto, has streams follow more or less, and wakes who

@@ -2,6 +2,7 @@ package realtime
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -26,6 +27,8 @@ type logbook struct {
 	reads   int // of ReadAll: what the hub had to fetch
 	onRead  func()
 	failing bool
+	name    string // empty is test
+	shared  int64
 }
 
 func (l *logbook) commit(topic chat.Topic) chat.Event {
@@ -48,7 +51,7 @@ func (l *logbook) Head(context.Context) (chat.LogState, error) {
 	if l.failing {
 		return chat.LogState{}, chat.ErrUnavailable
 	}
-	return chat.LogState{Name: "test", Floor: 1, Head: int64(len(l.events))}, nil
+	return chat.LogState{Name: cmp.Or(l.name, "test"), Floor: 1, Head: int64(len(l.events))}, nil
 }
 
 func (l *logbook) Read(_ context.Context, topics []chat.TopicSince, upto int64, limit int) (found []chat.Event, err error) {
@@ -87,6 +90,15 @@ func (l *logbook) Start(context.Context, chat.Topic, int) (int64, error) {
 		return 0, chat.ErrUnavailable
 	}
 	return 0, nil
+}
+
+func (l *logbook) Shared(context.Context, string) (int64, error) { return l.shared, nil }
+
+// rename has another database take over.
+func (l *logbook) rename(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.name = name
 }
 
 // rooms lets everybody follow every room; a room's number is its name's length. onCheck runs in each check.
@@ -143,7 +155,11 @@ func inBubble(t *testing.T, ringBytes int, f func(b *bench)) {
 	})
 }
 
-func (b *bench) post(topic chat.Topic) { b.bus.Publish([]chat.Event{b.log.commit(topic)}) }
+func (b *bench) publish(events []chat.Event) {
+	b.bus.Send(Message{Commit: &Commit{Log: "test", Events: events}})
+}
+
+func (b *bench) post(topic chat.Topic) { b.publish([]chat.Event{b.log.commit(topic)}) }
 
 // client is the other end of a stream served over a pipe.
 type client struct {
@@ -244,11 +260,11 @@ func TestStragglersNeedNoRead(t *testing.T) {
 		c := b.open("ada", Request{Rooms: []string{"lobby"}})
 		c.seen()
 		one, two, three := b.log.commit(lobby), b.log.commit(lobby), b.log.commit(lobby)
-		b.bus.Publish([]chat.Event{three})
-		b.bus.Publish([]chat.Event{two, two})
+		b.publish([]chat.Event{three})
+		b.publish([]chat.Event{two, two})
 		expect(t, c.seen())
-		b.bus.Publish([]chat.Event{one})
-		b.bus.Publish([]chat.Event{one, two})
+		b.publish([]chat.Event{one})
+		b.publish([]chat.Event{one, two})
 		expect(t, c.seen(), "chat_message:1", "chat_message:2", "chat_message:3")
 		time.Sleep(time.Second)
 		if b.log.reads != 0 {
@@ -262,7 +278,7 @@ func TestLookFindsWhatTheBusNeverSaid(t *testing.T) {
 		c := b.open("ada", Request{Rooms: []string{"lobby"}})
 		c.seen()
 		b.log.commit(lobby)
-		time.Sleep(lookEvery + time.Second)
+		time.Sleep(time.Second + time.Second)
 		expect(t, c.seen(), "chat_message:1")
 	})
 }
@@ -319,7 +335,7 @@ func TestNothingAtOrBelowTheCursor(t *testing.T) {
 			b.log.commit(lobby) // the hub does not know of them yet: it is behind the database
 		}
 		c := b.open("ada", Request{Rooms: []string{"lobby"}, Cursor: &chat.Cursor{ID: 4}})
-		time.Sleep(lookEvery)
+		time.Sleep(time.Second)
 		expect(t, c.seen(), "stream_open", "user_list:[ada]", "chat_message:5")
 	})
 }
@@ -363,7 +379,7 @@ func TestAnEventOfTwoTopicsComesOnce(t *testing.T) {
 			c.seen()
 			inbox.seen()
 			b.log.events = append(b.log.events, chat.Event{ID: 1, Topic: lobby, Also: chat.InboxTopic(3), Type: "member_added", Body: `"x":1}`})
-			b.bus.Publish(b.log.events[:1])
+			b.publish(b.log.events[:1])
 			expect(t, c.seen(), "member_added:1")
 			expect(t, inbox.seen(), "member_added:1")
 		})
@@ -379,7 +395,7 @@ func TestUnreadableLogDelaysAndLosesNothing(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		expect(t, c.seen())
 		b.log.fail(false)
-		time.Sleep(lookEvery)
+		time.Sleep(time.Second)
 		expect(t, c.seen(), "chat_message:1")
 	})
 }
@@ -498,12 +514,12 @@ func TestControlEventsEndStreams(t *testing.T) {
 				b.log.events[e.ID-1] = e
 				return e
 			}
-			b.bus.Publish([]chat.Event{b.log.commit(lobby), control(chat.ControlEvent{Session: 11, Reason: chat.CloseSignedOut}), b.log.commit(lobby)})
+			b.publish([]chat.Event{b.log.commit(lobby), control(chat.ControlEvent{Session: 11, Reason: chat.CloseSignedOut}), b.log.commit(lobby)})
 			expectEnd(t, first.seen(), "chat_message:1", "chat_message:3")
 			expect(t, second.seen(), "chat_message:1", "chat_message:3")
-			b.bus.Publish([]chat.Event{control(chat.ControlEvent{User: 1}), b.log.commit(lobby)}) // changed, not ended
+			b.publish([]chat.Event{control(chat.ControlEvent{User: 1}), b.log.commit(lobby)}) // changed, not ended
 			expect(t, second.seen(), "chat_message:5")
-			b.bus.Publish([]chat.Event{control(chat.ControlEvent{User: 1, Reason: chat.CloseDisabled}), b.log.commit(lobby)})
+			b.publish([]chat.Event{control(chat.ControlEvent{User: 1, Reason: chat.CloseDisabled}), b.log.commit(lobby)})
 			expectEnd(t, second.seen(), "", "chat_message:7")
 			expect(t, other.seen(), "chat_message:1", "chat_message:3", "chat_message:5", "chat_message:7")
 		})

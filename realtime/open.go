@@ -100,7 +100,9 @@ func (h *Hub) open(ctx context.Context, s *Stream, r Request) error {
 		return err
 	}
 	o := &opening{stream: s, request: r, state: state}
-	o.judge()
+	if err := o.judge(ctx); err != nil {
+		return err
+	}
 	if err := o.look(ctx); err != nil {
 		return err
 	}
@@ -135,14 +137,22 @@ type place struct {
 }
 
 // judge says whether the cursor can be honoured.
-func (o *opening) judge() {
+func (o *opening) judge(ctx context.Context) error {
 	r, state := &o.request, o.state
+	if r.Cursor != nil && r.Cursor.Log != "" && r.Cursor.Log != state.Name {
+		upto, err := o.stream.hub.log.Shared(ctx, r.Cursor.Log)
+		if err != nil {
+			return err
+		}
+		if r.Cursor.ID > upto {
+			o.reset = chat.ResetOtherLog
+			return nil
+		}
+	}
 	switch {
 	case r.Malformed:
 		o.reset = chat.ResetMalformed
 	case r.Cursor == nil:
-	case r.Cursor.Log != "" && r.Cursor.Log != state.Name:
-		o.reset = chat.ResetOtherLog
 	case r.Cursor.ID > state.Head:
 		o.reset = chat.ResetAheadOfHead
 	case r.Cursor.ID < state.Floor-1:
@@ -150,6 +160,7 @@ func (o *opening) judge() {
 	default:
 		o.resumed, o.behind, o.since = true, true, r.Cursor.ID
 	}
+	return nil
 }
 
 // mayLose tells whether rooms that may not be followed are named in lost, rather than refused.
@@ -240,6 +251,10 @@ func (o *opening) begin() error {
 		}
 	}
 
+	if h.name != o.state.Name {
+		s.sendBack() // the log changed meanwhile, here or there
+	}
+	s.log = o.state.Name
 	s.known, s.all = o.state.Head, o.request.All
 	if s.behind = o.behind; s.behind {
 		s.pos = o.since // as far as it knows; the ring may have it all
@@ -296,10 +311,10 @@ func (o *opening) greet(rooms []follow) {
 	}
 	say(chat.StreamOpen(s.viewer.Name, names, o.lost, s.cursor(), o.resumed), s.cursor())
 	if o.request.Site {
-		s.opening = append(s.opening, h.topic(siteTopic).userList().frame(s.framer, h.name)...)
+		s.opening = append(s.opening, h.topic(siteTopic).userList().frame(s.framer, s.log)...)
 	}
 	for i := range rooms {
-		s.opening = append(s.opening, rooms[i].topic.userList().frame(s.framer, h.name)...)
+		s.opening = append(s.opening, rooms[i].topic.userList().frame(s.framer, s.log)...)
 	}
 	if o.reset != "" {
 		say(chat.StreamReset(o.reset, o.state.Floor, s.pos), s.cursor())

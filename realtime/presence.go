@@ -17,11 +17,13 @@ type presence struct {
 	list    atomic.Pointer[entry] // the user_list of now; nil until somebody needs it
 }
 
-// person is a user with streams on a room, or with none for less than the grace.
+// person is a user who is present on some node.
 type person struct {
-	name    string
-	streams int
-	until   time.Time // when the grace ends, while there are no streams
+	name      string
+	streams   int       // on this node
+	here      bool      // they have streams on this node, or had within the grace
+	until     time.Time // when the grace ends, while there are no streams
+	elsewhere int       // how many other nodes they are on
 }
 
 // departure is a person whose last stream has ended.
@@ -48,22 +50,32 @@ func (s *Stream) graceNow() time.Duration {
 	return grace
 }
 
-// join counts a stream of v's in, and tells the room if it is v's first. Hub.mu is held.
+// join counts a stream of v's in. Hub.mu is held.
 func (h *Hub) join(t *topic, v chat.Viewer) {
-	p := t.people[v.User]
+	p := h.enter(t, v.User, v.Name)
+	p.streams++
+	if !p.here {
+		p.here = true
+		h.state(Statement{Kind: came, People: []Presence{{t.key, v.User, v.Name}}})
+	}
+}
+
+// enter is the person that is a user in t; if nobody is yet, the room is told. Hub.mu is held.
+func (h *Hub) enter(t *topic, user int64, name string) *person {
+	p := t.people[user]
 	if p == nil {
-		p = &person{name: v.Name}
+		p = &person{name: name}
 		if t.people == nil {
 			t.people = make(map[int64]*person)
 		}
-		t.people[v.User] = p
-		i, _ := slices.BinarySearch(t.names, v.Name)
-		t.names = slices.Insert(t.names, i, v.Name)
-		e := chat.UserJoin(t.room, v.Name)
-		e.Except = v.User // they are in their own list
+		t.people[user] = p
+		i, _ := slices.BinarySearch(t.names, name)
+		t.names = slices.Insert(t.names, i, name)
+		e := chat.UserJoin(t.room, name)
+		e.Except = user // they are in their own list
 		h.announce(t, e)
 	}
-	p.streams++
+	return p
 }
 
 // leave counts a stream of v's out; its user_leave comes after the grace, by the clock. Hub.mu is held.
@@ -91,10 +103,23 @@ func (h *Hub) depart(now time.Time) {
 	h.unlockAndWake()
 }
 
-// expel tells the room that a user has left it who has no stream there any more. Hub.mu is held.
+// expel has a user leave t who has no stream there any more on this node. Hub.mu is held.
 func (h *Hub) expel(t *topic, user int64) {
 	p := t.people[user]
 	if p == nil || p.streams > 0 {
+		return
+	}
+	if p.here {
+		p.here = false
+		h.state(Statement{Kind: left, People: []Presence{{t.key, user, p.name}}})
+	}
+	h.exit(t, user)
+}
+
+// exit tells the room that a user has left it, if they are on no node any more. Hub.mu is held.
+func (h *Hub) exit(t *topic, user int64) {
+	p := t.people[user]
+	if p.here || p.elsewhere > 0 {
 		return
 	}
 	delete(t.people, user)

@@ -19,6 +19,7 @@ import (
 type Stream struct {
 	hub     *Hub
 	viewer  chat.Viewer
+	log     string // the name of the log that its cursor is of
 	framer  Framer
 	follows []follow // guarded by Hub.mu
 
@@ -157,7 +158,7 @@ func (s *Stream) fromRing(out []byte) []byte {
 			break
 		}
 		if e.id == 0 && e.seq > s.told && !e.spares(s) || e.id > s.pos {
-			out = append(out, e.frame(s.framer, h.name)...)
+			out = append(out, e.frame(s.framer, s.log)...)
 			sent++
 		}
 		s.pos = max(s.pos, e.at)
@@ -188,7 +189,7 @@ func (s *Stream) fromLog(ctx context.Context, out []byte) ([]byte, error) {
 		// What happened to presence meanwhile was missed; the list of now says it all.
 		for i := range s.follows {
 			if f := &s.follows[i]; f.until == 0 && f.topic.changed > s.told {
-				out = append(out, f.topic.userList().frame(s.framer, h.name)...)
+				out = append(out, f.topic.userList().frame(s.framer, s.log)...)
 			}
 		}
 		s.told = h.ring.seq
@@ -221,7 +222,7 @@ func (s *Stream) fromLog(ctx context.Context, out []byte) ([]byte, error) {
 			continue
 		}
 		json = e.AppendJSON(json[:0])
-		out = s.framer.Frame(out, e.Type, chat.Cursor{ID: e.ID, Log: h.name}, json)
+		out = s.framer.Frame(out, e.Type, chat.Cursor{ID: e.ID, Log: s.log}, json)
 		h.meter.deliveries.Add(1)
 	}
 	if len(events) < logPage {
@@ -230,7 +231,7 @@ func (s *Stream) fromLog(ctx context.Context, out []byte) ([]byte, error) {
 	return out, nil
 }
 
-func (s *Stream) cursor() chat.Cursor { return chat.Cursor{ID: s.pos, Log: s.hub.name} }
+func (s *Stream) cursor() chat.Cursor { return chat.Cursor{ID: s.pos, Log: s.log} }
 
 // wake has somebody call Next again, now or after the call that is under way.
 func (s *Stream) wake() {
@@ -331,6 +332,7 @@ const (
 // tick is the clock of all streams: pings, expired tokens, stalled readers, and people who have left.
 func (h *Hub) tick(now time.Time) {
 	h.depart(now)
+	h.bury(now)
 	h.forgetTypists(now)
 	h.mu.Lock()
 	h.meter.take(now)
@@ -365,6 +367,7 @@ func (h *Hub) Drain(ctx context.Context) {
 		s.Close(chat.CloseRestart, 500*time.Millisecond+rand.N(spread))
 	}
 	h.mu.Unlock()
+	h.state(Statement{Kind: bye, Hold: 500*time.Millisecond + spread + graceOfRestart})
 
 	ended := make(chan struct{})
 	go func() { h.serving.Wait(); close(ended) }()

@@ -134,6 +134,14 @@ func (s *Service) Forget(session, user int64) {
 	}
 }
 
+// ForgetAll has the service ask the store again about everybody: it is another one.
+func (s *Service) ForgetAll() {
+	s.sessions.forgetAll()
+	if s.outside != nil {
+		s.outside.forget()
+	}
+}
+
 // Logout ends id's session. It returns ErrLoginClosed for an outside issuer's token, which its issuer alone can end.
 func (s *Service) Logout(ctx context.Context, id Identity) error {
 	if id.Session == 0 {

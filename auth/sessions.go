@@ -60,6 +60,14 @@ func (s *sessions) remember(read func() (Session, error)) (Session, error) {
 }
 
 // forget drops one session, or with user all: which are that user's is not worth an index.
+func (s *sessions) forgetAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.epoch++
+	s.byID.Purge()
+	s.byToken.Purge()
+}
+
 func (s *sessions) forget(session, user int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

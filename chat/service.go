@@ -229,6 +229,12 @@ func (s *Service) RoomNames(ctx context.Context, rooms []int64) (map[int64]strin
 // Forget has the service read a user's row anew: it has changed.
 func (s *Service) Forget(user int64) { s.users.Remove(user) }
 
+// ForgetAll has the service read everything anew: the store is another.
+func (s *Service) ForgetAll() {
+	s.users.Purge()
+	s.seats.Purge()
+}
+
 func (s *Service) create(ctx context.Context, v Viewer, r Room) (RoomView, error) {
 	err := s.decide(func(fresh bool) error {
 		u, _, err := s.user(ctx, v.User, fresh)

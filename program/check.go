@@ -15,6 +15,7 @@ import (
 	"tandem/chat"
 	"tandem/frontend"
 	"tandem/store"
+	"tandem/valkey"
 )
 
 // complete takes the secrets that are given as files, where a line break at the end does not count, and judges what no
@@ -27,7 +28,7 @@ func (s Settings) complete() (Settings, error) {
 	for _, secret := range []struct {
 		name, file string
 		value      *string
-	}{{"jwt-secret", s.JWTSecretFile, &s.JWTSecret}, {"admin", s.AdminFile, &s.Admin}, {"database-url", s.DatabaseURLFile, &s.DatabaseURL}} {
+	}{{"jwt-secret", s.JWTSecretFile, &s.JWTSecret}, {"admin", s.AdminFile, &s.Admin}, {"database-url", s.DatabaseURLFile, &s.DatabaseURL}, {"valkey-url", s.ValkeyURLFile, &s.ValkeyURL}} {
 		if secret.file == "" {
 			continue
 		}
@@ -81,6 +82,12 @@ func (s Settings) Check(spec []byte) (wrong []error) {
 		add(checkDir(s.DataDir))
 	} else {
 		add(store.CheckURL(s.DatabaseURL))
+	}
+	if s.ValkeyURL != "" {
+		add(valkey.CheckURL(s.ValkeyURL))
+		if s.DatabaseURL == "" {
+			add(errAlone)
+		}
 	}
 	if s.Admin != "" {
 		_, _, err := splitAdmin(s.Admin)

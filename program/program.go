@@ -21,6 +21,7 @@ import (
 	"tandem/frontend"
 	"tandem/realtime"
 	"tandem/store"
+	"tandem/valkey"
 )
 
 // Program is a running tandem.
@@ -37,6 +38,7 @@ type Program struct {
 	silent   sync.Map       // net.Conn: those that have not sent a request yet
 
 	accounts *auth.Service
+	valkey   *valkey.Client   // nil without Valkey
 	issuer   *auth.IssuerKeys // nil without a JWKS URL
 	stopRuns context.CancelFunc
 	runsDone sync.WaitGroup // the hub, and the fetches of the issuer's keys
@@ -53,9 +55,12 @@ func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) 
 		return nil, err
 	}
 	p := &Program{settings: cfg, logger: logger, failed: make(chan error, 1)}
-	bus := realtime.NewMemory()
+	var bus realtime.Bus // before the first event is committed
+	committed := func(log string, events []chat.Event) {
+		bus.Send(realtime.Message{Commit: &realtime.Commit{Log: log, Events: events}})
+	}
 	if p.store, err = store.Open(ctx, store.Config{
-		URL: cfg.DatabaseURL, Dir: cfg.DataDir, Now: time.Now, Committed: bus.Publish, Search: true, Logger: logger,
+		URL: cfg.DatabaseURL, Dir: cfg.DataDir, Now: time.Now, Committed: committed, Search: true, Logger: logger,
 	}); err != nil {
 		return nil, err
 	}
@@ -71,6 +76,22 @@ func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) 
 		_, _ = rand.Read(made) // never fails (crypto/rand)
 		if secret, err = p.store.Setting(ctx, "jwt_secret", made); err != nil {
 			return nil, err
+		}
+	}
+	nodes := cfg.nodes()
+	var limiter api.SharedLimiter
+	if cfg.ValkeyURL == "" {
+		bus = realtime.NewMemory()
+	} else {
+		if cfg.DatabaseURL == "" {
+			return nil, errAlone
+		}
+		if p.valkey, err = valkey.NewClient(cfg.ValkeyURL, logger); err != nil {
+			return nil, err
+		}
+		bus = valkey.NewBus(p.valkey, nodes.Node, secret, logger)
+		limiter = func(name string, size int, window time.Duration, own api.Limiter) api.Limiter {
+			return valkey.NewLimiter(p.valkey, name, size, window, own)
 		}
 	}
 	keys, err := readKeys(cfg.JWTKeyFiles)
@@ -102,6 +123,12 @@ func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) 
 		RingBytes:  cfg.RingBytes,
 		MaxStreams: cfg.LimitStreams,
 		Logger:     logger,
+		Node:       nodes.Node,
+		LookEvery:  nodes.LookEvery,
+		Renamed: func() {
+			accounts.ForgetAll()
+			rooms.ForgetAll()
+		},
 		Control: func(c chat.ControlEvent) {
 			accounts.Forget(c.Session, c.User)
 			rooms.Forget(c.User)
@@ -115,6 +142,7 @@ func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) 
 		Origins:        cfg.Origins,
 		AnonymousRead:  cfg.AnonymousRead,
 		Limits:         cfg.limits(),
+		SharedLimiter:  limiter,
 		TrustedProxies: cfg.TrustedProxies,
 	})
 	if err != nil {
@@ -129,6 +157,27 @@ func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) 
 	p.serve()
 	return p, nil
 }
+
+// nodes is what there is to know where other nodes may share the database.
+type nodes struct {
+	Node      string // this one's name, new with each start; empty where there is no Valkey to be heard by
+	LookEvery time.Duration
+}
+
+// lookAmongNodes is how late another node's events are at most, while the bus does not bring them.
+const lookAmongNodes = 250 * time.Millisecond
+
+func (s Settings) nodes() (n nodes) {
+	if s.DatabaseURL != "" {
+		n.LookEvery = lookAmongNodes
+	}
+	if s.ValkeyURL != "" {
+		n.Node = rand.Text()
+	}
+	return n
+}
+
+var errAlone = errors.New("with valkey-url there has to be a database-url: nodes that share no database share nothing")
 
 // HashPasswords is what a process of Settings.HashCommand does, until in ends.
 func HashPasswords(in io.Reader, out io.Writer) error { return auth.HashPasswords(in, out) }
@@ -184,6 +233,9 @@ func (p *Program) serve() {
 	ctx, cancel := context.WithCancel(context.Background())
 	p.stopRuns, p.httpDone = cancel, make(chan struct{})
 	p.runsDone.Go(func() { p.hub.Run(ctx) })
+	if p.valkey != nil {
+		p.runsDone.Go(func() { p.valkey.Run(ctx) })
+	}
 	if p.issuer != nil {
 		p.runsDone.Go(func() { p.issuer.Run(ctx) })
 	}

@@ -28,9 +28,9 @@ type Config struct {
 	URL string // of a PostgreSQL database, postgres://…; empty for SQLite
 	Dir string // of SQLite's files; made if missing
 	Now func() time.Time
-	// Committed is called with the events of each commit, in the order of their ids, after they are durable
+	// Committed is called with the name of the log and the events of each commit, in the order of their ids, after they are durable
 	// and before their writers are answered. It must not block.
-	Committed func([]chat.Event)
+	Committed func(log string, events []chat.Event)
 	// Search keeps the index of messages below Dir; without it searches are ErrUnavailable.
 	Search bool
 	Logger *slog.Logger // nil for none
@@ -96,9 +96,9 @@ func (s *SQLite) prepare(ctx context.Context, cfg Config) error {
 			return err
 		}
 		told := cfg.Committed
-		cfg.Committed = func(events []chat.Event) {
+		cfg.Committed = func(log string, events []chat.Event) {
 			if told != nil {
-				told(events)
+				told(log, events)
 			}
 			s.index.signal()
 		}

@@ -49,7 +49,7 @@ func TestMain(m *testing.M) {
 }
 
 // world is a store with one user and one room.
-func world(t *testing.T, p place, committed func([]chat.Event)) (*SQLite, chat.User, chat.Room) {
+func world(t *testing.T, p place, committed func(string, []chat.Event)) (*SQLite, chat.User, chat.Room) {
 	t.Helper()
 	s := p.open(t, Config{Committed: committed})
 	a, _, err := s.CreateUser(t.Context(), "ada", "hash", nil)
@@ -167,7 +167,7 @@ func testPublishedIsCommitted(t *testing.T, p place) {
 	var u chat.User
 	var r chat.Room
 	published := 0
-	s, u, r = world(t, p, func(batch []chat.Event) {
+	s, u, r = world(t, p, func(_ string, batch []chat.Event) {
 		for _, e := range batch {
 			// Reading connections are not the writer's.
 			if found, err := s.ReadAll(context.Background(), e.ID-1, e.ID, 1); err != nil || len(found) != 1 {

@@ -22,7 +22,8 @@ type writer struct {
 	closeOnce  sync.Once
 	db         *sql.DB
 	dialect    *dialect
-	committed  func([]chat.Event)
+	committed  func(log string, events []chat.Event)
+	name       string // the log's, as it was when the connection was made
 	now        func() time.Time
 	logger     *slog.Logger
 	sweepEvery time.Duration
@@ -86,6 +87,9 @@ func (w *writer) connect(ctx context.Context) error {
 		if err := w.dialect.connected(ctx, conn); err != nil {
 			return errors.Join(err, conn.Close())
 		}
+	}
+	if err := conn.QueryRowContext(ctx, `SELECT name FROM log`).Scan(&w.name); err != nil {
+		return errors.Join(err, conn.Close())
 	}
 	w.conn, w.prepared = conn, make(map[string]*sql.Stmt)
 	return nil
@@ -191,7 +195,7 @@ func (w *writer) loop() {
 func (w *writer) commitBatch(batch []*job) {
 	events := w.commit(batch)
 	if len(events) > 0 && w.committed != nil {
-		w.committed(events)
+		w.committed(w.name, events)
 	}
 	for _, j := range batch {
 		close(j.done)

@@ -1,9 +1,10 @@
 // Command tandem is a self-hosted chat backend: a REST API and one stream of typed events over WebSocket and
-// Server-Sent Events. This file is its command line; package program is the rest.
+// plain HTTP. This file is its command line; package program is the rest.
 package main
 
 import (
 	"context"
+	"crypto/tls"
 	_ "embed"
 	"fmt"
 	"io"
@@ -128,10 +129,13 @@ Open %[1]s in a browser, or post from a shell:
 type healthCommand struct {
 	Addr string `default:":8080" env:"TANDEM_ADDR" help:"Where the server listens."`
 	URL  string `env:"TANDEM_HEALTH_URL" placeholder:"URL" help:"Of the server to ask, if it is not this machine's at --addr."`
+	// The serve command's own setting says which protocol to speak.
+	TLSCert string `env:"TANDEM_TLS_CERT" type:"path" placeholder:"FILE" help:"Set if the server has a certificate: it is asked over HTTPS then, and not by its name."`
 }
 
 // Run asks /healthz.
 func (c *healthCommand) Run() error {
+	client := http.Client{Timeout: 5 * time.Second}
 	if c.URL == "" {
 		host, port, err := net.SplitHostPort(c.Addr)
 		if err != nil {
@@ -140,9 +144,14 @@ func (c *healthCommand) Run() error {
 		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 			host = "127.0.0.1"
 		}
-		c.URL = "http://" + net.JoinHostPort(host, port)
+		scheme := "http://"
+		if c.TLSCert != "" {
+			scheme = "https://"
+			// Certificates are not made out for the loopback address that is asked here, and nothing is told.
+			client.Transport = &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+		}
+		c.URL = scheme + net.JoinHostPort(host, port)
 	}
-	client := http.Client{Timeout: 5 * time.Second}
 	answer, err := client.Get(c.URL + "/healthz")
 	if err != nil {
 		return err

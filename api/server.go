@@ -85,6 +85,7 @@ func New(cfg Config) (*Server, error) {
 	RegisterHandlersWithOptions(e, NewStrictHandler(s, []StrictMiddlewareFunc{s.setCookie, s.limitConfirm}), RegisterHandlersOptions{OperationMiddlewares: guards})
 
 	e.GET("/v1/events", s.openStream, s.operations["openStream"].validate)
+	e.POST("/v1/events", s.openStream, s.operations["openStreamByPost"].validate)
 	e.GET("/ws/chat/:room/", s.openTutorial, s.operations["openTutorial"].validate)
 	e.GET("/ws/chat/:room", s.openTutorial, s.operations["openTutorial"].validate)
 	e.GET("/.well-known/jwks.json", s.keys)

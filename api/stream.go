@@ -6,9 +6,8 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
+	"time"
 
-	"github.com/gorilla/websocket"
 	"github.com/labstack/echo/v4"
 
 	"tandem/auth"
@@ -16,10 +15,13 @@ import (
 	"tandem/realtime"
 )
 
-// openStream answers GET /v1/events. Everything that can be refused is refused before the first byte.
+// openStream answers GET and POST /v1/events. Everything that can be refused is refused before the first byte.
 func (s *Server) openStream(c echo.Context) error {
 	r := c.Request()
 	query := r.URL.Query()
+	if r.Method == http.MethodPost && r.ContentLength != 0 {
+		return badField("body", "what the stream is to be goes into the query, as with GET")
+	}
 	framer, err := transport(r, query)
 	if err != nil {
 		return err
@@ -47,10 +49,13 @@ func (s *Server) openStream(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if framer == realtime.WebSocket {
+	switch framer {
+	case realtime.WebSocket:
 		return stream.ServeWebSocket(c.Response(), r, s.commander(v, request.Rooms).answer)
+	case realtime.Poll:
+		return stream.ServePoll(c.Response(), r, pollWait(request, query))
 	}
-	return stream.ServeSSE(c.Response())
+	return stream.ServeHTTP(c.Response(), r)
 }
 
 // streamViewer takes an access token from the header, or a ticket from the query, or the cookie. settle is to be told
@@ -93,36 +98,6 @@ func (s *Server) streamViewer(c echo.Context, query url.Values) (v chat.Viewer, 
 	}, nil
 }
 
-// transport is what the client asks for: by Upgrade, by format, by Accept.
-func transport(r *http.Request, query url.Values) (realtime.Framer, error) {
-	upgrade := websocket.IsWebSocketUpgrade(r)
-	switch format := query.Get("format"); {
-	case format == "ws" && !upgrade:
-		return nil, badField("format", "ws needs a WebSocket handshake")
-	case format == "sse" && upgrade:
-		return nil, badField("format", "a WebSocket handshake asks for ws")
-	case upgrade:
-		return realtime.WebSocket, realtime.CheckHandshake(r)
-	case format == "sse" || acceptsSSE(r.Header.Values("Accept")):
-		return realtime.SSE, nil
-	}
-	return nil, badField("Accept", "the stream is text/event-stream, or a WebSocket")
-}
-
-func acceptsSSE(accept []string) bool {
-	if len(accept) == 0 {
-		return true
-	}
-	for part := range strings.SplitSeq(strings.Join(accept, ","), ",") {
-		kind, _, _ := strings.Cut(part, ";")
-		switch strings.ToLower(strings.TrimSpace(kind)) {
-		case "text/event-stream", "text/*", "*/*", "":
-			return true
-		}
-	}
-	return false
-}
-
 func streamRequest(r *http.Request, query url.Values) (realtime.Request, error) {
 	req := realtime.Request{Site: query.Get("site") == "1"}
 	for _, room := range query["room"] {
@@ -156,4 +131,15 @@ func streamRequest(r *http.Request, query url.Values) (realtime.Request, error) 
 		break
 	}
 	return req, nil
+}
+
+// pollWait is how long a poll may wait: one that goes on behind nothing is answered at once.
+func pollWait(req realtime.Request, query url.Values) time.Duration {
+	if req.Cursor == nil {
+		return 0
+	}
+	if seconds, err := strconv.Atoi(query.Get("wait")); err == nil { // validated by the description
+		return time.Duration(seconds) * time.Second
+	}
+	return realtime.PollWait
 }

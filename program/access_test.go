@@ -106,7 +106,7 @@ func TestPrivateRoomIsInvisible(t *testing.T) {
 	}
 	bob.do("POST", "/v1/rooms", newRoom{Name: "DEN"}).wantProblem(409, "room_exists", "")
 	bob.do("PUT", "/v1/rooms/den", nil).wantProblem(409, "room_exists", "")
-	onBoth(t, func(t *testing.T, over transport) {
+	onEach(t, func(t *testing.T, over transport) {
 		bob := bob.in(t)
 		sameAnswer(t, bob.refused(over, "room=den"), "den", bob.refused(over, "room=nix"), "nix")
 		s := bob.open(over, "room=den&room=nix&room=lobby&since=0")

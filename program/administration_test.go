@@ -23,7 +23,7 @@ func TestDisablingEndsEverything(t *testing.T) {
 	var made struct{ Token string }
 	ada.do("POST", "/v1/tokens", map[string]any{"name": "bot"}).want(201).into(&made)
 	bot := ada.withToken(made.Token)
-	onBoth(t, func(t *testing.T, over transport) {
+	onPushing(t, func(t *testing.T, over transport) {
 		s, byToken := ada.in(t).open(over, "room=lobby"), bot.in(t).open(over, "room=lobby")
 		s.opening()
 		byToken.opening()

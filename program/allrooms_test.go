@@ -11,7 +11,7 @@ func TestAllRoomsAsMembershipsChange(t *testing.T) {
 	t.Parallel()
 	p := startProgram(t)
 	ada, bob := p.signup(t, "ada"), p.signup(t, "bob")
-	onBoth(t, func(t *testing.T, over transport) {
+	onPushing(t, func(t *testing.T, over transport) {
 		ada, bob := ada.in(t), bob.in(t)
 		old, live, away := "old-"+string(over), "live-"+string(over), "away-"+string(over)
 		for _, room := range []string{old, live, away} {
@@ -63,7 +63,7 @@ func TestWhoIsOnlineOnTheSite(t *testing.T) {
 	t.Parallel()
 	p := startProgram(t)
 	ada, bob, carol := p.signup(t, "ada"), p.signup(t, "bob"), p.signup(t, "carol")
-	for _, over := range transports {
+	for _, over := range pushing {
 		t.Run(string(over), func(t *testing.T) {
 			ada, bob, carol := ada.in(t), bob.in(t), carol.in(t)
 			ada.enter("lobby")

@@ -32,7 +32,7 @@ func TestAnonymousReaders(t *testing.T) {
 	}
 	nobody.do("POST", "/v1/rooms/lobby/messages", raw("x")).wantProblem(401, "missing_token", "")
 	nobody.withToken("nonsense").do("GET", "/v1/rooms", nil).wantProblem(401, "invalid_token", "") // bad is worse than none
-	onBoth(t, func(t *testing.T, over transport) {
+	onEach(t, func(t *testing.T, over transport) {
 		nobody, ada := nobody.in(t), ada.in(t)
 		// All that ever happened, control events among it, and yet this room alone.
 		ada.do("POST", "/v1/auth/login", credentials{"ada", ada.password}).want(200).into(&ada.session)
@@ -104,7 +104,7 @@ func TestWithoutTheSettingNobodyReads(t *testing.T) {
 	for _, target := range []string{"/v1/rooms", "/v1/rooms/lobby", "/v1/rooms/lobby/messages"} {
 		nobody.do("GET", target, nil).wantProblem(401, "missing_token", "")
 	}
-	onBoth(t, func(t *testing.T, over transport) {
+	onEach(t, func(t *testing.T, over transport) {
 		nobody.in(t).refused(over, "room="+url.QueryEscape("lobby")).wantProblem(401, "missing_token", "")
 	})
 }

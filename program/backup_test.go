@@ -79,7 +79,7 @@ func TestRestoredBackupResetsOldCursors(t *testing.T) {
 	old := s.open.Since
 
 	q := startProgram(t, func(cfg *Settings) { cfg.DataDir = dir })
-	onBoth(t, func(t *testing.T, over transport) {
+	onEach(t, func(t *testing.T, over transport) {
 		ada := ada.on(q.testServer).in(t)
 		for _, cursor := range []string{old, fmt.Sprintf("%d.%s", before.ID, s.open.Log), fmt.Sprint("9", before.ID, "00000")} {
 			s := ada.open(over, "room=lobby&since="+cursor)

@@ -27,7 +27,7 @@ func TestLongAbsenceIsReadWhole(t *testing.T) {
 			})
 			al.post("r", "end")
 			want := append([]int64{1, 2}, ids(al.wholeHistory("r"))...)
-			onBoth(t, func(t *testing.T, over transport) {
+			onEach(t, func(t *testing.T, over transport) {
 				s := al.in(t).open(over, "room=r&since=0")
 				s.opening()
 				if got := ids(s.untilMessage("end")); !slices.Equal(got, want) {
@@ -53,7 +53,7 @@ func TestCursorOfAnAcknowledgedPostIsExact(t *testing.T) {
 		ada.enter("lobby")
 		for i := range 100 {
 			before := ada.post("lobby", "before")
-			s := ada.open(transports[i%2], fmt.Sprintf("room=lobby&since=%d", before.ID))
+			s := ada.open(pushing[i%len(pushing)], fmt.Sprintf("room=lobby&since=%d", before.ID))
 			after := ada.post("lobby", "after")
 			s.opening()
 			if got := s.message("after"); got.ID != after.ID {

@@ -78,6 +78,11 @@ func (s Settings) Check(spec []byte) (wrong []error) {
 	if _, err := net.ResolveTCPAddr("tcp", s.MetricsAddr); s.MetricsAddr != "" && err != nil {
 		add(fmt.Errorf("metrics-addr: %w", err))
 	}
+	cert, err := s.certificate()
+	add(err)
+	if cert != nil && time.Now().After(cert.Leaf.NotAfter) {
+		add(fmt.Errorf("tls-cert: it expired on %s", cert.Leaf.NotAfter.Format(time.DateOnly)))
+	}
 	if s.DatabaseURL == "" {
 		add(checkDir(s.DataDir))
 	} else {

@@ -48,7 +48,7 @@ func TestCookieOpensStreamsFromOurOwnPagesAlone(t *testing.T) {
 	_, cookie := ada.loginWithCookie()
 	own := p.url
 	host := strings.TrimPrefix(own, "http://")
-	onBoth(t, func(t *testing.T, over transport) {
+	onEach(t, func(t *testing.T, over transport) {
 		browser := p.visitor(t) // no Authorization
 		for _, origin := range []string{own, "https://" + host, friend} {
 			if open := browser.open(over, "room=lobby", cookie, "Origin: "+origin).opening(); open.User != "ada" {
@@ -119,7 +119,7 @@ func TestSpentTicketGoesOnByTheCookie(t *testing.T) {
 	p := startProgram(t)
 	ada := p.signup(t, "ada")
 	ada.enter("lobby")
-	onBoth(t, func(t *testing.T, over transport) {
+	onEach(t, func(t *testing.T, over transport) {
 		ticket := func() string {
 			var made struct{ Ticket string }
 			ada.in(t).do("POST", "/v1/auth/ticket", nil).want(201).into(&made)

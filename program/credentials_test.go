@@ -106,7 +106,7 @@ func TestTicketOpensOneStream(t *testing.T) {
 	t.Parallel()
 	p := startProgram(t)
 	ada := p.signup(t, "ada")
-	onBoth(t, func(t *testing.T, over transport) {
+	onEach(t, func(t *testing.T, over transport) {
 		ada, visitor := ada.in(t), p.visitor(t)
 		var got struct {
 			Ticket    string
@@ -131,8 +131,15 @@ func TestRefusedStreamGivesItsTicketBack(t *testing.T) {
 	p := startProgram(t, func(cfg *Settings) { cfg.LimitStreams = 1 })
 	ada := p.signup(t, "ada")
 	ada.enter("lobby")
-	onBoth(t, func(t *testing.T, over transport) {
+	onEach(t, func(t *testing.T, over transport) {
 		ada, visitor := ada.in(t), p.visitor(t)
+		eventually(t, "the streams before to end", func() bool {
+			open := 0
+			for _, n := range p.running.hub.Stats().Streams {
+				open += n
+			}
+			return open == 0
+		})
 		var got struct{ Ticket string }
 		ada.do("POST", "/v1/auth/ticket", nil).want(201).into(&got)
 		mine := "room=lobby&ticket=" + got.Ticket
@@ -142,7 +149,7 @@ func TestRefusedStreamGivesItsTicketBack(t *testing.T) {
 		visitor.refused(over, mine+"&history=x").want(400)
 		full := ada.open(overSSE, "")
 		full.opening()
-		if over == overSSE {
+		if over != overWS {
 			visitor.refused(over, mine).wantProblem(429, "too_many_streams", "")
 		} else {
 			visitor.open(over, mine).wantClose("too_many_streams")
@@ -171,7 +178,7 @@ func TestTicketIsSpentOnce(t *testing.T) {
 		ada.do("POST", "/v1/auth/ticket", nil).want(201).into(&got)
 		opened := make([]bool, 4)
 		inParallel(len(opened), func(i int) {
-			s, _, err := visitor.dial(transports[i%2], how{query: "ticket=" + got.Ticket})
+			s, _, err := visitor.dial(pushing[i%len(pushing)], how{query: "ticket=" + got.Ticket})
 			if err != nil {
 				t.Error(err)
 			}

@@ -29,7 +29,7 @@ func TestStreamResumesAfterItsCursor(t *testing.T) {
 	after := posted[6].ID
 	full, bare := fmt.Sprintf("%d.%s", after, log), fmt.Sprint(after)
 	other := fmt.Sprintf("%d.%s", posted[2].ID, log)
-	onBoth(t, func(t *testing.T, over transport) {
+	onEach(t, func(t *testing.T, over transport) {
 		ada := ada.in(t)
 		for _, test := range []struct {
 			name, query string
@@ -62,7 +62,7 @@ func TestStreamResumesAfterItsCursor(t *testing.T) {
 func TestStreamResumesFromEveryPosition(t *testing.T) {
 	t.Parallel()
 	ada, posted, _ := cursorRoom(t)
-	onBoth(t, func(t *testing.T, over transport) {
+	onEach(t, func(t *testing.T, over transport) {
 		ada := ada.in(t)
 		head := ada.head()
 		for since := range head + 1 { // 0 is before everything, head after
@@ -110,7 +110,7 @@ func TestCursorThatCannotBeHonouredResetsTheStream(t *testing.T) {
 	for _, bad := range badCursors {
 		tests = append(tests, reset{"malformed header " + clip([]byte(bad)), "", bad, "malformed_cursor"})
 	}
-	onBoth(t, func(t *testing.T, over transport) {
+	onEach(t, func(t *testing.T, over transport) {
 		for i, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
 				ada := ada.in(t)
@@ -163,7 +163,7 @@ func TestStreamsBeginWithoutGapWhilePostsArrive(t *testing.T) {
 			}
 		})
 	}
-	onBoth(t, func(t *testing.T, over transport) {
+	onEach(t, func(t *testing.T, over transport) {
 		ada := ada.in(t)
 		for _, query := range []string{"", "&history=0", "&history=3", "&since=9007199254740991", "&since=1.otherlog"} {
 			for range 15 {
@@ -201,7 +201,7 @@ var badCursors = []string{
 func TestMalformedSinceIsRefused(t *testing.T) {
 	t.Parallel()
 	ada, _, _ := cursorRoom(t)
-	onBoth(t, func(t *testing.T, over transport) {
+	onEach(t, func(t *testing.T, over transport) {
 		ada := ada.in(t)
 		for _, bad := range append(slices.Clone(badCursors), "\x00", "\xff", " 1", "1\n") {
 			for _, name := range []string{"since", "last_event_id", "lastEventId"} {

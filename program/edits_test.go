@@ -23,7 +23,7 @@ func TestEditedMessageShowsItsPresentText(t *testing.T) {
 	p := startProgram(t)
 	ada, bob := p.signup(t, "ada"), p.signup(t, "bob")
 	ada.enter("lobby")
-	onBoth(t, func(t *testing.T, over transport) {
+	onEach(t, func(t *testing.T, over transport) {
 		ada, bob := ada.in(t), bob.in(t)
 		s := bob.open(over, "room=lobby")
 		s.opening()
@@ -239,7 +239,7 @@ func TestDeletedTextIsGoneFromEverywhere(t *testing.T) {
 	}
 
 	fromLog := p.onTheSameData(t)
-	onBoth(t, func(t *testing.T, over transport) {
+	onEach(t, func(t *testing.T, over transport) {
 		for _, from := range []*testServer{p.testServer, fromLog.testServer} {
 			for _, c := range []*client{ada.on(from).in(t), bob.on(from).in(t)} {
 				s := c.open(over, fmt.Sprint("room=lobby&since=", start))

@@ -99,7 +99,7 @@ func (f *follower) connect(whole bool) (*stream, *answer, error) {
 		// An opening takes a few hundred bytes; some cuts fall into the answer's header.
 		h.cutAfter = 100 + int64(f.random.IntN(1+f.random.IntN(12_000)))
 	}
-	over := transports[f.random.IntN(2)]
+	over := transports[f.random.IntN(len(transports))]
 	f.connections++
 	f.path = append(f.path, fmt.Sprintf("%s from %q for %d bytes", over, f.cursor, h.cutAfter))
 	return f.dial(over, h)

@@ -3,6 +3,7 @@ package program
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"flag"
 	"log/slog"
@@ -48,6 +49,7 @@ const testSecret = "a test's own secret of more than thirty-two bytes"
 type testServer struct {
 	url  string
 	logs *logBook
+	tls  *tls.Config     // whom clients trust; nil without TLS
 	http *http.Transport // shared by all clients of the server, so that their connections end with it
 }
 

@@ -255,7 +255,7 @@ func TestStreamsThatOpenAtOnceAreCounted(t *testing.T) {
 	ada := p.signup(t, "ada")
 	var opened atomic.Int32
 	inParallel(24, func(i int) {
-		s, refusal, err := ada.dial(transports[i%2], how{})
+		s, refusal, err := ada.dial(pushing[i%len(pushing)], how{})
 		switch {
 		case err != nil:
 			t.Error(err)

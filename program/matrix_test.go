@@ -105,7 +105,9 @@ DELETE /v1/private/{username}/messages/{id}           -        nomsg     nomsg  
 PUT    /v1/private/{username}/read                    -        204       204       204       204       204       invalid   scope     missing   missing
 
 GET    /v1/events                                     public   200       200       200       200       200       invalid   noroom    missing   200
+POST   /v1/events                                     public   200       200       200       200       200       invalid   noroom    missing   200
 GET    /v1/events                                     private  noroom    200       200       200       noroom    invalid   noroom    missing   noroom
+POST   /v1/events                                     private  noroom    200       200       200       noroom    invalid   noroom    missing   noroom
 GET    /ws/chat/{room}/                               public   upgrade   upgrade   upgrade   upgrade   upgrade   upgrade   upgrade   upgrade   upgrade
 GET    /.well-known/jwks.json                         -        200       200       200       200       200       200       200       200       200
 GET    /healthz                                       -        200       200       200       200       200       200       200       200       200
@@ -233,7 +235,11 @@ func (w *matrixWorld) call(method, path, who, room string) answer {
 	special := calls[method+" "+path]
 	path, _, _ = strings.Cut(path, "+")
 	if path == "/v1/events" {
-		s, refusal, err := c.dial(overSSE, how{query: "room=" + room})
+		over := overSSE
+		if method == "POST" {
+			over = overPost
+		}
+		s, refusal, err := c.dial(over, how{query: "room=" + room})
 		if err != nil {
 			w.t.Fatal(err)
 		}

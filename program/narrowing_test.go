@@ -24,7 +24,7 @@ func TestLiveStreamsLoseTheirRoom(t *testing.T) {
 		"deleted": {"public", func(room string) { ada.do("DELETE", roomPath(room), nil).want(204) }, "room_deleted"},
 	} {
 		t.Run(what, func(t *testing.T) {
-			onBoth(t, func(t *testing.T, over transport) {
+			onEach(t, func(t *testing.T, over transport) {
 				ada, bob := ada.in(t), bob.in(t)
 				room := what + "-" + string(over)
 				ada.do("POST", "/v1/rooms", newRoom{Name: room, Visibility: tt.visibility}).want(201)
@@ -66,7 +66,7 @@ func TestClosingARoomSendsStrangersAway(t *testing.T) {
 	t.Parallel()
 	p := startProgram(t)
 	ada, bob := p.signup(t, "ada"), p.signup(t, "bob")
-	onBoth(t, func(t *testing.T, over transport) {
+	onPushing(t, func(t *testing.T, over transport) {
 		ada, bob := ada.in(t), bob.in(t)
 		room := "square-" + string(over)
 		ada.enter(room)

@@ -30,7 +30,7 @@ func TestNodesAreOne(t *testing.T) {
 	for name, valkey := range map[string]*testservers.Valkey{"with Valkey": testservers.NewValkey(t), "without": nil} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			onBoth(t, func(t *testing.T, over transport) {
+			onPushing(t, func(t *testing.T, over transport) {
 				nodes := startNodes(t, 2, valkey)
 				here, there := nodes[0], nodes[1]
 				ada := here.signup(t, "ada")

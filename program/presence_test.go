@@ -29,7 +29,7 @@ func TestTabsCountOnceAndAReloadMakesNoNoise(t *testing.T) {
 	t.Parallel()
 	p := startProgram(t)
 	ada, bob, carol := p.signup(t, "ada"), p.signup(t, "bob"), p.signup(t, "carol")
-	for _, over := range transports {
+	for _, over := range pushing { // a poll is not answered for presence alone
 		t.Run(string(over), func(t *testing.T) {
 			t.Parallel() // it waits for three graces, one after the other
 			testTabs(t, over, ada.in(t), bob.in(t), carol.in(t))
@@ -149,7 +149,7 @@ func TestManyStreamsOpenAtOnce(t *testing.T) {
 	streams := make([]*stream, 120)
 	inParallel(12, func(i int) {
 		for n := i; n < len(streams); n += 12 {
-			s, refusal, err := bob.dial(transports[n%2], how{query: "room=lobby&history=1"})
+			s, refusal, err := bob.dial(pushing[n%len(pushing)], how{query: "room=lobby&history=1"})
 			if err != nil || refusal != nil {
 				t.Errorf("opening stream %d: %v %v", n, refusal, err)
 				return

@@ -6,6 +6,7 @@ package program
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -52,6 +53,10 @@ type Program struct {
 // text of openapi.yaml. ctx bounds the start alone.
 func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) (_ *Program, err error) {
 	if cfg, err = cfg.complete(); err != nil {
+		return nil, err
+	}
+	cert, err := cfg.certificate()
+	if err != nil {
 		return nil, err
 	}
 	p := &Program{settings: cfg, logger: logger, failed: make(chan error, 1)}
@@ -154,7 +159,7 @@ func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) 
 	if p.listener, err = api.Listen(ctx, cfg.Addr); err != nil {
 		return nil, errors.Join(err, p.metrics.stop())
 	}
-	p.serve()
+	p.serve(cert)
 	return p, nil
 }
 
@@ -229,7 +234,7 @@ func (p *Program) outside() (*auth.Outside, error) {
 	return &auth.Outside{Keys: p.issuer, PrepareName: chat.PrepareUsername}, nil
 }
 
-func (p *Program) serve() {
+func (p *Program) serve(cert *tls.Certificate) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p.stopRuns, p.httpDone = cancel, make(chan struct{})
 	p.runsDone.Go(func() { p.hub.Run(ctx) })
@@ -249,11 +254,20 @@ func (p *Program) serve() {
 		// No WriteTimeout: it would end streams. Bodies have a deadline of their own (api).
 		ErrorLog:  slog.NewLogLogger(p.logger.Handler(), slog.LevelDebug),
 		ConnState: p.noteSilent,
+		Protocols: new(http.Protocols),
+	}
+	p.http.Protocols.SetHTTP1(true)
+	p.http.Protocols.SetHTTP2(true)
+	p.http.Protocols.SetUnencryptedHTTP2(true) // from a proxy that knows us
+	serve := p.http.Serve
+	if cert != nil {
+		p.http.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*cert}, MinVersion: tls.VersionTLS12}
+		serve = func(l net.Listener) error { return p.http.ServeTLS(l, "", "") }
 	}
 	p.http.RegisterOnShutdown(p.closeSilent)
 	go func() {
 		defer close(p.httpDone)
-		if err := p.http.Serve(p.listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := serve(p.listener); !errors.Is(err, http.ErrServerClosed) {
 			p.failed <- fmt.Errorf("serve: %w", err)
 		}
 	}()
@@ -287,7 +301,11 @@ func (p *Program) URL() string {
 	if addr.IP.IsUnspecified() {
 		host = "localhost"
 	}
-	return "http://" + net.JoinHostPort(host, fmt.Sprint(addr.Port))
+	scheme := "http://"
+	if p.settings.TLSCert != "" {
+		scheme = "https://"
+	}
+	return scheme + net.JoinHostPort(host, fmt.Sprint(addr.Port))
 }
 
 // Stop ends everything in the order in which nothing is lost: no new connections; streams are told to come

@@ -17,7 +17,7 @@ func TestReactionsAreCountedInTheOrderOfFirstUse(t *testing.T) {
 	p := startProgram(t)
 	ada, bob := p.signup(t, "ada"), p.signup(t, "bob")
 	ada.enter("lobby")
-	onBoth(t, func(t *testing.T, over transport) {
+	onEach(t, func(t *testing.T, over transport) {
 		ada, bob := ada.in(t), bob.in(t)
 		m := ada.post("lobby", "hi")
 		s := ada.open(over, "room=lobby")
@@ -87,7 +87,7 @@ func TestUnreadCountsWhatOthersPosted(t *testing.T) {
 	ada, bob := p.signup(t, "ada"), p.signup(t, "bob")
 	ada.enter("lobby")
 	bob.enter("lobby")
-	onBoth(t, func(t *testing.T, over transport) {
+	onPushing(t, func(t *testing.T, over transport) {
 		ada, bob := ada.in(t), bob.in(t)
 		unread := func(c *client, want int) {
 			t.Helper()

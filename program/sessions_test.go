@@ -48,7 +48,7 @@ func TestLogoutEndsTheSessionItsTokensAndItsStreams(t *testing.T) {
 	ada := p.signup(t, "ada")
 	ada.do("PUT", "/v1/rooms/lobby", nil).want(201)
 	phone := ada.login()
-	onBoth(t, func(t *testing.T, over transport) {
+	onEach(t, func(t *testing.T, over transport) {
 		session := ada.in(t).login()
 		ticket := session.do("POST", "/v1/auth/ticket", nil).want(201)
 		s := session.open(over, "room=lobby")

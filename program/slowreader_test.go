@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -81,7 +82,9 @@ func TestSlowReaderCatchesUpWithoutGap(t *testing.T) {
 			t.Parallel()
 			p := startProgram(t, func(cfg *Settings) { cfg.RingBytes = ring })
 			ada, bob, carol := p.signup(t, "ada"), p.signup(t, "bob"), p.signup(t, "carol")
-			onBoth(t, func(t *testing.T, over transport) { testSlowReader(t, over, ada.in(t), bob.in(t), carol.in(t)) })
+			for _, over := range []transport{overSSE, overWS, overNDJSON, overH2} { // each waits for a grace
+				t.Run(string(over), func(t *testing.T) { testSlowReader(t, over, ada.in(t), bob.in(t), carol.in(t)) })
+			}
 		})
 	}
 }
@@ -95,6 +98,8 @@ func testSlowReader(t *testing.T, over transport, ada, bob, carol *client) {
 	leaves := carol.open(over, query)
 	leaves.opening()
 	gate := make(chan struct{})
+	open := sync.OnceFunc(func() { close(gate) })
+	t.Cleanup(open) // a failed test too has to end
 	s, refusal, err := ada.dial(over, how{query: query, gate: gate})
 	if err != nil || refusal != nil {
 		t.Fatal(err, refusal)
@@ -121,7 +126,7 @@ func testSlowReader(t *testing.T, over transport, ada, bob, carol *client) {
 	if len(want) != 401 {
 		t.Errorf("the live reader got %d events", len(want))
 	}
-	close(gate)
+	open()
 	all := s.untilMessage("the end")
 	if got := ids(all); !slices.Equal(got, want) {
 		t.Errorf("the slow reader got %s", difference(got, want))

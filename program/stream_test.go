@@ -16,7 +16,7 @@ func TestStreamBeginsWithOpenThenListsThenHistoryThenLive(t *testing.T) {
 	ada.enter("dev")
 	ada.post("lobby", "one")
 	ada.post("dev", "two")
-	onBoth(t, func(t *testing.T, over transport) {
+	onEach(t, func(t *testing.T, over transport) {
 		ada := ada.in(t)
 		s := ada.open(over, "room=lobby&room=dev&history=1")
 		open := s.must("stream_open")
@@ -103,7 +103,7 @@ func TestSeveralRoomsAreMergedInOrder(t *testing.T) {
 	for _, name := range rooms {
 		ada.enter(name)
 	}
-	onBoth(t, func(t *testing.T, over transport) {
+	onEach(t, func(t *testing.T, over transport) {
 		ada := ada.in(t)
 		live := ada.open(over, "room=r0&room=r1&room=r2")
 		start := live.opening().Since
@@ -136,7 +136,7 @@ func TestRoomAskedForTwiceIsFollowedOnce(t *testing.T) {
 	p := startProgram(t)
 	ada := p.signup(t, "ada")
 	ada.enter("lobby")
-	onBoth(t, func(t *testing.T, over transport) {
+	onEach(t, func(t *testing.T, over transport) {
 		ada := ada.in(t)
 		s := ada.open(over, "room=lobby&room=Lobby&room=lobby&since=0")
 		if open := s.must("stream_open"); !slices.Equal(open.Rooms, []string{"lobby"}) {
@@ -196,7 +196,7 @@ func TestHistoryBeginsAtTheNthLastMessageOfEachRoom(t *testing.T) {
 	}
 	bob.enter("a")
 	last = ada.post("a", "a4")
-	onBoth(t, func(t *testing.T, over transport) {
+	onEach(t, func(t *testing.T, over transport) {
 		ada := ada.in(t)
 		for i, test := range []struct {
 			query string
@@ -238,7 +238,7 @@ func TestStreamOfUnknownRoomIsRefusedBeforeItStreams(t *testing.T) {
 	p := startProgram(t)
 	ada := p.signup(t, "ada")
 	ada.enter("lobby")
-	onBoth(t, func(t *testing.T, over transport) {
+	onEach(t, func(t *testing.T, over transport) {
 		ada := ada.in(t)
 		ada.refused(over, "room=nowhere").wantProblem(404, "room_not_found", "")
 		ada.refused(over, "room=lobby&room=nowhere").wantProblem(404, "room_not_found", "")
@@ -257,7 +257,7 @@ func TestStreamParametersThatDoNotFit(t *testing.T) {
 	p := startProgram(t)
 	ada := p.signup(t, "ada")
 	ada.enter("lobby")
-	onBoth(t, func(t *testing.T, over transport) {
+	onEach(t, func(t *testing.T, over transport) {
 		ada := ada.in(t)
 		for query, field := range map[string]string{
 			"room=lobby&history=101":                      "history",

@@ -19,20 +19,63 @@ import (
 type transport string
 
 const (
-	overSSE transport = "sse"
-	overWS  transport = "ws"
+	overSSE    transport = "sse"
+	overWS     transport = "ws"
+	overNDJSON transport = "ndjson"
+	overPost   transport = "post"
+	overH2     transport = "h2"
+	overPoll   transport = "poll"
 )
 
-var transports = []transport{overSSE, overWS}
+var transports = []transport{overSSE, overWS, overNDJSON, overPost, overH2, overPoll}
 
-// onBoth runs a scenario on each transport.
-func onBoth(t *testing.T, scenario func(t *testing.T, over transport)) {
-	for _, over := range transports {
+// pushing are the transports on which a stream is one connection's.
+var pushing = transports[:5]
+
+// onEach runs a scenario on each transport.
+func onEach(t *testing.T, scenario func(t *testing.T, over transport)) {
+	onPushing(t, scenario)
+	t.Run(string(overPoll), func(t *testing.T) { scenario(t, overPoll) })
+}
+
+// onPushing leaves polls out: they are not answered for what is ephemeral, and what ends a stream between two of them
+// refuses the next.
+func onPushing(t *testing.T, scenario func(t *testing.T, over transport)) {
+	for _, over := range pushing {
 		t.Run(string(over), func(t *testing.T) { scenario(t, over) })
 	}
 }
 
-// stream is an open stream over either transport. It checks by itself what holds for all streams: every
+func (over transport) isSSE() bool { return over == overSSE || over == overPost || over == overH2 }
+
+func (over transport) method() string {
+	if over == overPost {
+		return "POST"
+	}
+	return "GET"
+}
+
+func (over transport) media() string {
+	switch over {
+	case overNDJSON:
+		return "application/x-ndjson"
+	case overPoll:
+		return "application/json"
+	}
+	return "text/event-stream"
+}
+
+// transport is a new one for one stream. Without TLS, HTTP/2 is spoken by those who know that it is understood.
+func (s *testServer) transport(over transport) *http.Transport {
+	own := &http.Transport{TLSClientConfig: s.tls.Clone(), Protocols: new(http.Protocols)}
+	own.Protocols.SetHTTP1(over != overH2)
+	own.Protocols.SetHTTP2(over == overH2 && s.tls != nil)
+	own.Protocols.SetUnencryptedHTTP2(over == overH2 && s.tls == nil)
+	own.DisableKeepAlives = over != overH2 && over != overPoll
+	return own
+}
+
+// stream is an open stream over any transport. It checks by itself what holds for all streams: every
 // event fits the contract, stream_open is first, stream_close last, ids rise above stream_open's since, and
 // the SSE id is the cursor.
 type stream struct {
@@ -115,11 +158,14 @@ func (c *client) dial(over transport, h how) (*stream, *answer, error) {
 		}
 		return conn, err
 	}
-	dial := c.dialSSE
-	if over == overWS {
+	dial := c.dialBody
+	switch over {
+	case overWS:
 		dial = c.dialWS
+	case overPoll:
+		dial = c.dialPoll
 	}
-	source, resp, err := dial(target, header, h.headers, connect)
+	source, resp, err := dial(over, target, header, h.headers, connect)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -129,10 +175,10 @@ func (c *client) dial(over transport, h how) (*stream, *answer, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		checkAnswer(c.t, "GET", target, resp.StatusCode, resp.Header, body)
-		return nil, &answer{t: c.t, call: "GET " + target + " over " + string(over), status: resp.StatusCode, header: resp.Header, body: body}, nil
+		checkAnswer(c.t, over.method(), target, resp.StatusCode, resp.Header, body)
+		return nil, &answer{t: c.t, call: over.method() + " " + target + " over " + string(over), status: resp.StatusCode, header: resp.Header, body: body}, nil
 	}
-	checkAnswer(c.t, "GET", target, resp.StatusCode, resp.Header, nil)
+	checkAnswer(c.t, over.method(), target, resp.StatusCode, resp.Header, nil)
 	s := &stream{t: c.t, over: over, header: resp.Header, source: source, events: make(chan event, 4096), lists: map[string]event{}}
 	go s.pump()
 	c.t.Cleanup(s.close)
@@ -168,7 +214,7 @@ func (s *stream) check(e event) {
 	case "stream_open":
 		s.open = e
 		s.last = e.position(s.t)
-		if s.over == overSSE && e.cursor != e.Since {
+		if s.over.isSSE() && e.cursor != e.Since {
 			s.t.Errorf("the SSE id of stream_open is %q: %s", e.cursor, e.raw)
 		}
 		if !strings.HasSuffix(e.Since, "."+e.Log) {
@@ -176,14 +222,14 @@ func (s *stream) check(e event) {
 		}
 	case "stream_reset":
 		s.last = e.Head // what follows is live from the head
-		if s.over == overSSE && e.cursor != fmt.Sprintf("%d.%s", e.Head, s.open.Log) {
+		if s.over.isSSE() && e.cursor != fmt.Sprintf("%d.%s", e.Head, s.open.Log) {
 			s.t.Errorf("the SSE id of stream_reset is %q: %s", e.cursor, e.raw)
 		}
 	case "ping":
 		if at := e.position(s.t); at < s.last {
 			s.t.Errorf("%s: ping is at %d after the event %d", s.over, at, s.last)
 		}
-		if s.over == overSSE && e.cursor != e.Since {
+		if s.over.isSSE() && e.cursor != e.Since {
 			s.t.Errorf("the SSE id of ping is %q: %s", e.cursor, e.raw)
 		}
 	case "stream_close":
@@ -194,11 +240,11 @@ func (s *stream) check(e event) {
 			s.t.Errorf("%s: the event %d came after %d", s.over, e.ID, s.last)
 		}
 		s.last = e.ID
-		if want := fmt.Sprintf("%d.%s", e.ID, s.open.Log); s.over == overSSE && e.cursor != want {
+		if want := fmt.Sprintf("%d.%s", e.ID, s.open.Log); s.over.isSSE() && e.cursor != want {
 			s.t.Errorf("the SSE id is %q, not %q: %s", e.cursor, want, e.raw)
 		}
 	}
-	if s.over == overSSE && e.name != e.Type {
+	if s.over.isSSE() && e.name != e.Type {
 		s.t.Errorf("the SSE event is named %q: %s", e.name, e.raw)
 	}
 }

@@ -22,7 +22,7 @@ func (s *stream) assertClosed(reason string, code int) event {
 	if s.over == overWS && closeCode(err) != code {
 		s.t.Errorf("the socket ended with %v, not with %d", err, code)
 	}
-	if s.over == overSSE && !errors.Is(err, io.EOF) {
+	if s.over != overWS && !errors.Is(err, io.EOF) {
 		s.t.Errorf("the answer ended with %v, not as it should", err)
 	}
 	return last
@@ -151,7 +151,7 @@ func TestStreamsThatOpenDuringAStopEndToo(t *testing.T) {
 	for i := range 6 {
 		openers.Go(func() {
 			for {
-				s, refusal, err := ada.dial(transports[i%2], how{query: "room=lobby&history=10"})
+				s, refusal, err := ada.dial(pushing[i%len(pushing)], how{query: "room=lobby&history=10"})
 				if err != nil || refusal != nil {
 					return // the server has gone, or said that it goes
 				}
@@ -197,7 +197,7 @@ func TestClosedStreamsDisturbNobody(t *testing.T) {
 	stay.opening()
 	var posted []int64
 	for i := range 20 {
-		s := ada.open(transports[i%2], "room=lobby")
+		s := ada.open(pushing[i%len(pushing)], "room=lobby")
 		s.opening()
 		posted = append(posted, ada.post("lobby", fmt.Sprint(i)).ID)
 		s.close()

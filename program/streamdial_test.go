@@ -1,10 +1,12 @@
 package program
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -16,71 +18,98 @@ import (
 // connector dials TCP; the resume test breaks what it returns.
 type connector func(ctx context.Context, network, address string) (net.Conn, error)
 
-// sseSource is a stream over Server-Sent Events.
-type sseSource struct {
-	reader *sseReader
+// bodySource is a stream that is the body of an answer: SSE or NDJSON.
+type bodySource struct {
+	next   func() (event, error)
 	resp   *http.Response
 	cancel context.CancelFunc
 	idle   *http.Transport
 }
 
-// dialSSE returns a source, or the answer that refused it with its body unread.
-func (c *client) dialSSE(target string, header http.Header, lines []string, connect connector) (eventSource, *http.Response, error) {
+// dialBody returns a source, or the answer that refused it with its body unread.
+func (c *client) dialBody(over transport, target string, header http.Header, lines []string, connect connector) (eventSource, *http.Response, error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	req, err := http.NewRequestWithContext(ctx, "GET", c.server.url+target, nil)
+	req, err := http.NewRequestWithContext(ctx, over.method(), c.server.url+target, nil)
 	if err != nil {
 		cancel()
 		return nil, nil, err
 	}
 	req.Header = header
-	req.Header.Set("Accept", "text/event-stream")
+	req.Header.Set("Accept", over.media())
 	addHeaders(req.Header, lines)
-	own := &http.Transport{DialContext: connect, DisableKeepAlives: true, ResponseHeaderTimeout: patience}
+	own := c.server.transport(over)
+	own.DialContext, own.ResponseHeaderTimeout = connect, patience
 	resp, err := own.RoundTrip(req)
 	if err != nil {
 		cancel()
+		own.CloseIdleConnections()
 		return nil, nil, err
 	}
+	if over == overH2 && resp.ProtoMajor != 2 {
+		c.t.Errorf("the answer came over %s", resp.Proto)
+	}
 	if resp.StatusCode != 200 {
-		context.AfterFunc(c.t.Context(), cancel)
+		context.AfterFunc(c.t.Context(), func() { cancel(); own.CloseIdleConnections() })
 		return nil, resp, nil
 	}
 	for name, want := range map[string]string{
-		"Content-Type":      "text/event-stream",
+		"Content-Type":      over.media(),
 		"Cache-Control":     "no-cache, no-transform",
 		"X-Accel-Buffering": "no",
 		"Content-Encoding":  "",
 	} {
 		if got := resp.Header.Get(name); got != want && !(name == "Content-Type" && strings.HasPrefix(got, want+";")) {
-			c.t.Errorf("a stream over SSE has %s %q, not %q", name, got, want)
+			c.t.Errorf("a stream over %s has %s %q, not %q", over, name, got, want)
 		}
 	}
 	if resp.Uncompressed {
-		c.t.Error("a stream over SSE is compressed, which holds events back")
+		c.t.Errorf("a stream over %s is compressed, which holds events back", over)
 	}
-	return &sseSource{reader: newSSEReader(resp.Body), resp: resp, cancel: cancel, idle: own}, resp, nil
+	next := sseEvents(resp.Body)
+	if over == overNDJSON {
+		next = lineEvents(resp.Body)
+	}
+	return &bodySource{next: next, resp: resp, cancel: cancel, idle: own}, resp, nil
 }
 
-func (s *sseSource) read() (event, error) {
-	got, err := s.reader.next()
-	if err != nil {
-		return event{}, err
+// sseEvents reads the events of a text/event-stream.
+func sseEvents(body io.Reader) func() (event, error) {
+	reader := newSSEReader(body)
+	return func() (event, error) {
+		got, err := reader.next()
+		if err != nil {
+			return event{}, err
+		}
+		e, err := parseEvent([]byte(got.Data))
+		if err != nil {
+			return e, err
+		}
+		e.name = got.Name
+		if got.HasID {
+			e.cursor = got.ID
+		}
+		if len(reader.retries) == 0 || reader.retries[0] < 1000 || reader.retries[0] > 3000 {
+			return e, fmt.Errorf("%w: by the first event the stream has said retry %v, not one of 1000 to 3000 ms", errContract, reader.retries)
+		}
+		return e, nil
 	}
-	e, err := parseEvent([]byte(got.Data))
-	if err != nil {
-		return e, err
-	}
-	e.name = got.Name
-	if got.HasID {
-		e.cursor = got.ID
-	}
-	if len(s.reader.retries) == 0 || s.reader.retries[0] < 1000 || s.reader.retries[0] > 3000 {
-		return e, fmt.Errorf("%w: by the first event the stream has said retry %v, not one of 1000 to 3000 ms", errContract, s.reader.retries)
-	}
-	return e, nil
 }
 
-func (s *sseSource) end() {
+// lineEvents reads an event from each whole line.
+func lineEvents(body io.Reader) func() (event, error) {
+	reader := bufio.NewReader(body)
+	return func() (event, error) {
+		line, err := reader.ReadBytes('\n')
+		if err != nil {
+			return event{}, err // what is not ended is none
+		}
+		return parseEvent(bytes.TrimSuffix(line, []byte("\n")))
+	}
+}
+
+func (s *bodySource) read() (event, error) { return s.next() }
+
+func (s *bodySource) end() {
 	s.cancel()
 	s.resp.Body.Close()
 	s.idle.CloseIdleConnections()
@@ -94,10 +123,10 @@ type wsSource struct {
 	mu      sync.Mutex // gorilla wants one writer at a time
 }
 
-func (c *client) dialWS(target string, header http.Header, lines []string, connect connector) (eventSource, *http.Response, error) {
+func (c *client) dialWS(_ transport, target string, header http.Header, lines []string, connect connector) (eventSource, *http.Response, error) {
 	header.Set("Sec-WebSocket-Protocol", "tandem.v1")
 	addHeaders(header, lines)
-	dialer := websocket.Dialer{NetDialContext: connect, HandshakeTimeout: patience, EnableCompression: true}
+	dialer := websocket.Dialer{NetDialContext: connect, TLSClientConfig: c.server.tls, HandshakeTimeout: patience, EnableCompression: true}
 	conn, resp, err := dialer.Dial("ws"+strings.TrimPrefix(c.server.url, "http")+target, header)
 	if errors.Is(err, websocket.ErrBadHandshake) {
 		return nil, resp, nil

@@ -10,7 +10,7 @@ func TestTypingIsToldToTheOthersOnceInAWhile(t *testing.T) {
 	t.Parallel()
 	p := startProgram(t)
 	ada, bob := p.signup(t, "ada"), p.signup(t, "bob")
-	onBoth(t, func(t *testing.T, over transport) {
+	onPushing(t, func(t *testing.T, over transport) {
 		ada, bob, place := ada.in(t), bob.in(t), "typing-"+string(over)
 		ada.enter(place)
 		watch, own := bob.open(over, "room="+place), ada.open(over, "room="+place)

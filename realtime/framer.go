@@ -21,8 +21,10 @@ const (
 	FormatWebSocket Format = iota
 	FormatSSE
 	FormatTutorial
+	FormatNDJSON
+	FormatJSON
 	formats
 )
 
-// String is the name under which a stream asks for the format.
-func (f Format) String() string { return [formats]string{"ws", "sse"}[f] }
+// String is the name under which a stream asks for the format; the tutorial's has an endpoint of its own.
+func (f Format) String() string { return [formats]string{"ws", "sse", "tutorial", "ndjson", "json"}[f] }

@@ -71,6 +71,9 @@ func (h *Hub) attach(v chat.Viewer, f Framer) (*Stream, error) {
 func (h *Hub) newStream(v chat.Viewer, f Framer) *Stream {
 	s := &Stream{hub: h, viewer: v, framer: f, lastPing: h.now()}
 	s.state.Store(busy) // it is not served yet; wakes wait
+	if f == Poll {
+		s.woken = make(chan struct{}, 1)
+	}
 	return s
 }
 
@@ -99,6 +102,7 @@ func (h *Hub) open(ctx context.Context, s *Stream, r Request) error {
 	if err != nil {
 		return err
 	}
+	s.head = state.Head
 	o := &opening{stream: s, request: r, state: state}
 	if err := o.judge(ctx); err != nil {
 		return err
@@ -317,6 +321,7 @@ func (o *opening) greet(rooms []follow) {
 		s.opening = append(s.opening, rooms[i].topic.userList().frame(s.framer, s.log)...)
 	}
 	if o.reset != "" {
+		s.news = true
 		say(chat.StreamReset(o.reset, o.state.Floor, s.pos), s.cursor())
 	}
 }

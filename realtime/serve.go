@@ -2,7 +2,8 @@ package realtime
 
 import (
 	"context"
-	"net"
+	"crypto/tls"
+	"io"
 	"sync"
 	"time"
 )
@@ -18,9 +19,12 @@ const (
 // buffers hold what is being written; a stream that has nothing to send holds none.
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, burst+burst/4); return &b }}
 
+// sink is the client's end of a stream: a connection, or the body of an answer.
+type sink = io.WriteCloser
+
 // Serve sends the stream's events over conn until either ends, then drops the stream and closes conn. It runs
 // read, which handles what the peer sends and returns when the connection has ended.
-func (s *Stream) Serve(conn net.Conn, read func() error) {
+func (s *Stream) Serve(conn sink, read func() error) {
 	s.mu.Lock()
 	s.conn = conn
 	s.mu.Unlock()
@@ -83,20 +87,30 @@ func (s *Stream) write(b []byte) error {
 	return nil
 }
 
-// linger ends our side and gives the peer a moment to end its own, which the reader sees.
+// linger ends our side and gives the client a moment to end its own, which the reader sees.
 func (s *Stream) linger() {
-	if c, ok := s.conn.(interface{ CloseWrite() error }); ok && c.CloseWrite() == nil {
-		_ = s.conn.SetReadDeadline(time.Now().Add(lingerFor))
+	c, ok := s.conn.(interface {
+		CloseWrite() error
+		SetReadDeadline(time.Time) error
+	})
+	if ok && c.CloseWrite() == nil {
+		_ = c.SetReadDeadline(time.Now().Add(lingerFor))
 		return
 	}
 	_ = s.conn.Close()
 }
 
-// cut closes the connection, if there is one; its reader and writer see it.
+// cut ends the connection, if there is one, without waiting for anything; its reader and writer see it.
 func (s *Stream) cut() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.conn != nil {
-		_ = s.conn.Close()
+	switch c := s.conn.(type) {
+	case nil:
+	case *body:
+		c.cut()
+	case *tls.Conn:
+		_ = c.NetConn().Close() // its own Close says goodbye, to a client who does not read
+	default:
+		_ = c.Close()
 	}
 }

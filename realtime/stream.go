@@ -3,7 +3,6 @@ package realtime
 import (
 	"context"
 	"math/rand/v2"
-	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -48,7 +47,11 @@ type Stream struct {
 	retry   time.Duration
 	ending  []byte // frames that end the connection without a stream_close
 
-	conn     net.Conn     // set by Serve, under mu
+	woken chan struct{} // a poll's: it has no goroutine to be woken
+	head  int64         // the log's when the stream was opened
+	news  bool          // something has come that a poll answers with at once
+
+	conn     sink         // set by Serve, under mu
 	writing  sync.Mutex   // held by the goroutine that writes
 	stalled  atomic.Int64 // when the write that is under way began, Unix seconds; 0 for none
 	lastPing time.Time    // the clock's
@@ -160,6 +163,7 @@ func (s *Stream) fromRing(out []byte) []byte {
 		if e.id == 0 && e.seq > s.told && !e.spares(s) || e.id > s.pos {
 			out = append(out, e.frame(s.framer, s.log)...)
 			sent++
+			s.news = s.news || e.id != 0
 		}
 		s.pos = max(s.pos, e.at)
 	}
@@ -224,6 +228,7 @@ func (s *Stream) fromLog(ctx context.Context, out []byte) ([]byte, error) {
 		json = e.AppendJSON(json[:0])
 		out = s.framer.Frame(out, e.Type, chat.Cursor{ID: e.ID, Log: s.log}, json)
 		h.meter.deliveries.Add(1)
+		s.news = true
 	}
 	if len(events) < logPage {
 		s.pos = upto
@@ -239,7 +244,11 @@ func (s *Stream) wake() {
 		switch s.state.Load() {
 		case idle:
 			if s.state.CompareAndSwap(idle, busy) {
-				go s.flush()
+				if s.woken != nil {
+					s.woken <- struct{}{} // never full: it is sent once a rest
+				} else {
+					go s.flush()
+				}
 				return
 			}
 		case busy:
@@ -340,7 +349,7 @@ func (h *Hub) tick(now time.Time) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	for s := range h.streams {
-		if now.Sub(s.lastPing) >= pingEvery {
+		if now.Sub(s.lastPing) >= pingEvery && s.woken == nil {
 			s.lastPing = now // only the clock looks at it
 			s.mu.Lock()
 			s.ping = true

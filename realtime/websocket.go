@@ -60,6 +60,8 @@ func appendWSFrame(dst []byte, opcode byte, payload []byte) []byte {
 func CheckHandshake(r *http.Request) error {
 	key, err := base64.StdEncoding.DecodeString(r.Header.Get("Sec-WebSocket-Key"))
 	switch {
+	case r.Method != http.MethodGet:
+		return fmt.Errorf("%w: the method is not GET", ErrUpgrade)
 	case r.Header.Get("Sec-WebSocket-Version") != "13":
 		return fmt.Errorf("%w: Sec-WebSocket-Version is not 13", ErrUpgrade)
 	case err != nil || len(key) != 16:

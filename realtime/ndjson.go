@@ -1,0 +1,22 @@
+package realtime
+
+import "tandem/chat"
+
+// NDJSON frames events as lines.
+var NDJSON Framer = ndjson{}
+
+type ndjson struct{}
+
+func (ndjson) Format() Format { return FormatNDJSON }
+
+// Frame needs no escaping: JSON as encoded by chat has no line breaks. An event's id, and since in stream_open and
+// ping, are the cursor.
+func (ndjson) Frame(dst []byte, _ string, _ chat.Cursor, json []byte) []byte {
+	return append(append(dst, json...), '\n')
+}
+
+func (ndjson) End(dst []byte, _ string) []byte { return dst }
+
+func (ndjson) contentType() string { return "application/x-ndjson" }
+
+func (ndjson) begin(dst []byte) []byte { return dst }

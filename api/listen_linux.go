@@ -5,14 +5,17 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"tandem/realtime"
 )
 
-// limitSocket sets what accepted connections inherit from their listener.
+// limitSocket sets what accepted connections inherit from their listener: how much the kernel holds, and how long data
+// may go unacknowledged, or a window stay closed, before it gives a connection up (realtime lets living streams stay).
 func limitSocket(_, _ string, c syscall.RawConn) (err error) {
 	controlErr := c.Control(func(fd uintptr) {
 		err = errors.Join(
 			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer),
-			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(ackTimeout.Milliseconds())),
+			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(realtime.AckTimeout.Milliseconds())),
 		)
 	})
 	return errors.Join(controlErr, err)

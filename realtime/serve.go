@@ -80,6 +80,9 @@ func (s *Stream) write(b []byte) error {
 		if err != nil {
 			return err
 		}
+		if s.awaited.Swap(false) {
+			resumePeer(s.conn)
+		}
 		if b = b[n:]; len(b) > 0 {
 			s.stalled.Store(time.Now().Unix())
 		}

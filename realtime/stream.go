@@ -54,6 +54,7 @@ type Stream struct {
 	conn     sink         // set by Serve, under mu
 	writing  sync.Mutex   // held by the goroutine that writes
 	stalled  atomic.Int64 // when the write that is under way began, Unix seconds; 0 for none
+	awaited  atomic.Bool  // awaitPeer was called since the latest write
 	lastPing time.Time    // the clock's
 }
 
@@ -333,9 +334,15 @@ func (s *Stream) End(frames []byte) {
 const (
 	// pingEvery is how often a stream shows that it is alive, below the 30 s of common proxies.
 	pingEvery = 20 * time.Second
-	// stallLimit is how long a single write of at most 32 KiB may take. On Linux the kernel gives up sooner on a
-	// reader whose window stays closed (api.Listen); either way it comes back and resumes.
+	// stallLimit is how long a single write of at most 32 KiB may take where nothing tells whether the reader lives, as
+	// with one of several streams on a connection; it comes back and resumes.
 	stallLimit = 55 * time.Second
+	// stayLimit is how long a reader may stay that lives and does not read: an access token's life. It costs some
+	// 200 KiB, most of which are the kernel's send buffer.
+	stayLimit = 15 * time.Minute
+	// AckTimeout is how long a connection may owe us an acknowledgement: with a ping every 20 s, a vanished reader is
+	// gone within 60 s.
+	AckTimeout = 35 * time.Second
 )
 
 // tick is the clock of all streams: pings, expired tokens, stalled readers, and people who have left.
@@ -359,9 +366,30 @@ func (h *Hub) tick(now time.Time) {
 		if !s.viewer.Expires.IsZero() && !now.Before(s.viewer.Expires) {
 			s.Close(chat.CloseTokenExpired, 0)
 		}
-		if since := s.stalled.Load(); since != 0 && now.Unix()-since > int64(stallLimit/time.Second) {
-			s.cut()
+		if since := s.stalled.Load(); since != 0 {
+			s.judge(now.Sub(time.Unix(since, 0)))
 		}
+	}
+}
+
+// judge cuts a reader who has not read for that long, unless it may read on.
+func (s *Stream) judge(stalled time.Duration) {
+	if stalled < 2*time.Second {
+		return // nothing unusual
+	}
+	s.mu.Lock()
+	conn, closing := s.conn, s.closing != ""
+	s.mu.Unlock()
+	alive, known := awaitPeer(conn)
+	if known {
+		s.awaited.Store(true)
+	}
+	switch {
+	case closing && stalled > lingerFor, // it will not hear why
+		known && !alive,
+		!known && stalled > stallLimit,
+		stalled > stayLimit:
+		s.cut()
 	}
 }
 

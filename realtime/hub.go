@@ -83,6 +83,7 @@ type Hub struct {
 	every   time.Duration
 	renamed func()
 	node    string
+	head    shared[chat.LogState]
 
 	// in guards what comes from the bus; its holder alone reads the log for the hub.
 	in      sync.Mutex
@@ -127,6 +128,7 @@ func New(ctx context.Context, log Log, access Access, bus Bus, cfg Config) (*Hub
 	return &Hub{
 		log: log, access: access, bus: bus, logger: cfg.Logger, tell: cfg.Control, name: state.Name, most: cfg.MaxStreams,
 		every: cmp.Or(cfg.LookEvery, time.Second), renamed: cfg.Renamed, node: cfg.Node, nodes: make(map[string]*node), heard: time.Now(),
+		head:      shared[chat.LogState]{read: log.Head},
 		pos:       state.Head,
 		ring:      ring{limit: cfg.RingBytes, floor: state.Head},
 		topics:    make(map[chat.Topic]*topic),

@@ -98,7 +98,7 @@ func (h *Hub) Refuse(v chat.Viewer, f Framer) (*Stream, error) {
 
 // open finds an attached stream's rooms, and where it begins.
 func (h *Hub) open(ctx context.Context, s *Stream, r Request) error {
-	state, err := h.log.Head(ctx)
+	state, err := h.head.get(ctx) // a read that began after the attach
 	if err != nil {
 		return err
 	}

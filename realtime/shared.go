@@ -1,0 +1,58 @@
+package realtime
+
+import (
+	"context"
+	"sync"
+)
+
+// shared lets those who want the same read of the log at once share it. A read serves whoever asked before it began,
+// so that nobody gets what is older than their question.
+type shared[T any] struct {
+	read func(ctx context.Context) (T, error)
+
+	mu      sync.Mutex
+	running bool
+	next    *answer[T] // of the read that has not begun; nil while nobody waits for it
+}
+
+type answer[T any] struct {
+	done  chan struct{}
+	value T
+	err   error
+}
+
+// get returns what a read gave that began after get was called.
+func (s *shared[T]) get(ctx context.Context) (T, error) {
+	s.mu.Lock()
+	if s.next == nil {
+		s.next = &answer[T]{done: make(chan struct{})}
+	}
+	a := s.next
+	if !s.running {
+		s.running = true
+		go s.run()
+	}
+	s.mu.Unlock()
+	select {
+	case <-a.done:
+		return a.value, a.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
+}
+
+// run reads until nobody waits. No one client's end ends what others wait for.
+func (s *shared[T]) run() {
+	for {
+		s.mu.Lock()
+		a := s.next
+		s.next, s.running = nil, a != nil
+		s.mu.Unlock()
+		if a == nil {
+			return
+		}
+		a.value, a.err = s.read(context.Background())
+		close(a.done)
+	}
+}

@@ -1,0 +1,115 @@
+package realtime
+
+import (
+	"context"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tandem/chat"
+)
+
+// slowHead is a log whose head takes a second to read, and says which read it was.
+func slowHead(reads *atomic.Int64) shared[chat.LogState] {
+	return shared[chat.LogState]{read: func(context.Context) (chat.LogState, error) {
+		n := reads.Add(1)
+		time.Sleep(time.Second)
+		return chat.LogState{Head: n}, nil
+	}}
+}
+
+// However many ask while a read is under way, one more serves them all; and it began after they asked.
+func TestSharedReadBeginsAfterItWasAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var reads atomic.Int64
+		head := slowHead(&reads)
+		got := make(chan int64, 2000)
+		ask := func() {
+			state, err := head.get(t.Context())
+			if err != nil {
+				t.Error(err)
+			}
+			got <- state.Head
+		}
+		go ask()
+		synctest.Wait() // the first read is under way: what it sees may be older than the next question
+		for range 1000 {
+			go ask()
+		}
+		if first := <-got; first != 1 {
+			t.Errorf("the first asker got read %d", first)
+		}
+		for range 1000 {
+			if n := <-got; n != 2 {
+				t.Fatalf("who asked during the first read got read %d", n)
+			}
+		}
+		if reads.Load() != 2 {
+			t.Errorf("there were %d reads", reads.Load())
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := head.get(ctx); err == nil {
+			t.Error("who has gone waits")
+		}
+		time.Sleep(time.Minute) // until nothing reads any more
+	})
+}
+
+// countedLog counts what is read for streams, which takes a while.
+type countedLog struct {
+	*logbook
+	heads, reads atomic.Int64
+}
+
+func (l *countedLog) Head(ctx context.Context) (chat.LogState, error) {
+	l.heads.Add(1)
+	time.Sleep(10 * time.Millisecond)
+	return l.logbook.Head(ctx)
+}
+
+func (l *countedLog) Read(ctx context.Context, topics []chat.TopicSince, upto int64, limit int) ([]chat.Event, error) {
+	l.reads.Add(1)
+	return l.logbook.Read(ctx, topics, upto, limit)
+}
+
+// Streams that all come back at once are answered by the ring, and share the reads of the log's head.
+func TestReconnectStormReadsTheLogOnce(t *testing.T) {
+	inBubble(t, bigRing, func(b *bench) {
+		counted := &countedLog{logbook: b.log}
+		b.Hub.log, b.Hub.head.read, b.Hub.access = counted, counted.Head, noRooms{}
+		inbox := chat.InboxTopic(3)
+		for range 10 {
+			b.post(inbox)
+		}
+		synctest.Wait()
+		before := counted.heads.Load()
+		streams := make(chan *Stream, 5000)
+		for range cap(streams) {
+			go func() {
+				s, err := b.Open(b.ctx, chat.Viewer{User: 3, Name: "ada"}, NDJSON, Request{Cursor: &chat.Cursor{ID: 4, Log: "test"}})
+				if err != nil {
+					t.Error(err)
+				}
+				streams <- s
+			}()
+		}
+		for range cap(streams) {
+			s := <-streams
+			out, _, err := s.Next(b.ctx, nil)
+			if err == nil { // the opening, then what the ring has
+				out, _, err = s.Next(b.ctx, out)
+			}
+			if lines := strings.Count(string(out), "\n"); err != nil || lines != 1+6 || s.pos != 10 {
+				t.Fatalf("a stream came back to %d with %d lines, %v", s.pos, lines, err)
+			}
+			s.Drop()
+		}
+		// The hub's own looks, once a second, are among them.
+		if heads, reads := counted.heads.Load()-before, counted.reads.Load(); heads > 5 || reads > 0 {
+			t.Errorf("5,000 streams brought %d reads of the head and %d of topics", heads, reads)
+		}
+	})
+}

@@ -43,7 +43,7 @@ func parseSSE(stream string) (events []sseEvent) {
 	return events
 }
 
-// Whatever a message says, it is one event with the same bytes, in SSE and over WebSocket.
+// Whatever a message says, it is one event with the same bytes, in SSE, as a line and over WebSocket.
 func FuzzFrames(f *testing.F) {
 	for _, s := range []string{"hi", "a\nb", "a\r\nb", "\n\ndata: x\n\n", "id: 1\n\n", "\u2028\u2029\u0085", strings.Repeat("x", 125), strings.Repeat("x", 200), strings.Repeat("x", 70_000), "\ufeff"} {
 		f.Add(s)
@@ -62,6 +62,11 @@ func FuzzFrames(f *testing.F) {
 		want := []sseEvent{{"7.log", "chat_message", string(payload)}, {"7.log", "user_join", string(next.JSON)}}
 		if len(got) != 2 || got[0] != want[0] || got[1] != want[1] {
 			t.Errorf("SSE reads %q\nwant %q", got, want)
+		}
+
+		lines := NDJSON.Frame(NDJSON.Frame(nil, e.Type, cursor, payload), next.Type, chat.Cursor{}, next.JSON)
+		if want := string(payload) + "\n" + string(next.JSON) + "\n"; string(lines) != want || strings.Count(string(lines), "\n") != 2 {
+			t.Errorf("NDJSON reads %q\nwant %q", lines, want)
 		}
 
 		near := bytes.NewBuffer(WebSocket.Frame(WebSocket.Frame(nil, e.Type, cursor, payload), next.Type, chat.Cursor{}, next.JSON))

@@ -96,13 +96,13 @@ func (s *Stream) Next(ctx context.Context, buf []byte) (out []byte, done bool, e
 		return s.framer.End(out, closing), true, nil
 	}
 	for len(out) < burst {
-		n := len(out)
+		n, wasBehind := len(out), s.behind
 		if s.behind {
 			out, err = s.fromLog(ctx, out)
 		} else {
 			out = s.fromRing(out)
 		}
-		if err != nil || len(out) == n && !s.behind {
+		if err != nil || len(out) == n && !wasBehind && !s.behind { // what the log did not have the ring may
 			break
 		}
 	}

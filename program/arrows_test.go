@@ -25,6 +25,10 @@ var arrows = map[string][]string{
 	"tandem/valkey":   {"chat", "realtime"},
 
 	"tandem/testservers": {}, // for tests and benchmarks
+
+	"tandem/conformance":         {"conformance/suite"},
+	"tandem/conformance/breaker": {},
+	"tandem/conformance/suite":   {},
 }
 
 func TestPackageArrows(t *testing.T) {

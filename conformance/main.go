@@ -1,0 +1,74 @@
+// Command conformance tries a deployed tandem against its wire contract and prints a table of scenarios by
+// transports. Its exit code is 1 if anything failed, 2 if nothing could be tried. See docs/conformance.md.
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"regexp"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"tandem/conformance/suite"
+)
+
+type options struct {
+	URL            string   `env:"TANDEM_URL" placeholder:"URL" help:"Of the server."`
+	AdminToken     string   `env:"TANDEM_ADMIN_TOKEN" placeholder:"TOKEN" help:"Access or API token of a site admin, for what only admins can cause."`
+	RestartCommand string   `placeholder:"COMMAND" help:"Restarts the server cleanly, on the same data and address; returns when it is ready."`
+	Insecure       bool     `help:"Take any TLS certificate."`
+	Slow           bool     `help:"Try what takes longer than 20 s too."`
+	Only           string   `placeholder:"REGEXP" help:"Try the scenarios with such names only."`
+	Plain          bool     `help:"Leave out the switches of transport in the middle."`
+	Over           []string `placeholder:"NAME,…" help:"Try these transports only: ${transports}."`
+	Parallel       int      `default:"16" help:"How many scenarios run at once."`
+	List           bool     `help:"Name the scenarios and do nothing."`
+}
+
+func main() {
+	var o options
+	kong.Parse(&o, kong.Name("conformance"), kong.UsageOnError(), kong.Vars{"transports": strings.Join(suite.Transports(), ", ")},
+		kong.Description("Tries a deployed tandem: every scenario over every transport, and with a switch in the middle."))
+	if o.List {
+		fmt.Println(strings.Join(suite.Scenarios(), "\n"))
+		return
+	}
+	report, err := o.run()
+	if report != nil {
+		report.Print(os.Stdout)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "conformance:", err)
+		os.Exit(2)
+	}
+	if report.Failed() {
+		os.Exit(1)
+	}
+}
+
+func (o *options) run() (*suite.Report, error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	only, err := regexp.Compile(o.Only)
+	if err != nil {
+		return nil, fmt.Errorf("--only: %w", err)
+	}
+	cfg := suite.Config{
+		URL: o.URL, AdminToken: o.AdminToken, Slow: o.Slow, Only: only, Plain: o.Plain, Over: o.Over, Parallel: o.Parallel,
+		TLS: &tls.Config{InsecureSkipVerify: o.Insecure}, // asked for
+	}
+	if o.RestartCommand != "" {
+		cfg.Restart = func(ctx context.Context) (string, error) {
+			if out, err := exec.CommandContext(ctx, "sh", "-c", o.RestartCommand).CombinedOutput(); err != nil {
+				return "", fmt.Errorf("%w\n%s", err, out)
+			}
+			return o.URL, nil
+		}
+	}
+	return suite.Run(ctx, cfg)
+}

@@ -1,0 +1,212 @@
+package suite
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Comparison is one user who reads the same on every transport at once. What most of them read is held to be the
+// event; a transport whose bytes are others fails.
+type Comparison struct {
+	// Rewritten is set where what is replayed may differ from what was live: a text was deleted meanwhile.
+	Rewritten bool
+
+	t     *T
+	user  *User
+	query string
+	live  map[string]*Stream
+	start string
+	said  map[int64]string // the events as the answers to calls had them
+
+	mu       sync.Mutex
+	readings []reading
+}
+
+// reading is what one stream read.
+type reading struct {
+	column string
+	live   bool
+	events map[int64]string
+}
+
+// Compare opens a stream over each transport.
+func (t *T) Compare(u *User, query string) *Comparison {
+	c := &Comparison{t: t, user: u, query: query, live: map[string]*Stream{}, said: map[int64]string{}}
+	t.Each(func(t *T) {
+		s := t.Open(u, query)
+		open := s.Opening()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.live[t.column] = s
+		c.start = open.Since // any will do: what matters comes after all have opened
+	})
+	return c
+}
+
+// Said notes an event as the answer to a call had it, and returns it.
+func (c *Comparison) Said(e Event) Event {
+	c.said[e.ID] = e.Raw
+	return e
+}
+
+// Check reads all streams up to an event, and the same again by replay, and compares. The events between must be of
+// these types, the last one included.
+func (c *Comparison) Check(upto Event, types ...string) {
+	c.t.Each(func(t *T) {
+		live := c.live[t.column]
+		if live == nil {
+			return // it has failed already
+		}
+		c.read(t.column, true, live.Durables(upto.ID))
+		replay := t.Open(c.user, resumeQuery(c.query, c.start))
+		replay.Opening()
+		c.read(t.column, false, replay.Durables(upto.ID))
+		replay.Close()
+	})
+	if c.Rewritten {
+		c.vote(true, types)
+		c.vote(false, types)
+		return
+	}
+	c.vote(true, types, false)
+}
+
+func (c *Comparison) read(column string, live bool, events []Event) {
+	r := reading{column, live, map[int64]string{}}
+	for _, e := range events {
+		r.events[e.ID] = e.Raw
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.readings = append(c.readings, r)
+}
+
+// vote compares the readings that were live, or were not, or both.
+func (c *Comparison) vote(live bool, types []string, also ...bool) {
+	var readings []reading
+	ids := map[int64]bool{}
+	for _, r := range c.readings {
+		if r.live == live || slices.Contains(also, r.live) {
+			readings = append(readings, r)
+			for id := range r.events {
+				ids[id] = true
+			}
+		}
+	}
+	var got []string
+	for _, id := range slices.Sorted(maps.Keys(ids)) {
+		votes := map[string]int{}
+		if said, ok := c.said[id]; ok && (!c.Rewritten || live) {
+			votes[said]++
+		}
+		for _, r := range readings {
+			votes[r.events[id]]++
+		}
+		best := mostVoted(votes)
+		for _, r := range readings {
+			if r.events[id] != best {
+				c.deviates(r, id, best)
+			}
+		}
+		if said, ok := c.said[id]; ok && said != best && (!c.Rewritten || live) {
+			c.t.Errorf("the call that made it was answered\n  %s\nand the streams have\n  %s", clip(said), clip(best))
+		}
+		if e, err := parseEvent([]byte(best)); err == nil {
+			got = append(got, e.Type)
+		}
+	}
+	if !slices.Equal(got, types) {
+		c.t.Errorf("the streams have %v, not %v", got, types)
+	}
+}
+
+func (c *Comparison) deviates(r reading, id int64, best string) {
+	how := "by replay"
+	if r.live {
+		how = "live"
+	}
+	one := *c.t
+	one.column = r.column
+	switch {
+	case r.events[id] == "":
+		one.Errorf("%s, the event is missing that the others have:\n  %s", how, clip(best))
+	case best == "":
+		one.Errorf("%s, it has an event that the others have not:\n  %s", how, clip(r.events[id]))
+	default:
+		one.Errorf("%s, its bytes of the event %d are\n  %s\nwhere the others have\n  %s\n%s", how, id, clip(r.events[id]), clip(best), firstDifference(r.events[id], best))
+	}
+}
+
+func firstDifference(a, b string) string {
+	at := 0
+	for at < min(len(a), len(b)) && a[at] == b[at] {
+		at++
+	}
+	return fmt.Sprintf("they part at byte %d: %q, %q", at, a[at:min(len(a), at+16)], b[at:min(len(b), at+16)])
+}
+
+// Ephemeral has cause called, and compares the bytes of the events that fit, which each stream must see. Nothing
+// ephemeral outlives the moment between two polls, so for a poll it is caused again; mark posts what ends the poll.
+func (c *Comparison) Ephemeral(what string, cause func(), mark func() Event, fits func(Event) bool) {
+	missing := map[string]Transport{}
+	for _, tr := range c.t.over {
+		missing[tr.Name] = tr
+	}
+	for deadline := time.Now().Add(c.t.Patience); len(missing) > 0; {
+		time.Sleep(100 * time.Millisecond) // polls are likely to be waiting by then; if not, there is another time
+		cause()
+		for column, raw := range c.ephemeral(what, mark(), fits) {
+			if raw != "" {
+				delete(missing, column)
+			}
+		}
+		late := time.Now().After(deadline)
+		for column, tr := range missing {
+			if tr.Wire != Poll || late || c.live[column] == nil {
+				c.t.on(tr).Errorf("%s did not come", what)
+				delete(missing, column)
+			}
+		}
+	}
+}
+
+// ephemeral reads all streams up to an event, and returns the bytes of what fits by column.
+func (c *Comparison) ephemeral(what string, upto Event, fits func(Event) bool) map[string]string {
+	seen := map[string]string{}
+	var mu sync.Mutex
+	c.t.Each(func(t *T) {
+		s := c.live[t.column]
+		if s == nil {
+			return
+		}
+		for _, e := range s.Until("the mark", func(e Event) bool { return e.ID >= upto.ID }) {
+			if e.ID == 0 && fits(e) {
+				mu.Lock()
+				if seen[t.column] != "" {
+					t.Errorf("%s came twice: %s", what, e.Raw)
+				}
+				seen[t.column] = e.Raw
+				mu.Unlock()
+			}
+		}
+	})
+	votes := map[string]int{}
+	for _, raw := range seen {
+		votes[raw]++
+	}
+	for column, raw := range seen {
+		if best := mostVoted(votes); raw != best {
+			one := *c.t
+			one.column = column
+			one.Errorf("the bytes are\n  %s\nwhere the others have\n  %s", clip(raw), clip(best))
+		}
+	}
+	return seen
+}
+
+func mostVoted(votes map[string]int) string {
+	return slices.MaxFunc(slices.Sorted(maps.Keys(votes)), func(a, b string) int { return votes[a] - votes[b] })
+}

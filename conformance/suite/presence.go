@@ -1,0 +1,159 @@
+package suite
+
+import (
+	"slices"
+	"time"
+)
+
+// follow keeps what an event says of presence.
+func (s *Stream) follow(e Event) {
+	if s.present == nil {
+		s.present = map[string]map[string]bool{}
+	}
+	in := s.present[e.Room]
+	switch e.Type {
+	case "user_list":
+		now := map[string]bool{}
+		for _, name := range e.Users {
+			if now[name] = true; in != nil && !in[name] {
+				s.told = append(s.told, name+" in")
+			}
+		}
+		for name, was := range in {
+			if was && !now[name] {
+				s.told = append(s.told, name+" out")
+			}
+		}
+		s.present[e.Room] = now
+	case "user_join", "user_leave":
+		if in == nil {
+			s.t.Errorf("%s: before any user_list came %s", s.Over.Name, e.Raw)
+			return
+		}
+		join, word := e.Type == "user_join", " out"
+		if join {
+			word = " in"
+		}
+		if in[e.User] == join && s.Over.Wire == Poll { // a poll's list may say it first
+			return
+		}
+		if in[e.User] == join {
+			s.t.Errorf("%s: who is there comes, or who is not there goes: %s", s.Over.Name, e.Raw)
+		}
+		in[e.User] = join
+		s.told = append(s.told, e.User+word)
+	}
+}
+
+// UntilTold reads until the stream has told of presence what is wanted, such as "ada in". Nothing ephemeral ends a
+// poll, so mark posts something that does.
+func (s *Stream) UntilTold(what string, mark func() Event) {
+	if s.Over.Wire != Poll {
+		if !slices.Contains(s.told, what) {
+			s.Until(what, func(Event) bool { return slices.Contains(s.told, what) })
+		}
+		return
+	}
+	for deadline := time.Now().Add(s.t.Patience); !slices.Contains(s.told, what); {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("%s: waiting for %q was told %q", s.Over.Name, what, s.told)
+		}
+		s.Durables(mark().ID)
+		time.Sleep(200 * time.Millisecond) // the pace of asking
+	}
+}
+
+// Told asserts what the stream has told of presence, and forgets it.
+func (s *Stream) Told(want ...string) {
+	if !slices.Equal(s.told, want) {
+		s.t.Errorf("%s: was told %q, not %q", s.Over.Name, s.told, want)
+	}
+	s.told = nil
+}
+
+func presence(t *T) {
+	ada, bob, carol := t.User(), t.User(), t.User()
+	room := t.Room(ada)
+	mark := func() Event { return ada.Post(room, "mark") }
+	watch := t.Open(ada, rooms(room))
+	watch.Opening()
+	if list := watch.Lists[room]; !slices.Equal(list.Users, []string{ada.Name}) || list.Count != 1 {
+		t.Errorf("ada's list is %s", list.Raw)
+	}
+	tab := t.Open(bob, rooms(room))
+	tab.Opening()
+	if list := tab.Lists[room]; len(list.Users) != 2 || list.Count != 2 || !slices.Contains(list.Users, ada.Name) {
+		t.Errorf("bob's list is %s", list.Raw)
+	}
+	watch.UntilTold(bob.Name+" in", mark)
+
+	second := t.OpenOver(t.Other(), bob, rooms(room)) // a second tab
+	second.Opening()
+	tab = tab.Turn() // or a switch of the first
+	second.Close()
+	tab.Close() // a reload, within the grace
+	tab = t.Open(bob, rooms(room))
+	tab.Opening()
+
+	// Carol comes after that and goes at once. When her grace has run out, bob's would have too.
+	visit := t.Open(carol, rooms(room))
+	visit.Opening()
+	watch.UntilTold(carol.Name+" in", mark)
+	visit.Close()
+	watch.UntilTold(carol.Name+" out", mark)
+	watch.Told(bob.Name+" in", carol.Name+" in", carol.Name+" out")
+
+	tab.Close()
+	watch.UntilTold(bob.Name+" out", mark)
+	watch.Told(bob.Name + " out")
+	late := t.Open(carol, rooms(room))
+	late.Opening()
+	if list := late.Lists[room]; len(list.Users) != 2 || list.Count != 2 || slices.Contains(list.Users, bob.Name) {
+		t.Errorf("after bob has left, the list is %s", list.Raw)
+	}
+}
+
+// usersNow compares who is in a room by REST and by the stream.
+func usersNow(t *T) {
+	ada, bob := t.User(), t.User()
+	room := t.Room(ada)
+	s := t.Open(ada, rooms(room))
+	s.Opening()
+	var now struct {
+		Users []string
+		Count int
+	}
+	ada.Do("GET", roomPath(room, "users"), nil).Want(200).Into(&now)
+	if !slices.Equal(now.Users, []string{ada.Name}) || now.Count != 1 {
+		t.Errorf("the room's users are %v", now)
+	}
+	other := t.Open(bob, rooms(room))
+	other.Opening()
+	ada.Do("GET", roomPath(room, "users"), nil).Want(200).Into(&now)
+	slices.Sort(now.Users)
+	list := slices.Sorted(slices.Values(other.Lists[room].Users))
+	if !slices.Equal(now.Users, list) || now.Count != 2 {
+		t.Errorf("the room's users are %v, and the stream has %v", now, list)
+	}
+}
+
+func sitePresence(t *T) {
+	ada, bob := t.User(), t.Fresh()
+	room := t.Room(ada)
+	mark := func() Event { return ada.Post(room, "mark") }
+	watch := t.Open(ada, rooms(room)+"&site=1")
+	watch.Opening()
+	if watch.Lists[""].Raw == "" || watch.Lists[room].Raw == "" {
+		t.Fatalf("the lists are %v", watch.Lists)
+	}
+	inbox := t.Open(bob, "")
+	inbox.Opening()
+	theirs := func() {
+		watch.told = slices.DeleteFunc(watch.told, func(what string) bool { return what != bob.Name+" in" && what != bob.Name+" out" })
+	}
+	watch.UntilTold(bob.Name+" in", mark)
+	inbox.Close()
+	watch.UntilTold(bob.Name+" out", mark)
+	theirs() // others come and go meanwhile
+	watch.Told(bob.Name+" in", bob.Name+" out")
+}

@@ -1,0 +1,347 @@
+package suite
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// Stream is an open stream. It checks by itself what holds for each: every event's bytes are as the contract has
+// them, stream_open is first, stream_close last, ids rise, and the SSE id is the cursor.
+type Stream struct {
+	Over   Transport
+	Header http.Header // of the answer that began it
+	Open   Event       // the stream_open, once Opening has read it
+	Lists  map[string]Event
+
+	t      *T
+	user   *User
+	query  string
+	source source
+	events chan Event
+	err    error // why it ended; to be read after events is closed
+	finish sync.Once
+	cursor string // behind what the scenario has read
+
+	present map[string]map[string]bool // who is in which room, as far as the scenario has read
+	told    []string                   // what it read of that: "ada in", "ada out", of all rooms
+
+	begun, closed bool   // what the checks know
+	last          int64  // the latest durable id, or where the stream began
+	log           string // its name
+}
+
+// Open opens a stream over the transport that is tried.
+func (t *T) Open(u *User, query string, headers ...string) *Stream {
+	return t.OpenOver(t.Over, u, query, headers...)
+}
+
+// OpenOver opens a stream over some transport.
+func (t *T) OpenOver(over Transport, u *User, query string, headers ...string) *Stream {
+	s, refusal, err := t.TryOver(over, u, how{query: query, headers: headers})
+	if err != nil {
+		t.Fatalf("open %s ?%s: %v", over.Name, query, err)
+	}
+	if refusal != nil {
+		t.Fatalf("open %s ?%s: %s", over.Name, query, refusal)
+	}
+	return s
+}
+
+// Refused opens a stream that must be refused before anything is streamed.
+func (t *T) Refused(u *User, query string, headers ...string) Answer {
+	s, refusal, err := t.TryOver(t.Over, u, how{query: query, headers: headers})
+	if err != nil {
+		t.Fatalf("open ?%s: %v", query, err)
+	}
+	if s != nil {
+		t.Fatalf("the stream ?%s %q opens instead of being refused", query, headers)
+	}
+	return *refusal
+}
+
+// TryOver opens a stream, or returns the answer that refused it.
+func (t *T) TryOver(over Transport, u *User, h how) (*Stream, *Answer, error) {
+	src, header, refusal, err := t.dial(u, over, h)
+	if src == nil {
+		return nil, refusal, err
+	}
+	s := &Stream{
+		Over: over, Header: header, Lists: map[string]Event{},
+		t: t, user: u, query: h.query, source: src, events: make(chan Event, 4096),
+	}
+	go s.pump()
+	t.own.mu.Lock()
+	t.own.streams = append(t.own.streams, s)
+	t.own.mu.Unlock()
+	return s, nil, nil
+}
+
+func (s *Stream) pump() {
+	defer close(s.events)
+	for {
+		e, err := s.source.read()
+		if errors.Is(err, errContract) {
+			s.t.Errorf("%s: %v", s.Over.Name, err)
+		}
+		if err != nil {
+			s.err = err
+			return
+		}
+		if wrong := s.check(e); wrong != "" {
+			s.t.Errorf("%s: %s: %s", s.Over.Name, wrong, clip(e.Raw))
+		}
+		s.events <- e
+	}
+}
+
+// check holds an event against what came before, and says what is wrong.
+func (s *Stream) check(e Event) (wrong string) {
+	if s.closed {
+		return "after stream_close came"
+	}
+	refused := e.Type == "stream_close" && e.Reason == "too_many_streams" // then it is the only event
+	if !s.begun && e.Type != "stream_open" && !refused {
+		return "the first event is"
+	}
+	sse := s.Over.Wire == SSE
+	if sse && e.Name != e.Type {
+		return fmt.Sprintf("the SSE event is named %q", e.Name)
+	}
+	cursor := "" // that SSE must have as id
+	switch {
+	case e.Type == "stream_open":
+		if s.begun {
+			return "stream_open came again"
+		}
+		at, err := position(e.Since)
+		if err != nil || !strings.HasSuffix(e.Since, "."+e.Log) {
+			return "since is no cursor of the log"
+		}
+		s.begun, s.last, s.log, cursor = true, at, e.Log, e.Since
+	case e.Type == "stream_reset":
+		s.last, cursor = e.Head, fmt.Sprintf("%d.%s", e.Head, s.log) // what follows is live from the head
+	case e.Type == "ping":
+		at, err := position(e.Since)
+		if err != nil || at < s.last {
+			return fmt.Sprintf("after the event %d", s.last)
+		}
+		cursor = e.Since
+	case e.Type == "stream_close":
+		s.closed = true
+	case e.ID != 0:
+		if e.ID <= s.last {
+			wrong = fmt.Sprintf("after %d came the event", s.last)
+		}
+		s.last, cursor = e.ID, fmt.Sprintf("%d.%s", e.ID, s.log)
+	}
+	switch {
+	case wrong != "" || !sse:
+	case cursor == "" && e.HasID:
+		wrong = fmt.Sprintf("an ephemeral event has the SSE id %q", e.Cursor)
+	case cursor != "" && (e.Cursor != cursor || !e.HasID):
+		wrong = fmt.Sprintf("the SSE id is %q, not %q", e.Cursor, cursor)
+	}
+	return wrong
+}
+
+// Close ends the connection and waits until nothing of the stream runs.
+func (s *Stream) Close() {
+	s.finish.Do(func() {
+		s.source.end()
+		for range s.events { // until pump ends
+		}
+	})
+}
+
+var errPatience = errors.New("nothing came in time")
+
+// next returns the next event, or why there is none.
+func (s *Stream) next(timeout time.Duration) (Event, error) {
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case e, ok := <-s.events:
+		if !ok {
+			return e, s.err
+		}
+		s.follow(e)
+		switch {
+		case e.ID != 0:
+			s.cursor = fmt.Sprintf("%d.%s", e.ID, s.log)
+		case e.Type == "stream_open", e.Type == "ping":
+			s.cursor = e.Since
+		case e.Type == "stream_reset":
+			s.cursor = fmt.Sprintf("%d.%s", e.Head, s.log)
+		}
+		return e, nil
+	case <-timer.C:
+		return Event{}, errPatience
+	}
+}
+
+// Until reads up to an event that fits, and returns everything up to it.
+func (s *Stream) Until(what string, fits func(Event) bool) []Event {
+	var seen []Event
+	for deadline := time.Now().Add(s.t.Patience); ; {
+		e, err := s.next(time.Until(deadline))
+		if err != nil {
+			s.t.Fatalf("%s, waiting for %s: %v; the last events: %s", s.Over.Name, what, err, clipAll(seen))
+		}
+		if seen = append(seen, e); fits(e) {
+			return seen
+		}
+	}
+}
+
+// Next is the next event of one of these types, past any ephemeral one; a durable event of another type is wrong.
+func (s *Stream) Next(types ...string) Event {
+	seen := s.Until(strings.Join(types, " or "), func(e Event) bool {
+		return slices.Contains(types, e.Type) && !e.Again || e.ID != 0 || e.Type == "stream_close"
+	})
+	e := seen[len(seen)-1]
+	if !slices.Contains(types, e.Type) {
+		s.t.Fatalf("%s, waiting for %v, came %s", s.Over.Name, types, clip(e.Raw))
+	}
+	return e
+}
+
+// Durable is the next durable event. A reset or an end is wrong.
+func (s *Stream) Durable() Event {
+	seen := s.Until("an event", func(e Event) bool {
+		return e.ID != 0 || e.Type == "stream_reset" || e.Type == "stream_close"
+	})
+	e := seen[len(seen)-1]
+	if e.ID == 0 {
+		s.t.Fatalf("%s, waiting for an event, came %s", s.Over.Name, clip(e.Raw))
+	}
+	return e
+}
+
+// Message reads the next durable event, which must be these bytes.
+func (s *Stream) Message(want Event) Event {
+	e := s.Durable()
+	if e.Raw != want.Raw {
+		s.t.Fatalf("%s: instead of\n  %s\ncame\n  %s", s.Over.Name, clip(want.Raw), clip(e.Raw))
+	}
+	return e
+}
+
+// Messages reads the next durable events, which must be these.
+func (s *Stream) Messages(want ...Event) {
+	for _, e := range want {
+		s.Message(e)
+	}
+}
+
+// Durables reads all durable events up to the one with that id.
+func (s *Stream) Durables(upto int64) (events []Event) {
+	for {
+		e := s.Durable()
+		if events = append(events, e); e.ID >= upto {
+			if e.ID > upto {
+				s.t.Fatalf("%s: the event %d is missing; instead came %s", s.Over.Name, upto, clip(e.Raw))
+			}
+			return events
+		}
+	}
+}
+
+// Opening reads stream_open and the user_list of each room, and returns the former.
+func (s *Stream) Opening() Event {
+	first := func() Event {
+		e, err := s.next(s.t.Patience)
+		if err != nil {
+			s.t.Fatalf("%s, waiting for the opening: %v", s.Over.Name, err)
+		}
+		return e
+	}
+	if s.Open = first(); s.Open.Type != "stream_open" {
+		s.t.Fatalf("%s: the stream opens with %s", s.Over.Name, clip(s.Open.Raw))
+	}
+	want := slices.Clone(s.Open.Rooms)
+	if strings.Contains(s.query, "site=1") {
+		want = append(want, "") // the site's list names no room
+	}
+	for range want {
+		e := first()
+		if e.Type != "user_list" || !slices.Contains(want, e.Room) || s.Lists[e.Room].Raw != "" {
+			s.t.Fatalf("%s: among the user_lists of %q came %s", s.Over.Name, want, clip(e.Raw))
+		}
+		if s.Lists[e.Room] = e; e.Count < len(e.Users) || !slices.Contains(e.Users, s.Open.User) && e.Count == len(e.Users) {
+			s.t.Errorf("%s: the opener %s is not in the user_list %s", s.Over.Name, s.Open.User, clip(e.Raw))
+		}
+	}
+	return s.Open
+}
+
+// Turn closes the stream and resumes over the other transport, where a switch is tried; else it returns the stream as
+// it is.
+func (s *Stream) Turn() *Stream {
+	to := s.t.Then
+	if s.Over.Name == to.Name {
+		to = s.t.Over
+	}
+	if to.Name == s.Over.Name {
+		return s
+	}
+	return s.Resume(to)
+}
+
+// Resume closes the stream and goes on over a transport from what the scenario has read.
+func (s *Stream) Resume(over Transport) *Stream {
+	s.Close()
+	next := s.t.OpenOver(over, s.user, resumeQuery(s.query, s.cursor))
+	if e := next.Opening(); !e.Resumed || e.Since != s.cursor {
+		s.t.Errorf("%s, resumed from %s, opens with %s", over.Name, s.cursor, clip(e.Raw))
+	}
+	return next
+}
+
+// Ended reads the stream to its end, which must be a stream_close for the reason, and for a WebSocket its close code.
+// A poll that finds nobody any more is refused with 401.
+func (s *Stream) Ended(reason string, code int) {
+	var last Event
+	for deadline := time.Now().Add(s.t.Patience); ; {
+		e, err := s.next(time.Until(deadline))
+		if err == nil {
+			last = e
+			continue
+		}
+		var refused *refusedError
+		if errors.As(err, &refused) && refused.Status == http.StatusUnauthorized {
+			return
+		}
+		if last.Type != "stream_close" || last.Reason != reason {
+			s.t.Fatalf("%s: the last event is %s, not a stream_close for %s (%v)", s.Over.Name, clip(last.Raw), reason, err)
+		}
+		var closing *websocket.CloseError
+		switch {
+		case s.Over.Wire != WebSocket && !errors.Is(err, io.EOF):
+			s.t.Errorf("%s: the answer ends with %v", s.Over.Name, err)
+		case s.Over.Wire == WebSocket && (!errors.As(err, &closing) || closing.Code != code):
+			s.t.Errorf("the socket ends with %v, not with %d", err, code)
+		}
+		return
+	}
+}
+
+// Send sends a text frame over the WebSocket.
+func (s *Stream) Send(text string) { s.send(websocket.TextMessage, text) }
+
+func (s *Stream) send(kind int, text string) {
+	if err := s.source.(*socketSource).conn.WriteMessage(kind, []byte(text)); err != nil {
+		s.t.Fatalf("send %s: %v", clip(text), err)
+	}
+}
+
+// rooms is a query for these rooms.
+func rooms(names ...string) string { return url.Values{"room": names}.Encode() }

@@ -34,24 +34,11 @@ func TestConformance(t *testing.T) {
 			return p.url, nil
 		},
 	})
-	lacked := append(slices.Clone(notYet), "the server has no limit of streams, or one too high to try") // see TestConformanceWithLimits
+	lacked := []string{"the server has no limit of streams, or one too high to try"} // see TestConformanceWithLimits
 	if testing.Short() {
 		lacked = append(lacked, "slow, and not asked for")
 	}
 	wantLacked(t, report, lacked)
-}
-
-// notYet is what the suite would try and this program does not have yet. It is to become empty.
-var notYet = []string{
-	"the server has no ?format=json",
-	"the server has no ?format=ndjson",
-	"the server has no DELETE /v1/rooms/{room}/messages/{id}",
-	"the server has no PATCH /v1/rooms/{room}/messages/{id}",
-	"the server has no POST /v1/events",
-	"the server has no POST /v1/private/{username}/messages",
-	"the server has no PUT /v1/rooms/{room}/messages/{id}/reactions/{emoji}",
-	"the server has no PUT /v1/rooms/{room}/read",
-	"the server has no reply_to",
 }
 
 // wantLacked asserts that a report's reasons for trying less are exactly these.
@@ -83,9 +70,14 @@ func TestConformanceWithLimits(t *testing.T) {
 	t.Parallel()
 	p := startProgram(t, func(cfg *Settings) { cfg.LimitStreams = 4 })
 	report := conform(t, suite.Config{URL: p.url, Accounts: &suite.Accounts{}, Only: regexp.MustCompile("^too_many_streams$")})
-	wantLacked(t, report, slices.DeleteFunc(slices.Clone(notYet), func(text string) bool { // what the transports need
-		return !strings.Contains(text, "?format") && !strings.HasSuffix(text, "/v1/events")
-	}))
+	wantLacked(t, report, nil)
+}
+
+// Over HTTP/2 a stream is one of many on a connection that cannot be taken over.
+func TestConformanceOverHTTP2(t *testing.T) {
+	t.Parallel()
+	p := startTLS(t)
+	conform(t, suite.Config{URL: p.url, TLS: p.tls, Accounts: &suite.Accounts{}, Over: []string{"ws", "sse-h2", "ndjson-h2"}})
 }
 
 // conform runs the suite, in which nothing may fail.

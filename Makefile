@@ -15,23 +15,30 @@ test: ## everything: linters, Go tests with the race detector, the page in a bro
 	$(MAKE) lint
 	TANDEM_REQUIRE=all go test -race ./...
 	$(MAKE) build
-	cd frontend && npm ci --no-audit --no-fund && TANDEM_BIN=$(CURDIR)/bin/tandem npm test
+	cd frontend && TANDEM_BIN=$(CURDIR)/bin/tandem npm test
 
-lint: ## format, vet, staticcheck, and that generated code is up to date
+lint: frontend/node_modules ## format, vet, staticcheck, eslint, types, and that generated code is up to date
 	@files=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
 	if [ -n "$$files" ]; then echo "not gofmt'ed:" $$files; exit 1; fi
 	go vet ./...
 	go tool -modfile=tools/go.mod staticcheck ./...
 	scripts/check-generated
+	cd frontend && npm run --silent lint
 
-generate: ## the REST types and routes of api/ from openapi.yaml
+# Whenever the lock file is newer than what was installed by it.
+frontend/node_modules: frontend/package-lock.json
+	cd frontend && npm ci --no-audit --no-fund
+	touch $@
+
+generate: frontend/node_modules ## the types and routes of api/ and the SDK's types, from openapi.yaml
 	cd api && go tool -modfile=../tools/go.mod oapi-codegen -config oapi-codegen.yaml ../openapi.yaml
+	cd frontend && npm run --silent generate
 
 bench: ## the figures; make bench ARGS=-short for a quick look
 	go run ./bench $(ARGS)
 
 clean: ## what building leaves behind; never data
-	rm -rf bin frontend/node_modules
+	rm -rf bin frontend/node_modules frontend/*/dist frontend/examples/*/dist
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 14

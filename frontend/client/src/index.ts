@@ -1,0 +1,11 @@
+export { createClient, Tandem, type ClientOptions } from './client.js';
+export type { Conversation, Message, PrivateHandle, Reaction, RoomHandle, Snapshot } from './conversation.js';
+export type { ChatMessage, EventOf, EventType, Problem, Room, Session, TandemEvent, User } from './events.js';
+export type { components, paths } from './openapi.js';
+export type { Outgoing } from './outbox.js';
+export { TandemError } from './problem.js';
+export type { Answer, Method, RequestOptions } from './rest.js';
+export { memoryStore, type SessionStore, type StoredSession } from './session.js';
+export type { State, Status, Stream, StreamOptions, Timing } from './stream.js';
+export type { Transport } from './transports.js';
+export type { Unsubscribe } from './wait.js';

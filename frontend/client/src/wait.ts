@@ -1,0 +1,78 @@
+// Time, signals and other small things. Only what React Native has too: no AbortSignal.any, .timeout or .reason.
+
+/** Resolves after so many milliseconds, or at once when the signal is aborted. */
+export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((wake) => {
+    if (signal?.aborted) return wake();
+    const done = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', done);
+      wake();
+    };
+    const timer = setTimeout(done, ms);
+    signal?.addEventListener('abort', done);
+  });
+}
+
+/** Milliseconds before the n-th retry: doubling up to 20 s, and scattered, so that a crowd does not come back as one. */
+export const backoff = (n: number) => Math.min(20_000, 500 * 2 ** n) * (0.5 + Math.random() / 2);
+
+/** A controller that is aborted with its parent. */
+export function child(parent?: AbortSignal): AbortController {
+  const c = new AbortController();
+  const abort = () => c.abort(parent?.reason);
+  if (parent?.aborted) abort();
+  else {
+    parent?.addEventListener('abort', abort);
+    c.signal.addEventListener('abort', () => parent?.removeEventListener('abort', abort));
+  }
+  return c;
+}
+
+/** A name that nobody else has made. */
+export function unique(): string {
+  const bytes = new Uint8Array(16);
+  // React Native has no crypto of its own; keys need to differ, not to be secret.
+  if (globalThis.crypto) crypto.getRandomValues(bytes);
+  else bytes.forEach((_, i) => (bytes[i] = Math.random() * 256));
+  return Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('');
+}
+
+export type Unsubscribe = () => void;
+
+/** Functions that want to be told. One that throws does not keep the others from hearing. */
+export class Listeners<A extends unknown[]> {
+  #fns = new Set<(...args: A) => void>();
+
+  add(fn: (...args: A) => void): Unsubscribe {
+    const own = (...args: A) => fn(...args); // added twice, it is told twice
+    this.#fns.add(own);
+    return () => this.#fns.delete(own);
+  }
+
+  tell(...args: A): void {
+    for (const fn of [...this.#fns]) {
+      try {
+        fn(...args);
+      } catch (err) {
+        setTimeout(() => {
+          throw err; // reported as any uncaught error is
+        });
+      }
+    }
+  }
+}
+
+/** What of a browser there is; React Native and Node have less. */
+export const here = globalThis as Partial<
+  Pick<typeof globalThis, 'addEventListener' | 'removeEventListener' | 'localStorage' | 'document' | 'BroadcastChannel'>
+> & { navigator?: { onLine?: boolean; locks?: LockManager } };
+
+/** localStorage, where there is one that may be used. */
+export function storage(): Storage | undefined {
+  try {
+    return here.document ? here.localStorage : undefined; // Node has one too, with a warning
+  } catch {
+    return undefined; // forbidden by the browser's settings
+  }
+}

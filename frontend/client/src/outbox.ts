@@ -26,14 +26,17 @@ export class Outgoing<E extends Posted = Posted> {
   constructor(
     readonly message: string,
     readonly reply_to: number | undefined,
-    private box: Outbox<E>,
-  ) {}
+    box: Outbox<E>,
+  ) {
+    this.#box = box;
+  }
+  #box: Outbox<E>; // not seen by JSON, nor by who compares
 
   /** Tries again what has failed. */
-  retry = (): void => this.box.queue(this);
+  retry = (): void => this.#box.queue(this);
 
   /** Forgets it. What is under way already may arrive all the same. */
-  discard = (): void => this.box.drop(this);
+  discard = (): void => this.#box.drop(this);
 
   /** The event of the message; throws TandemError when it is refused, and `discarded` when it is discarded. */
   async sent(): Promise<E> {

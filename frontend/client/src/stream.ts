@@ -477,6 +477,8 @@ export class Stream implements AsyncIterable<TandemEvent> {
         const own = [...this.#rooms].find((r) => fold(r) === fold(room));
         if (own !== undefined) {
           this.#rooms.delete(own);
+          const { query } = this.#link!; // asked for again, it is asked for anew
+          query.room = query.room.filter((r) => r !== own);
           this.#emitAs('lost', room);
         }
       }

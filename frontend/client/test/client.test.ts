@@ -1,0 +1,263 @@
+// Accounts, calls, sending and rooms: against the real program, with a fetch that fails where a test wants it to.
+import { describe, expect, expectTypeOf, test } from 'vitest';
+import {
+  createClient,
+  memoryStore,
+  TandemError,
+  type ChatMessage,
+  type Snapshot,
+  type StoredSession,
+} from '../src/index.js';
+import { PASSWORD, person, range, server, until } from './people.js';
+
+const running = server();
+
+/** A fetch that counts calls by path, and does to each what fault says. */
+function faulty(fault: (path: string, go: () => Promise<Response>) => Promise<Response> = (_, go) => go()) {
+  const calls: string[] = [];
+  const fake = (input: unknown, init?: RequestInit) => {
+    const path = new URL(input as string).pathname;
+    calls.push(path);
+    return fault(path, () => fetch(input as string, init));
+  };
+  return { calls, fetch: fake as typeof fetch };
+}
+
+const lost = () => Promise.reject(new TypeError('fetch failed'));
+const shown = (s: Snapshot) => s.messages.map((m) => m.message);
+
+describe('accounts', () => {
+  test('signup, logout, login; a wrong password is a typed error', async () => {
+    const client = createClient({ url: running.now.url, session: memoryStore() });
+    expect(client.user).toBeNull();
+    const session = await client.signup('grace', PASSWORD);
+    expect(session.user.username).toBe('grace');
+    expect(client.user).toBe('grace');
+    await client.logout();
+    expect(client.user).toBeNull();
+    await expect(client.login('grace', 'wrong horse')).rejects.toMatchObject({ code: 'bad_credentials', status: 401 });
+    await client.login('grace', PASSWORD);
+    expect((await client.request('GET', '/v1/me')).username).toBe('grace');
+  });
+
+  test('many calls with an old token refresh it once', async () => {
+    const store = memoryStore();
+    const { calls, fetch } = faulty();
+    const client = await person(running.now.url, { session: store, fetch });
+    store.set({ ...(store.get() as StoredSession), renew_at: 0 });
+    await Promise.all(range(5).map(() => client.request('GET', '/v1/me')));
+    expect(calls.filter((path) => path === '/v1/auth/refresh')).toHaveLength(1);
+  });
+
+  test('a refused token is replaced, and the call made again', async () => {
+    const store = memoryStore();
+    const client = await person(running.now.url, { session: store });
+    const session = store.get() as StoredSession;
+    store.set({ ...session, access_token: `${session.access_token}x` });
+    expect((await client.request('GET', '/v1/me')).username).toBe(client.user);
+  });
+
+  test('a refresh whose answer is lost is made again, and keeps the session', async () => {
+    let fail = true;
+    const store = memoryStore();
+    const { fetch } = faulty(async (path, go) => {
+      const res = await go();
+      if (path !== '/v1/auth/refresh' || !fail) return res;
+      fail = false;
+      return lost();
+    });
+    const client = await person(running.now.url, { session: store, fetch });
+    store.set({ ...(store.get() as StoredSession), renew_at: 0 });
+    expect((await client.request('GET', '/v1/me')).username).toBe(client.user);
+  });
+
+  test('when the session has ended, whoever listens is told', async () => {
+    const store = memoryStore();
+    const client = await person(running.now.url, { session: store });
+    const users: (string | null)[] = [];
+    client.onUser((user) => users.push(user));
+    store.set({ ...(store.get() as StoredSession), refresh_token: 'no.such.token', renew_at: 0 });
+    await expect(client.request('GET', '/v1/me')).rejects.toMatchObject({ status: 401 });
+    expect(users).toEqual([null]);
+    expect(store.get()).toBeNull();
+  });
+
+  test('getToken brings tokens from elsewhere, and another where one was refused', async () => {
+    const owner = await person(running.now.url);
+    const refused: (string | undefined)[] = [];
+    const client = createClient({
+      url: running.now.url,
+      getToken: async (old) => {
+        refused.push(old);
+        return old ? (await owner.token())! : 'stale';
+      },
+    });
+    expect((await client.request('GET', '/v1/me')).username).toBe(owner.user);
+    expect(refused).toEqual([undefined, 'stale']);
+  });
+});
+
+describe('calls', () => {
+  test('are typed, and their problems too', async () => {
+    const client = await person(running.now.url);
+    const room = await client
+      .request('PUT', '/v1/rooms/{room}', { path: { room: 'комната/ä' } })
+      .catch((e: TandemError) => e);
+    expect(room).toMatchObject({ code: 'invalid_request', status: 400 });
+    const made = await client.request('POST', '/v1/rooms', { body: { name: 'комната', title: 'Комната' } });
+    expectTypeOf(made.title).toBeString();
+    expect(made).toMatchObject({ name: 'комната', role: 'owner' });
+    const page = await client.request('GET', '/v1/rooms/{room}/messages', {
+      path: { room: 'комната' },
+      query: { limit: 2 },
+    });
+    expectTypeOf(page.items).items.toMatchObjectType<Pick<ChatMessage, 'id' | 'message'>>();
+    const error = await client
+      .request('GET', '/v1/rooms/{room}/messages', { path: { room: 'комната' }, query: { limit: 101 } })
+      .catch((e: unknown) => e as TandemError);
+    expect(error).toBeInstanceOf(TandemError);
+    expect((error as TandemError).errors[0]?.field).toBe('limit');
+    // @ts-expect-error a path has its own methods
+    void (() => client.request('DELETE', '/v1/rooms/{room}/messages', { path: { room: 'x' } }));
+    // @ts-expect-error and what it needs
+    void (() => client.request('PUT', '/v1/rooms/{room}'));
+  });
+
+  test('end by their signal, and where nothing answers', async () => {
+    const hanging = createClient({ url: running.now.url, fetch: (_, init) => hang(init?.signal) });
+    const end = new AbortController();
+    const call = hanging.request('GET', '/healthz', { signal: end.signal });
+    end.abort(new Error('enough'));
+    await expect(call).rejects.toThrow('enough');
+    await expect(hanging.request('GET', '/healthz', { timeout: 20 })).rejects.toMatchObject({
+      code: 'timeout',
+      status: 0,
+    });
+    const nobody = createClient({ url: 'http://127.0.0.1:1' });
+    await expect(nobody.request('GET', '/healthz')).rejects.toMatchObject({ code: 'unreachable', status: 0 });
+  });
+});
+
+const hang = (signal?: AbortSignal | null) =>
+  new Promise<Response>((_, fail) => {
+    const end = () => fail(new DOMException('', 'AbortError'));
+    if (signal?.aborted) end();
+    signal?.addEventListener('abort', end);
+  });
+
+describe('sending', () => {
+  test('every answer that is lost is asked for again: once each, in order', async () => {
+    let n = 0;
+    const { calls, fetch } = faulty(async (path, go) => {
+      if (!path.endsWith('/messages')) return go();
+      const turn = ++n % 3;
+      if (turn === 1) return lost(); // it never arrived
+      const res = await go();
+      return turn === 2 ? lost() : res; // it did, and nobody heard
+    });
+    const client = await person(running.now.url, { fetch });
+    const room = client.room('flaky');
+    await room.enter();
+    const sent = await Promise.all(range(4).map((text) => room.send(text).sent()));
+    expect(calls.filter((path) => path.endsWith('/messages')).length).toBeGreaterThan(4);
+    expect(sent.map((e) => e.id)).toEqual([...sent.map((e) => e.id)].sort((a, b) => a - b));
+    const reader = await person(running.now.url);
+    const { items } = await reader.request('GET', '/v1/rooms/{room}/messages', { path: { room: 'flaky' } });
+    expect(items.map((m) => m.message)).toEqual(range(4));
+  });
+
+  test('429 is waited for as it says', async () => {
+    let asked = 0;
+    const { fetch } = faulty((path, go) => {
+      if (!path.endsWith('/messages') || asked++) return go();
+      const body = JSON.stringify({ code: 'rate_limited', title: 'Slow down', status: 429 });
+      return Promise.resolve(new Response(body, { status: 429, headers: { 'Retry-After': '1' } }));
+    });
+    const client = await person(running.now.url, { fetch });
+    const room = client.room('slow');
+    await room.enter();
+    const item = room.send('patience');
+    await until('it waits', () => item.error?.code === 'rate_limited');
+    expect(item.error?.retryAfter).toBe(1);
+    expect((await item.sent()).id).toBeGreaterThan(0);
+    expect(asked).toBe(2);
+  });
+
+  test('what is refused is shown as failed, holds up nothing, and can be discarded', async () => {
+    const client = await person(running.now.url);
+    const room = client.room('refusing');
+    await room.enter();
+    const off = room.subscribe(() => {});
+    await until('it is loaded', () => !room.getSnapshot().loading);
+    const bad = room.send('x'.repeat(4001));
+    const good = room.send('short');
+    await expect(bad.sent()).rejects.toMatchObject({ status: 400 });
+    await good.sent();
+    await until('both are shown', () => room.getSnapshot().messages.length === 2);
+    expect(room.getSnapshot().messages.map((m) => m.state)).toEqual(['sent', 'failed']);
+    bad.discard();
+    await until('it is gone', () => room.getSnapshot().messages.length === 1);
+    off();
+  });
+});
+
+describe('a room', () => {
+  test('shows its history, what is said, and who is here, each message under one key', async () => {
+    const [ada, bob] = [await person(running.now.url), await person(running.now.url)];
+    await ada.room('shown').enter();
+    for (const text of range(60)) await ada.room('shown').send(text).sent();
+    const room = bob.room('shown');
+    const keys = new Map<string, Set<string>>();
+    const off = room.subscribe(() => {
+      for (const m of room.getSnapshot().messages) keys.set(m.message, (keys.get(m.message) ?? new Set()).add(m.key));
+    });
+    await until('a page is there', () => !room.getSnapshot().loading);
+    expect(shown(room.getSnapshot())).toEqual(range(60).slice(10));
+    expect(room.getSnapshot().hasEarlier).toBe(true);
+    await room.loadEarlier();
+    await until('all is there', () => room.getSnapshot().messages.length === 60);
+    expect(shown(room.getSnapshot())).toEqual(range(60));
+    expect(room.getSnapshot().hasEarlier).toBe(false);
+    room.send('mine');
+    await ada.room('shown').send('theirs').sent();
+    await until('both came', () => room.getSnapshot().messages.filter((m) => m.state === 'sent').length === 62);
+    expect(keys.get('mine')?.size).toBe(1);
+    expect(room.getSnapshot().users).toEqual([bob.user]);
+    off();
+    await until('nobody watches', () => bob.status.state === 'closed');
+  });
+
+  test('that is not there is its error, and comes when it is entered; others go on', async () => {
+    const client = await person(running.now.url);
+    await client.room('there').enter();
+    const [there, missing] = [client.room('there'), client.room('missing')];
+    const offs = [there, missing].map((room) => room.subscribe(() => {}));
+    await until('it is told', () => missing.getSnapshot().error?.code === 'room_not_found');
+    await until('the other is loaded', () => !there.getSnapshot().loading);
+    expect(there.getSnapshot().error).toBeUndefined();
+    await missing.enter();
+    await missing.send('now').sent();
+    await until('it is followed', () => missing.getSnapshot().users.length === 1);
+    await until('it is shown', () => shown(missing.getSnapshot()).includes('now'));
+    expect(missing.getSnapshot().error).toBeUndefined();
+    offs.forEach((off) => off());
+  });
+
+  test('left for a while and shown again has what was said meanwhile', async () => {
+    const [ada, bob] = [await person(running.now.url), await person(running.now.url)];
+    await ada.room('away').enter();
+    await ada.room('home').enter();
+    const keep = bob.room('home').subscribe(() => {});
+    const room = bob.room('away');
+    room.subscribe(() => {})();
+    const off = room.subscribe(() => {});
+    await until('it is followed', () => room.getSnapshot().users.length > 0);
+    off();
+    await until('it is left', () => bob.live?.rooms.includes('away') === false);
+    await ada.room('away').send('missed').sent();
+    const again = room.subscribe(() => {});
+    await until('it is there', () => shown(room.getSnapshot()).includes('missed'));
+    again();
+    keep();
+  });
+});

@@ -80,7 +80,7 @@ export class Tandem implements Host {
 
   /** The name of who is logged in; null for nobody, or not known yet. */
   get user(): string | null {
-    return this.#account?.user ?? this.#user;
+    return this.#account ? this.#account.user : this.#user;
   }
 
   /** Calls fn when somebody else is logged in, or nobody (null), by this tab or another, or because the session ended. */

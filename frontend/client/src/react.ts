@@ -10,6 +10,7 @@ import {
 } from 'react';
 import type { Tandem } from './client.js';
 import type { Conversation, Message, PrivateHandle, RoomHandle, Snapshot } from './conversation.js';
+import type { Outgoing } from './outbox.js';
 import type { Status } from './stream.js';
 import type { Transport } from './transports.js';
 
@@ -46,8 +47,8 @@ function useSnapshot<T>(c: Conversation, select: (s: Snapshot) => T): T {
 /** What a component gets of a room or a private conversation. */
 export type Opened<C> = Pick<Snapshot, 'loading' | 'hasEarlier' | 'error'> & {
   messages: Message[];
-  send: Conversation['send'];
-  loadEarlier(): Promise<void>;
+  send: (message: string, options?: { reply_to?: number }) => Outgoing;
+  loadEarlier: () => Promise<void>;
   handle: C;
 };
 
@@ -74,10 +75,7 @@ function useRoomHandle(name: string): RoomHandle {
 }
 
 /** A room, followed while the component is shown. enter: make the user a member, and the room where there is none. */
-export function useRoom(
-  name: string,
-  options: { enter?: boolean } = {},
-): Opened<RoomHandle> & Pick<RoomHandle, 'typing'> {
+export function useRoom(name: string, options: { enter?: boolean } = {}): Opened<RoomHandle> & { typing: () => void } {
   const room = useRoomHandle(name);
   const opened = useOpened(room);
   const { enter } = options;
@@ -113,7 +111,7 @@ export function usePrivate(username: string): Opened<PrivateHandle> {
 }
 
 /** How the connection is, and a way to force a transport. */
-export function useConnection(): Status & { use(transport: Transport | 'auto'): void } {
+export function useConnection(): Status & { use: (transport: Transport | 'auto') => void } {
   const tandem = useTandem();
   const get = () => tandem.status;
   const status = useSyncExternalStore(tandem.onStatus, get, get);

@@ -15,6 +15,7 @@ import {
 } from 'vue';
 import type { Tandem } from './client.js';
 import type { Conversation, Message, PrivateHandle, RoomHandle, Snapshot } from './conversation.js';
+import type { Outgoing } from './outbox.js';
 import type { Status } from './stream.js';
 import type { Transport } from './transports.js';
 
@@ -76,8 +77,8 @@ export interface Opened<C> {
   loading: ComputedRef<boolean>;
   hasEarlier: ComputedRef<boolean>;
   error: ComputedRef<Snapshot['error']>;
-  send: Conversation['send'];
-  loadEarlier(): Promise<void>;
+  send: (message: string, options?: { reply_to?: number }) => Outgoing;
+  loadEarlier: () => Promise<void>;
   handle: Readonly<ShallowRef<C>>;
 }
 
@@ -99,7 +100,7 @@ const room = (name: MaybeRefOrGetter<string>) => follow((tandem) => tandem.room(
 export function useRoom(
   name: MaybeRefOrGetter<string>,
   options: { enter?: boolean } = {},
-): Opened<RoomHandle> & { typing(): void } {
+): Opened<RoomHandle> & { typing: () => void } {
   const followed = room(name);
   if (options.enter) watch(followed.handle, (r) => void r.enter().catch(() => {}), { immediate: true });
   return { ...opened(followed), typing: () => followed.handle.value.typing() };
@@ -132,7 +133,10 @@ export function usePrivate(username: MaybeRefOrGetter<string>): Opened<PrivateHa
 }
 
 /** How the connection is, and a way to force a transport. */
-export function useConnection(): { status: Readonly<ShallowRef<Status>>; use(transport: Transport | 'auto'): void } {
+export function useConnection(): {
+  status: Readonly<ShallowRef<Status>>;
+  use: (transport: Transport | 'auto') => void;
+} {
   const tandem = useTandem();
   const status = shallowRef(tandem.status);
   onScopeDispose(tandem.onStatus(() => (status.value = tandem.status)));

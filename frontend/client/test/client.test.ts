@@ -44,7 +44,7 @@ describe('accounts', () => {
     const store = memoryStore();
     const { calls, fetch } = faulty();
     const client = await person(running.now.url, { session: store, fetch });
-    store.set({ ...(store.get() as StoredSession), renew_at: 0 });
+    await store.set({ ...(store.get() as StoredSession), renew_at: 0 });
     await Promise.all(range(5).map(() => client.request('GET', '/v1/me')));
     expect(calls.filter((path) => path === '/v1/auth/refresh')).toHaveLength(1);
   });
@@ -53,7 +53,7 @@ describe('accounts', () => {
     const store = memoryStore();
     const client = await person(running.now.url, { session: store });
     const session = store.get() as StoredSession;
-    store.set({ ...session, access_token: `${session.access_token}x` });
+    await store.set({ ...session, access_token: `${session.access_token}x` });
     expect((await client.request('GET', '/v1/me')).username).toBe(client.user);
   });
 
@@ -67,7 +67,7 @@ describe('accounts', () => {
       return lost();
     });
     const client = await person(running.now.url, { session: store, fetch });
-    store.set({ ...(store.get() as StoredSession), renew_at: 0 });
+    await store.set({ ...(store.get() as StoredSession), renew_at: 0 });
     expect((await client.request('GET', '/v1/me')).username).toBe(client.user);
   });
 
@@ -76,7 +76,7 @@ describe('accounts', () => {
     const client = await person(running.now.url, { session: store });
     const users: (string | null)[] = [];
     client.onUser((user) => users.push(user));
-    store.set({ ...(store.get() as StoredSession), refresh_token: 'no.such.token', renew_at: 0 });
+    await store.set({ ...(store.get() as StoredSession), refresh_token: 'no.such.token', renew_at: 0 });
     await expect(client.request('GET', '/v1/me')).rejects.toMatchObject({ status: 401 });
     expect(users).toEqual([null]);
     expect(store.get()).toBeNull();

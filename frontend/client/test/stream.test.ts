@@ -191,7 +191,7 @@ test('where fetch has no body stream, as in React Native, there are WebSocket an
   };
   const proxy = await through({});
   for (const name of missing) vi.stubGlobal(name, name === 'Response' ? class {} : undefined);
-  const reader = await person(proxy.url, { fetch: native as typeof fetch });
+  const reader = await person(proxy.url, { fetch: native });
   await reader.room('native').enter();
   const stream = follow(reader, { rooms: ['native'] });
   const said = texts(stream);

@@ -60,10 +60,10 @@ function Login() {
   const tandem = useTandem();
   const [error, setError] = useState('');
 
-  async function enter(form: FormData, how: string) {
-    const [name, password] = [form.get('name') as string, form.get('password') as string];
+  async function enter(form: FormData) {
+    const [name, password, how] = ['name', 'password', 'how'].map((field) => form.get(field) as string);
     try {
-      await (how === 'signup' ? tandem.signup(name, password) : tandem.login(name, password));
+      await (how === 'signup' ? tandem.signup(name!, password!) : tandem.login(name!, password!));
     } catch (err) {
       setError(err instanceof TandemError ? err.message : String(err));
     }
@@ -73,14 +73,18 @@ function Login() {
     <form
       onSubmit={(event) => {
         event.preventDefault();
-        const { submitter } = event.nativeEvent as SubmitEvent;
-        void enter(new FormData(event.currentTarget), (submitter as HTMLButtonElement).value);
+        const { submitter } = event.nativeEvent;
+        void enter(new FormData(event.currentTarget, submitter));
       }}
     >
       <input name="name" placeholder="Name" required />
       <input name="password" type="password" placeholder="Password" required />
-      <button value="login">Log in</button>
-      <button value="signup">Sign up</button>
+      <button name="how" value="login">
+        Log in
+      </button>
+      <button name="how" value="signup">
+        Sign up
+      </button>
       {error && <p role="alert">{error}</p>}
     </form>
   );

@@ -1,0 +1,214 @@
+// The SDK in real Chromium against the real program: tabs that share a connection and a session, a network that goes
+// away, and the two examples as they are built.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { createServer, preview } from 'vite';
+import { PASSWORD, Server, launch, until } from './harness.mjs';
+
+const root = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
+
+let browser;
+let server;
+before(async () => {
+  [browser, server] = await Promise.all([launch(), Server.start()]);
+});
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+const proxy = (server) => ({ '/v1': { target: server.url, ws: true } });
+
+/** The SDK's source on a page of the API's origin. */
+async function source() {
+  const vite = await createServer({
+    root: root('client'), configFile: false, logLevel: 'silent', optimizeDeps: { include: ['eventsource-parser'] },
+    server: { host: '127.0.0.1', port: 0, proxy: proxy(server), hmr: false, watch: null },
+  });
+  await vite.listen();
+  return { url: `http://127.0.0.1:${vite.httpServer.address().port}/test/blank.html`, close: () => vite.close() };
+}
+
+/** A tab with a client; what it hears is in window.said and window.ids. */
+async function tab(context, url, options = {}) {
+  const page = await context.newPage();
+  page.sockets = 0;
+  page.on('websocket', (socket) => {
+    if (!socket.url().includes('/v1/events')) return;
+    page.sockets++;
+    socket.on('close', () => { page.sockets--; });
+  });
+  await page.goto(url);
+  await page.evaluate(async ({ options, timing }) => {
+    const { createClient } = await import('/src/index.ts');
+    window.client = createClient({ timing, ...options });
+    window.follow = (rooms) => {
+      window.said = [];
+      window.stream = window.client.stream({ rooms });
+      window.stream.on('chat_message', (event) => window.said.push(event.message));
+    };
+  }, { options, timing: { firstEvent: 8000 } });
+  return page;
+}
+
+const said = (page) => page.evaluate(() => window.said);
+const status = (page) => page.evaluate(() => window.stream.status);
+const isLive = (page) => until('the tab is live', async () => (await status(page)).state === 'live');
+const numbers = (from, to) => Array.from({ length: to - from }, (_, i) => `m${from + i}`);
+
+test('tabs share one connection; each gets everything once, also when the one that has it is closed', { timeout: 120_000 }, async () => {
+  const site = await source();
+  const context = await browser.newContext();
+  try {
+    const writer = await server.person('writer');
+    await writer.enter('tabs');
+    await writer.enter('side');
+    const first = await tab(context, site.url);
+    await first.evaluate((password) => window.client.signup('tabby', password), PASSWORD);
+    await first.evaluate(() => window.follow(['tabs']));
+    await isLive(first);
+    const others = [await tab(context, site.url), await tab(context, site.url)];
+    await others[0].evaluate(() => window.follow(['tabs']));
+    await others[1].evaluate(() => window.follow(['tabs', 'side'])); // more than the first one follows
+    await Promise.all(others.map(isLive));
+    assert.equal((await status(first)).shared, false);
+    for (const page of others) assert.deepEqual({ shared: true, transport: 'ws' }, await status(page).then(({ shared, transport }) => ({ shared, transport })));
+
+    for (const text of numbers(0, 20)) await writer.say('tabs', text);
+    await writer.say('side', 'aside');
+    await until('the last one came', async () => (await said(others[1])).includes('aside'));
+    for (const page of [first, others[0]]) await until('all came', async () => (await said(page)).length === 20);
+    assert.deepEqual(await said(first), numbers(0, 20));
+    assert.deepEqual(await said(others[0]), numbers(0, 20));
+    assert.deepEqual(await said(others[1]), [...numbers(0, 20), 'aside']);
+    assert.deepEqual([first, ...others].map((page) => page.sockets), [1, 0, 0]);
+
+    const writing = (async () => { for (const text of numbers(20, 80)) await writer.say('tabs', text); })();
+    await until('it goes on', async () => (await said(others[0])).length > 25);
+    await first.close();
+    await writing;
+    for (const page of others) {
+      await until('all came', async () => (await said(page)).length >= 80);
+      assert.deepEqual((await said(page)).filter((text) => text !== 'aside'), numbers(0, 80));
+    }
+    await until('one of them has the connection', () => others[0].sockets + others[1].sockets === 1);
+
+    // Forced, a tab has a connection of its own, and the other goes on.
+    await others[0].evaluate(() => window.stream.use('sse'));
+    await until('it has SSE', async () => (await status(others[0])).transport === 'sse' && (await status(others[0])).state === 'live');
+    await writer.say('tabs', 'end');
+    for (const page of others) await until('it came', async () => (await said(page)).at(-1) === 'end');
+    assert.equal((await status(others[0])).shared, false);
+  } finally {
+    await context.close();
+    await site.close();
+  }
+});
+
+test('tabs refresh their session once, and log out together', { timeout: 60_000 }, async () => {
+  const site = await source();
+  const context = await browser.newContext();
+  try {
+    let refreshed = 0;
+    context.on('request', (request) => { if (request.url().endsWith('/v1/auth/refresh')) refreshed++; });
+    const pages = [await tab(context, site.url)];
+    await pages[0].evaluate((password) => window.client.signup('fresh', password), PASSWORD);
+    pages.push(await tab(context, site.url), await tab(context, site.url));
+    await pages[0].evaluate(() => {
+      const [key] = Object.keys(localStorage).filter((name) => name.startsWith('tandem.session'));
+      localStorage.setItem(key, JSON.stringify({ ...JSON.parse(localStorage.getItem(key)), renew_at: 0 }));
+    });
+    const tokens = await Promise.all(pages.map((page) => page.evaluate(() => window.client.token())));
+    assert.equal(new Set(tokens).size, 1);
+    assert.ok(tokens[0]);
+    assert.equal(refreshed, 1);
+    await pages[1].evaluate(() => window.follow([]));
+    await isLive(pages[1]);
+    await pages[2].evaluate(() => window.client.logout());
+    await until('the other tab knows', () => pages[1].evaluate(() => window.client.user === null));
+    await until('its stream is closed', async () => (await status(pages[1])).state === 'closed');
+  } finally {
+    await context.close();
+    await site.close();
+  }
+});
+
+test('offline for a while: what was written goes out once, in order, and what was missed comes', { timeout: 60_000 }, async () => {
+  const site = await source();
+  const context = await browser.newContext();
+  try {
+    const writer = await server.person('online');
+    await writer.enter('trip');
+    const page = await tab(context, site.url);
+    await page.evaluate((password) => window.client.signup('traveller', password), PASSWORD);
+    await page.evaluate(() => window.follow(['trip']));
+    await isLive(page);
+    await context.setOffline(true);
+    await until('it says so', async () => (await status(page)).state === 'offline');
+    await page.evaluate(() => { for (const text of ['one', 'two', 'three']) window.client.room('trip').send(text); });
+    await writer.say('trip', 'missed');
+    await context.setOffline(false);
+    await until('all came', async () => (await said(page)).length === 4);
+    assert.deepEqual(await said(page), ['missed', 'one', 'two', 'three']);
+    assert.equal((await status(page)).state, 'live');
+  } finally {
+    await context.close();
+    await site.close();
+  }
+});
+
+for (const example of ['react', 'vue']) {
+  test(`two windows of the ${example} example chat`, { timeout: 60_000 }, async () => {
+    const server = await Server.start(); // its lobby is empty
+    const site = await preview({
+      root: root(`examples/${example}`), configFile: false, logLevel: 'silent',
+      preview: { host: '127.0.0.1', port: 0, proxy: proxy(server) },
+    });
+    const contexts = [await browser.newContext(), await browser.newContext()];
+    const faults = [];
+    try {
+      const url = `http://127.0.0.1:${site.httpServer.address().port}/`;
+      const names = [`ann-${example}`, `ben-${example}`];
+      const pages = await Promise.all(contexts.map(async (context, i) => {
+        const page = await context.newPage();
+        page.on('pageerror', (err) => faults.push(String(err)));
+        await page.goto(url);
+        await page.fill('[name=name]', names[i]);
+        await page.fill('[name=password]', PASSWORD);
+        await page.click('[value=signup]');
+        await until('the room is live', async () => (await page.textContent('#state'))?.trim() === 'live ws');
+        return page;
+      }));
+      const lines = (page) => page.$$eval('#messages li.sent', (all) => all.map((li) => `${li.querySelector('b').textContent}: ${li.querySelector('span').textContent}`));
+      const say = async (page, text) => {
+        await page.fill('#text', text);
+        await page.press('#text', 'Enter');
+      };
+      for (const page of pages) await until('both are here', async () => (await page.textContent('#users')) === names.join(', '));
+      await say(pages[0], 'hi <b>ben</b>');
+      await until('ben has it', async () => (await lines(pages[1])).length === 1);
+      await say(pages[1], 'hello ann');
+      const all = [`${names[0]}: hi <b>ben</b>`, `${names[1]}: hello ann`];
+      for (const page of pages) {
+        await until('both are shown', async () => (await lines(page)).length === 2);
+        assert.deepEqual(await lines(page), all);
+      }
+      await pages[1].reload();
+      await until('they are there after a reload', async () => (await lines(pages[1])).length === 2);
+      await pages[1].click('#logout');
+      await until('the way in is shown', () => pages[1].isVisible('[value=login]'));
+      await until('ann sees ben leave', async () => (await pages[0].textContent('#users')) === names[0]);
+      // Somebody else at the same window has the room anew.
+      await pages[1].fill('[name=name]', names[0]);
+      await pages[1].fill('[name=password]', PASSWORD);
+      await pages[1].click('[value=login]');
+      await until('the room is there', async () => (await lines(pages[1])).length === 2);
+      assert.deepEqual(faults, []);
+    } finally {
+      await Promise.all(contexts.map((context) => context.close()));
+      await site.close();
+      await server.stop();
+    }
+  });
+}

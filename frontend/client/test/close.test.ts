@@ -1,0 +1,173 @@
+// What only a server that misbehaves on purpose can show: how streams end, come back, and are told things twice.
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { afterEach, expect, test } from 'vitest';
+import { createClient, type ClientOptions, type Stream } from '../src/index.js';
+import { events, texts, until } from './people.js';
+
+const closing: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of closing.splice(0)) await close();
+});
+
+type Answer = (say: (event: object) => void, res: ServerResponse, req: IncomingMessage) => void;
+
+const open = (since: number, resumed = false) => ({
+  type: 'stream_open',
+  user: 'ada',
+  rooms: ['r'],
+  lost: [],
+  since: `${since}.log`,
+  resumed,
+  log: 'log',
+});
+const message = (id: number) => ({ type: 'chat_message', id, room: 'r', user: 'bob', message: `m${id}`, sent_at: '' });
+const close = (reason: string, retry_ms = 0) => ({ type: 'stream_close', reason, retry_ms });
+
+/** A server whose n-th stream is the n-th answer; the last one again and again. */
+async function fake(answers: Answer[], options: ClientOptions = {}) {
+  const asked: { at: number; url: URL; token?: string }[] = [];
+  const server = createServer((req, res) => {
+    asked.push({
+      at: Date.now(),
+      url: new URL(req.url!, 'http://x'),
+      token: req.headers.authorization?.replace('Bearer ', ''),
+    });
+    const say = (event: object) => res.write(`data: ${JSON.stringify(event)}\n\n`);
+    answers[Math.min(asked.length, answers.length) - 1]!(say, res, req);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  let tokens = 0;
+  const client = createClient({
+    url: `http://127.0.0.1:${port}`,
+    getToken: (refused) => `t${refused ? ++tokens : tokens}`,
+    ...options,
+  });
+  const stream: Stream = client.stream({ rooms: ['r'], transport: 'sse' });
+  closing.push(() => {
+    stream.close();
+    server.closeAllConnections();
+    server.close();
+  });
+  return { stream, asked };
+}
+
+const head = (res: ServerResponse) => res.writeHead(200, { 'Content-Type': 'text/event-stream' });
+const says =
+  (...all: object[]): Answer =>
+  (say, res) => {
+    head(res);
+    all.forEach(say);
+  };
+const ends =
+  (...all: object[]): Answer =>
+  (say, res) => {
+    says(...all)(say, res, null as never);
+    res.end();
+  };
+
+test('what comes twice is heard once, whatever the server repeats', async () => {
+  const { stream, asked } = await fake([
+    ends(open(1), message(2), message(3)),
+    says(open(3, true), message(2), message(3), message(4), { type: 'ping', since: '7.log' }, message(6), message(8)),
+  ]);
+  const said = texts(stream);
+  await until('all came', () => said.includes('m8'));
+  expect(said).toEqual(['m2', 'm3', 'm4', 'm8']);
+  expect(asked[1]!.url.searchParams.get('since')).toBe('3.log');
+  expect(stream.cursor).toBe('8.log');
+});
+
+test('a ping moves the cursor', async () => {
+  const { stream, asked } = await fake([ends(open(1), { type: 'ping', since: '9.log' }), says(open(9, true))]);
+  await until('it is back', () => asked.length === 2 && stream.status.state === 'live');
+  expect(asked[1]!.url.searchParams.get('since')).toBe('9.log');
+});
+
+test('after a reset it goes on from the head, in the log that there is now', async () => {
+  const reset = { type: 'stream_reset', reason: 'other_log', floor: 1, head: 5 };
+  const { stream } = await fake([
+    ends(open(100)),
+    says({ ...open(5), since: '5.new', log: 'new' }, reset, { ...message(6) }),
+  ]);
+  const said = texts(stream);
+  const resets = events(stream);
+  await until('it goes on', () => said.length === 1);
+  expect(resets.filter((e) => e.type === 'stream_reset')).toEqual([reset]);
+  expect(stream.cursor).toBe('6.new');
+});
+
+test('an expired token is replaced, and the stream resumed at once', async () => {
+  const refuse: Answer = (_, res) => {
+    res.writeHead(401, { 'Content-Type': 'application/problem+json' });
+    res.end(JSON.stringify({ code: 'token_expired', title: 'Expired', status: 401 }));
+  };
+  const { stream, asked } = await fake([
+    (say, res) => {
+      says(open(1))(say, res, null as never);
+      setTimeout(() => say(close('token_expired', 5000)), 1200); // it had been good for a while
+    },
+    refuse,
+    says(open(1, true)),
+  ]);
+  const states: string[] = [];
+  stream.on('status', (s) => states.push(s.state));
+  await until('it is back', () => asked.length === 3 && stream.status.state === 'live');
+  expect(asked.map((a) => a.token)).toEqual(['t0', 't0', 't1']);
+  expect(states).not.toContain('retrying');
+});
+
+test.each(['signed_out', 'disabled'])('%s is the end', async (reason) => {
+  const { stream, asked } = await fake([says(open(1), close(reason))]);
+  await until('it is closed', () => stream.status.state === 'closed');
+  expect(stream.status.error?.code).toBe(reason);
+  await expect(stream[Symbol.asyncIterator]().next()).rejects.toMatchObject({ code: reason });
+  expect(asked).toHaveLength(1);
+});
+
+test('restart is obeyed to the millisecond it names', async () => {
+  const { stream, asked } = await fake([says(open(1), close('restart', 1500)), says(open(1, true))]);
+  await until('it is retrying', () => stream.status.state === 'retrying');
+  expect(stream.status.retryAt).toBeGreaterThan(Date.now() + 500);
+  await until('it is back', () => asked.length === 2);
+  expect(asked[1]!.at - asked[0]!.at).toBeGreaterThanOrEqual(1490);
+});
+
+test('too many streams: it waits, and comes back', async () => {
+  const full: Answer = (_, res) => {
+    res.writeHead(429, { 'Content-Type': 'application/problem+json', 'Retry-After': '1' });
+    res.end(JSON.stringify({ code: 'too_many_streams', title: 'Too many', status: 429 }));
+  };
+  const { stream, asked } = await fake([full, says(close('too_many_streams', 1000)), says(open(1))]);
+  await until('it is told', () => stream.status.error?.code === 'too_many_streams');
+  await until('it is live', () => stream.status.state === 'live');
+  expect(asked[1]!.at - asked[0]!.at).toBeGreaterThanOrEqual(990);
+  expect(asked[2]!.at - asked[1]!.at).toBeGreaterThanOrEqual(990);
+});
+
+test('a connection that has gone silent counts as dead', async () => {
+  const { stream, asked } = await fake([says(open(1)), says(open(1, true), message(2))], { timing: { silence: 300 } });
+  const said = texts(stream);
+  await until('it is replaced', () => said.length === 1);
+  expect(asked[1]!.url.searchParams.get('since')).toBe('1.log');
+});
+
+test('a listener that throws keeps nobody from hearing', async () => {
+  const { stream } = await fake([says(open(1), message(2), message(3))]);
+  const faults: unknown[] = [];
+  const caught = (err: unknown) => faults.push(err);
+  process.on('uncaughtException', caught);
+  const others = process.listeners('uncaughtException').filter((fn) => fn !== caught);
+  others.forEach((fn) => process.off('uncaughtException', fn));
+  stream.on('chat_message', () => {
+    throw new Error('a fault of the page');
+  });
+  const said = texts(stream);
+  await until('both came', () => said.length === 2 && faults.length === 2);
+  process.off('uncaughtException', caught);
+  others.forEach((fn) => process.on('uncaughtException', fn));
+  expect(String(faults[0])).toContain('a fault of the page');
+});

@@ -74,6 +74,8 @@ interface Page {
   prev: number | null;
 }
 
+const sorted = (names: string[]) => [...names].sort((a, b) => a.localeCompare(b));
+
 const TYPING = 5000; // ms that a sign of writing counts; it comes every 3 s
 
 export abstract class Conversation {
@@ -128,12 +130,8 @@ export abstract class Conversation {
   subscribe = (fn: () => void): Unsubscribe => {
     const off = this.#listeners.add(fn);
     if (this.#subscribers++ === 0) this.#unwatch = this.host.watch(this);
-    let done = false;
     return () => {
-      if (done) return;
-      done = true;
-      off();
-      if (--this.#subscribers === 0) this.#unwatch!();
+      if (off() && --this.#subscribers === 0) this.#unwatch!();
     };
   };
   #unwatch?: Unsubscribe;
@@ -223,10 +221,10 @@ export abstract class Conversation {
       case 'reaction_removed':
         return this.#alter(event.message_id, (m) => ({ reactions: this.#react(m.reactions, event) }));
       case 'user_list':
-        return this.change({ users: [...event.users].sort((a, b) => a.localeCompare(b)), count: event.count });
+        return this.change({ users: sorted(event.users), count: event.count });
       case 'user_join':
         if (users.includes(event.user)) return;
-        return this.change({ users: [...users, event.user].sort((a, b) => a.localeCompare(b)), count: count + 1 });
+        return this.change({ users: sorted([...users, event.user]), count: count + 1 });
       case 'user_leave':
         this.#quiet(event.user);
         if (!users.includes(event.user)) return;
@@ -391,8 +389,9 @@ export class PrivateHandle extends Conversation {
 
   /** @internal Whether an event without a room belongs here. */
   concerns(event: { type: string; user?: string; target?: string }): boolean {
-    const me = this.host.user;
-    const other = event.target === undefined || event.user !== me ? event.user : event.target;
+    // Who is on the site has no room either.
+    if (event.type.startsWith('user_')) return false;
+    const other = event.user === this.host.user ? (event.target ?? event.user) : event.user;
     return fold(other ?? '') === fold(this.name);
   }
 

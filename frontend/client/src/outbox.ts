@@ -1,8 +1,8 @@
 // What was written and is not in the log yet. Messages of one conversation go out one after the other, so that they
 // arrive in the order they were written. Every try has the same Idempotency-Key: however often the answer is lost, the
 // message is posted once.
-import { TandemError } from './problem.js';
-import { backoff, child, Listeners, sleep, unique } from './wait.js';
+import { noAnswer, TandemError } from './problem.js';
+import { backoff, child, sleep, unique } from './wait.js';
 
 /** The event that a post becomes. */
 export interface Posted {
@@ -20,7 +20,7 @@ export class Outgoing<E extends Posted = Posted> {
   /** The message as it is in the log, once it is there. */
   event?: E;
   /** @internal */
-  readonly settled = new Listeners<[]>();
+  readonly settled: (() => void)[] = [];
 
   /** @internal */
   constructor(
@@ -41,12 +41,7 @@ export class Outgoing<E extends Posted = Posted> {
   /** The event of the message; throws TandemError when it is refused, and `discarded` when it is discarded. */
   async sent(): Promise<E> {
     while (this.state === 'queued' || this.state === 'sending') {
-      await new Promise<void>((resolve) => {
-        const off = this.settled.add(() => {
-          off();
-          resolve();
-        });
-      });
+      await new Promise<void>((resolve) => this.settled.push(resolve));
     }
     if (this.event) return this.event;
     throw this.error!;
@@ -109,7 +104,7 @@ export class Outbox<E extends Posted> {
   #settle(item: Outgoing<E>, state: 'sent' | 'failed', error?: TandemError): void {
     item.state = state;
     item.error = error;
-    item.settled.tell();
+    item.settled.splice(0).forEach((wake) => wake());
   }
 
   #remove(item: Outgoing<E>): void {
@@ -133,8 +128,7 @@ export class Outbox<E extends Posted> {
         return this.changed(event);
       } catch (err) {
         if (!this.items.includes(item)) return;
-        const error =
-          err instanceof TandemError ? err : new TandemError('failed', String(err), 0, [], undefined, { cause: err });
+        const error = err instanceof TandemError ? err : noAnswer('failed', String(err), err);
         if (error.final || !(err instanceof TandemError)) {
           this.#settle(item, 'failed', error);
           return this.changed();

@@ -40,3 +40,7 @@ export async function problemOf(res: Response): Promise<TandemError> {
     Number(res.headers.get('Retry-After')) || undefined,
   );
 }
+
+/** Nobody answered. */
+export const noAnswer = (code: string, message: string, cause: unknown) =>
+  new TandemError(code, message, 0, [], undefined, { cause });

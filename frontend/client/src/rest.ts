@@ -1,6 +1,6 @@
 // REST calls, typed by the generated `paths`: a new endpoint needs generating anew and nothing else.
 import type { paths } from './openapi.js';
-import { problemOf, TandemError } from './problem.js';
+import { noAnswer, problemOf } from './problem.js';
 import { child } from './wait.js';
 
 type Verb = 'get' | 'put' | 'post' | 'delete' | 'patch';
@@ -18,7 +18,7 @@ type Field<O, K extends string> = O extends { parameters: infer A }
     : undefined
   : undefined;
 type Body<O> = O extends { requestBody: { content: infer C } }
-  ? { body: C extends { 'application/json': infer J } ? J | (C extends { 'text/plain': infer T } ? T : never) : never }
+  ? { body: C extends { 'application/json': infer J } ? J : never }
   : O extends { requestBody?: { content: { 'application/json': infer J } } }
     ? { body?: J }
     : { body?: never };
@@ -89,7 +89,7 @@ export class Rest {
   /** One try, without looking at the answer. Throws TandemError `unreachable`, or the signal's reason. */
   async send(method: string, path: string, call: Call, token?: string): Promise<Response> {
     const { body, signal } = call;
-    const json = body !== undefined && typeof body !== 'string';
+    const json = body !== undefined;
     try {
       return await this.fetch(this.url(path, call), {
         method,
@@ -98,15 +98,15 @@ export class Rest {
         credentials: 'omit',
         headers: {
           ...(call.accept && { Accept: call.accept }),
-          ...(body !== undefined && { 'Content-Type': json ? 'application/json' : 'text/plain' }),
+          ...(json && { 'Content-Type': 'application/json' }),
           ...(token && { Authorization: `Bearer ${token}` }),
           ...call.headers,
         },
-        body: json ? JSON.stringify(body) : body,
+        body: json ? JSON.stringify(body) : undefined,
       });
     } catch (cause) {
       if (signal?.aborted) throw signal.reason ?? cause;
-      throw new TandemError('unreachable', 'The server cannot be reached.', 0, [], undefined, { cause });
+      throw noAnswer('unreachable', 'The server cannot be reached.', cause);
     }
   }
 
@@ -138,7 +138,7 @@ export class Rest {
       const text = await res.text();
       return text ? JSON.parse(text) : undefined;
     } catch (cause) {
-      if (late) throw new TandemError('timeout', 'The server did not answer in time.', 0, [], undefined, { cause });
+      if (late) throw noAnswer('timeout', 'The server did not answer in time.', cause);
       throw cause;
     } finally {
       clearTimeout(timer);

@@ -378,10 +378,10 @@ export class Stream implements AsyncIterable<TandemEvent> {
     const { signal } = cut;
     let dog: ReturnType<typeof setTimeout>;
     let error: TandemError | undefined;
-    const watch = (ms: number, what: string) => {
+    const watch = (ms: number) => {
       clearTimeout(dog);
       dog = setTimeout(() => {
-        error = new TandemError('timeout', what);
+        error = new TandemError('timeout', `Nothing comes over ${via}.`);
         cut.abort();
       }, ms);
     };
@@ -394,7 +394,7 @@ export class Stream implements AsyncIterable<TandemEvent> {
       ended: Promise.resolve(),
       hear: (event) => {
         if (signal.aborted) return; // what a connection still says after its end comes again from the next
-        watch(timing.silence, 'The connection has gone silent.');
+        watch(timing.silence);
         if (event.type === 'stream_close') {
           link.close = event;
           if (link.openedAt) this.#emit(event);
@@ -409,8 +409,8 @@ export class Stream implements AsyncIterable<TandemEvent> {
         if (once) cut.abort();
       },
     };
-    watch(timing.firstEvent, `Nothing came over ${via}.`);
-    const alive = () => watch(timing.silence, 'The other tab has gone silent.');
+    watch(timing.firstEvent);
+    const alive = () => watch(timing.silence);
     const run = via === 'tab' ? this.#tabs!.open! : transports[via];
     link.ended = run({ rest, tokens, WebSocket, query, signal, hear: link.hear, pace: this.#pace, alive })
       .catch((err: unknown) => {

@@ -44,7 +44,8 @@ export type Unsubscribe = () => void;
 export class Listeners<A extends unknown[]> {
   #fns = new Set<(...args: A) => void>();
 
-  add(fn: (...args: A) => void): Unsubscribe {
+  /** Returns what takes fn out again, and says whether it was still there. */
+  add(fn: (...args: A) => void): () => boolean {
     const own = (...args: A) => fn(...args); // added twice, it is told twice
     this.#fns.add(own);
     return () => this.#fns.delete(own);

@@ -4,1824 +4,1827 @@
  */
 
 export interface paths {
-  '/v1/auth/signup': {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/v1/auth/signup": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make an account and log in */
+        post: operations["signup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    get?: never;
-    put?: never;
-    /** Make an account and log in */
-    post: operations['signup'];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  '/v1/auth/login': {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/v1/auth/login": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Log in
+         * @description An unknown name gets the same answer as a wrong password, after the same time, and has the same limit.
+         *     Attempts are limited by account and by address, whether they succeed or not.
+         */
+        post: operations["login"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    get?: never;
-    put?: never;
-    /**
-     * Log in
-     * @description An unknown name gets the same answer as a wrong password, after the same time, and has the same limit.
-     *     Attempts are limited by account and by address, whether they succeed or not.
-     */
-    post: operations['login'];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  '/v1/auth/refresh': {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/v1/auth/refresh": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Trade a refresh token for a new pair
+         * @description The presented token is spent. Presenting it again within 10 seconds gets the same answer (two tabs
+         *     may refresh at once); later it revokes the session and answers 401 `refresh_reused`.
+         */
+        post: operations["refresh"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    get?: never;
-    put?: never;
-    /**
-     * Trade a refresh token for a new pair
-     * @description The presented token is spent. Presenting it again within 10 seconds gets the same answer (two tabs
-     *     may refresh at once); later it revokes the session and answers 401 `refresh_reused`.
-     */
-    post: operations['refresh'];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  '/v1/auth/logout': {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/v1/auth/logout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End this session
+         * @description Ends its refresh token, its access tokens on every endpoint and its live streams.
+         */
+        post: operations["logout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    get?: never;
-    put?: never;
-    /**
-     * End this session
-     * @description Ends its refresh token, its access tokens on every endpoint and its live streams.
-     */
-    post: operations['logout'];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  '/v1/auth/ticket': {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/v1/auth/ticket": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Get a ticket that opens one stream
+         * @description For where no header can be set (a browser's `WebSocket`). Single use, valid for 30 seconds, given
+         *     as `?ticket=` to `/v1/events`.
+         */
+        post: operations["createTicket"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    get?: never;
-    put?: never;
-    /**
-     * Get a ticket that opens one stream
-     * @description For where no header can be set (a browser's `WebSocket`). Single use, valid for 30 seconds, given
-     *     as `?ticket=` to `/v1/events`.
-     */
-    post: operations['createTicket'];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  '/v1/me': {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/v1/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who am I */
+        get: operations["getMe"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete the account
+         * @description Ends all sessions and API tokens, and every membership. Messages stay; the name is not given out again.
+         *     Where another service signs people in there is no password to be asked for: the body is `{}`.
+         */
+        delete: operations["deleteMe"];
+        options?: never;
+        head?: never;
+        /**
+         * Change the password
+         * @description Ends all other sessions.
+         */
+        patch: operations["changePassword"];
+        trace?: never;
     };
-    /** Who am I */
-    get: operations['getMe'];
-    put?: never;
-    post?: never;
-    /**
-     * Delete the account
-     * @description Ends all sessions and API tokens. Messages stay; the name is not given out again.
-     */
-    delete: operations['deleteMe'];
-    options?: never;
-    head?: never;
-    /**
-     * Change the password
-     * @description Ends all other sessions.
-     */
-    patch: operations['changePassword'];
-    trace?: never;
-  };
-  '/v1/me/blocks': {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/v1/me/blocks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whose private messages the caller refuses */
+        get: operations["listBlocks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /** Whose private messages the caller refuses */
-    get: operations['listBlocks'];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  '/v1/me/blocks/{username}': {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        username: components['parameters']['Username'];
-      };
-      cookie?: never;
+    "/v1/me/blocks/{username}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                username: components["parameters"]["Username"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        /** Refuse a user's private messages */
+        put: operations["block"];
+        post?: never;
+        /** Take a user's private messages again */
+        delete: operations["unblock"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    get?: never;
-    /** Refuse a user's private messages */
-    put: operations['block'];
-    post?: never;
-    /** Take a user's private messages again */
-    delete: operations['unblock'];
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  '/v1/tokens': {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/v1/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The caller's API tokens */
+        get: operations["listTokens"];
+        put?: never;
+        /**
+         * Make an API token for a script or a bot
+         * @description The token is shown once. It goes where an access token goes:
+         *     `curl -d "deploy done" -H "Authorization: Bearer $T" …/v1/rooms/ops/messages`.
+         *     It cannot be used on `/v1/auth/…` and `/v1/tokens` or to change `/v1/me`; one limited to rooms reaches
+         *     these rooms and `GET /v1/me` alone.
+         */
+        post: operations["createToken"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /** The caller's API tokens */
-    get: operations['listTokens'];
-    put?: never;
-    /**
-     * Make an API token for a script or a bot
-     * @description The token is shown once. It goes where an access token goes:
-     *     `curl -d "deploy done" -H "Authorization: Bearer $T" …/v1/rooms/ops/messages`.
-     *     It cannot be used on `/v1/auth/…` and `/v1/tokens` or to change `/v1/me`; one limited to rooms reaches
-     *     these rooms and `GET /v1/me` alone.
-     */
-    post: operations['createToken'];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  '/v1/tokens/{id}': {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/v1/tokens/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke an API token
+         * @description Its streams end as `signed_out`.
+         */
+        delete: operations["revokeToken"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    get?: never;
-    put?: never;
-    post?: never;
-    /**
-     * Revoke an API token
-     * @description Its streams end as `signed_out`.
-     */
-    delete: operations['revokeToken'];
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  '/v1/rooms': {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/v1/rooms": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Rooms the caller may see, by name */
+        get: operations["listRooms"];
+        put?: never;
+        /**
+         * Make a room
+         * @description The caller becomes its owner.
+         */
+        post: operations["createRoom"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /** Rooms the caller may see, by name */
-    get: operations['listRooms'];
-    put?: never;
-    /**
-     * Make a room
-     * @description The caller becomes its owner.
-     */
-    post: operations['createRoom'];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  '/v1/rooms/{room}': {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
-        room: components['parameters']['RoomName'];
-      };
-      cookie?: never;
+    "/v1/rooms/{room}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        /** One room */
+        get: operations["getRoom"];
+        /**
+         * Enter a room by name
+         * @description Makes the caller a member, and makes the room (public, everyone posts) where there was none.
+         *     Reading, posting and following a public room need no membership.
+         */
+        put: operations["enterRoom"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /** One room */
-    get: operations['getRoom'];
-    /**
-     * Enter a room by name
-     * @description Makes the caller a member, and makes the room (public, everyone posts) where there was none.
-     *     Reading, posting and following a public room need no membership.
-     */
-    put: operations['enterRoom'];
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  '/v1/rooms/{room}/messages': {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
-        room: components['parameters']['RoomName'];
-      };
-      cookie?: never;
+    "/v1/rooms/{room}/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        /**
+         * History
+         * @description In ascending order of id. Without `before` and `after` it is the latest page. `prev` goes into
+         *     `before`, `next` into `after`; null where there is no more. Both at once are refused.
+         */
+        get: operations["listMessages"];
+        put?: never;
+        /**
+         * Post a message
+         * @description As JSON, or with any other content type as the raw body (`curl -d hello`). The answer is the
+         *     message's event; it is durable before it is answered. Retrying with the same `Idempotency-Key`
+         *     never posts twice: the retry answers 200 with the first event. It counts against the limit like a
+         *     post; a post that is refused uses up no key.
+         */
+        post: operations["postMessage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /**
-     * History
-     * @description In ascending order of id. Without `before` and `after` it is the latest page. `prev` goes into
-     *     `before`, `next` into `after`; null where there is no more. Both at once are refused.
-     */
-    get: operations['listMessages'];
-    put?: never;
-    /**
-     * Post a message
-     * @description As JSON, or with any other content type as the raw body (`curl -d hello`). The answer is the
-     *     message's event; it is durable before it is answered. Retrying with the same `Idempotency-Key`
-     *     never posts twice: the retry answers 200 with the first event. It counts against the limit like a
-     *     post; a post that is refused uses up no key.
-     */
-    post: operations['postMessage'];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  '/v1/rooms/{room}/typing': {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
-        room: components['parameters']['RoomName'];
-      };
-      cookie?: never;
+    "/v1/rooms/{room}/typing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Say that one is typing
+         * @description Tells the room's streams, but the caller's own, `user_typing`: once in 3 seconds, however often it is said. Nothing is stored. Only who may post may say so.
+         */
+        post: operations["typing"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    get?: never;
-    put?: never;
-    /**
-     * Say that one is typing
-     * @description Tells the room's streams, but the caller's own, `user_typing`: once in 3 seconds, however often it is said. Nothing is stored. Only who may post may say so.
-     */
-    post: operations['typing'];
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  '/v1/rooms/{room}/users': {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
-        room: components['parameters']['RoomName'];
-      };
-      cookie?: never;
+    "/v1/rooms/{room}/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        /** Who is in a room now */
+        get: operations["listPresent"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /** Who is in a room now */
-    get: operations['listPresent'];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  '/v1/events': {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/v1/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow rooms
+         * @description Pushes events over WebSocket (`Upgrade: websocket`, subprotocol `tandem.v1` optional) or
+         *     Server-Sent Events (otherwise). `stream_open` is first, then a `user_list` per room, then what was
+         *     missed since the cursor or the `history`, then live events. The JSON of an event is the same bytes
+         *     on every transport; the SSE `id:` is the cursor to resume from, `<id>.<log>`.
+         *
+         *     A WebSocket takes commands too: each text frame that a client sends is a Command, a call of this API as
+         *     the user who opened the stream, or a short form of one. It is answered by one Reply, in the order of the
+         *     frames; a command's own event comes before or behind its reply. `/v1/auth/…`, `/v1/tokens` and
+         *     `/v1/events` are refused with `not_over_socket`. A session that has ended and a token that has expired
+         *     end commands too.
+         *
+         *     Ten frames are taken for each post that is allowed a second, twice as many at once; above that the reply
+         *     is 429 `rate_limited`, and who goes on all the same is closed with 1008. Binary frames close the
+         *     connection with 1003, invalid UTF-8 with 1007, more than 64 KiB with 1009, and breaches of RFC 6455 with
+         *     1002.
+         */
+        get: operations["openStream"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /**
-     * Follow rooms
-     * @description Pushes events over WebSocket (`Upgrade: websocket`, subprotocol `tandem.v1` optional) or
-     *     Server-Sent Events (otherwise). `stream_open` is first, then a `user_list` per room, then what was
-     *     missed since the cursor or the `history`, then live events. The JSON of an event is the same bytes
-     *     on every transport; the SSE `id:` is the cursor to resume from, `<id>.<log>`.
-     *
-     *     A WebSocket takes commands too: each text frame that a client sends is a Command, a call of this API as
-     *     the user who opened the stream, or a short form of one. It is answered by one Reply, in the order of the
-     *     frames; a command's own event comes before or behind its reply. `/v1/auth/…`, `/v1/tokens` and
-     *     `/v1/events` are refused with `not_over_socket`. A session that has ended and a token that has expired
-     *     end commands too.
-     *
-     *     Ten frames are taken for each post that is allowed a second, twice as many at once; above that the reply
-     *     is 429 `rate_limited`, and who goes on all the same is closed with 1008. Binary frames close the
-     *     connection with 1003, invalid UTF-8 with 1007, more than 64 KiB with 1009, and breaches of RFC 6455 with
-     *     1002.
-     */
-    get: operations['openStream'];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  '/ws/chat/{room}/': {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
-        room: components['parameters']['RoomName'];
-      };
-      cookie?: never;
+    "/ws/chat/{room}/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        /**
+         * For the Django Channels tutorial's page
+         * @description A WebSocket that the page of the Django Channels tutorial works with, unchanged; also without the slash at
+         *     the end. The room is made if there is none. A frame `{"message": "hello"}` posts into it, and
+         *     `/pm NAME TEXT` as the message sends a private one. Of the events come `user_list`, one's own
+         *     `user_join`, `user_join`, `user_leave`, `chat_message`, `private_message` and `private_message_delivered`;
+         *     a Reply comes only where a frame was refused.
+         */
+        get: operations["openTutorial"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /**
-     * For the Django Channels tutorial's page
-     * @description A WebSocket that the page of the Django Channels tutorial works with, unchanged; also without the slash at
-     *     the end. The room is made if there is none. A frame `{"message": "hello"}` posts into it, and
-     *     `/pm NAME TEXT` as the message sends a private one. Of the events come `user_list`, one's own
-     *     `user_join`, `user_join`, `user_leave`, `chat_message`, `private_message` and `private_message_delivered`;
-     *     a Reply comes only where a frame was refused.
-     */
-    get: operations['openTutorial'];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  '/.well-known/jwks.json': {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/.well-known/jwks.json": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The public keys of access tokens
+         * @description A JWK Set (RFC 7517) for services that want to verify access tokens by themselves. It is empty unless
+         *     the server signs with key files. Two keys are there while one takes over from the other; `kid` in a
+         *     token's header says which is its own.
+         */
+        get: operations["keys"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /**
-     * The public keys of access tokens
-     * @description A JWK Set (RFC 7517) for services that want to verify access tokens by themselves. It is empty unless
-     *     the server signs with key files. Two keys are there while one takes over from the other; `kid` in a
-     *     token's header says which is its own.
-     */
-    get: operations['keys'];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  '/healthz': {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/healthz": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The process runs */
+        get: operations["health"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /** The process runs */
-    get: operations['health'];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  '/readyz': {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/readyz": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * It can serve
+         * @description The database answers and the server is not draining.
+         */
+        get: operations["ready"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /**
-     * It can serve
-     * @description The database answers and the server is not draining.
-     */
-    get: operations['ready'];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
-  '/openapi.yaml': {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    "/openapi.yaml": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** This document */
+        get: operations["describe"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    /** This document */
-    get: operations['describe'];
-    put?: never;
-    post?: never;
-    delete?: never;
-    options?: never;
-    head?: never;
-    patch?: never;
-    trace?: never;
-  };
 }
 export type webhooks = Record<string, never>;
 export interface components {
-  schemas: {
-    Credentials: {
-      /** @description 2 to 32 letters and digits of any script and `_ . -`, beginning with a letter or digit. */
-      username: string;
-      /**
-       * Format: password
-       * @description 8 characters to 1,024 bytes.
-       */
-      password: string;
-      /**
-       * @description Also set the HttpOnly cookie `tandem_stream`, with which a browser's own `EventSource` and `WebSocket`
-       *     open streams from this server's own pages and from `origins`. It counts nowhere else.
-       */
-      cookie?: boolean;
+    schemas: {
+        Credentials: {
+            /** @description 2 to 32 letters and digits of any script and `_ . -`, beginning with a letter or digit. */
+            username: string;
+            /**
+             * Format: password
+             * @description 8 characters to 1,024 bytes.
+             */
+            password: string;
+            /**
+             * @description Also set the HttpOnly cookie `tandem_stream`, with which a browser's own `EventSource` and `WebSocket`
+             *     open streams from this server's own pages and from `origins`. It counts nowhere else.
+             */
+            cookie?: boolean;
+        };
+        Session: {
+            /** @description A JWT */
+            access_token: string;
+            /** @enum {string} */
+            token_type: "Bearer";
+            /** @description Seconds */
+            expires_in: number;
+            /** @description Good for one use, and for 30 days */
+            refresh_token: string;
+            user: components["schemas"]["User"];
+        };
+        Ticket: {
+            ticket: string;
+            /** @description Seconds */
+            expires_in: number;
+        };
+        NewApiToken: {
+            /** @description What it is for */
+            name: string;
+            /**
+             * Format: int64
+             * @description Seconds; without it, never
+             */
+            expires_in?: number;
+            /** @description The rooms that it reaches; without it, all that the caller does. */
+            rooms?: string[];
+        };
+        ApiToken: {
+            /** Format: int64 */
+            id: number;
+            name: string;
+            /** @description Null where it is not limited to rooms */
+            rooms: string[] | null;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            expires_at: string | null;
+        };
+        MadeApiToken: {
+            /** Format: int64 */
+            id: number;
+            /** @description Shown this once */
+            token: string;
+            name: string;
+            rooms: string[] | null;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            expires_at: string | null;
+        };
+        User: {
+            username: string;
+            /** @enum {string} */
+            role: "user" | "admin";
+        };
+        KeySet: {
+            keys: components["schemas"]["Key"][];
+        };
+        /** @description A public key, as JWK (RFC 7517, RFC 7518 §6, RFC 8037). */
+        Key: {
+            /** @enum {string} */
+            kty: "OKP" | "RSA" | "EC";
+            /** @description Its RFC 7638 thumbprint */
+            kid: string;
+            /** @enum {string} */
+            use: "sig";
+            /** @enum {string} */
+            alg: "EdDSA" | "RS256" | "ES256";
+            /** @enum {string} */
+            crv?: "Ed25519" | "P-256";
+            x?: string;
+            y?: string;
+            n?: string;
+            e?: string;
+        };
+        /**
+         * @description Everyone who is logged in may read and follow a public room.
+         * @enum {string}
+         */
+        Visibility: "public";
+        /**
+         * @description Who may post.
+         * @enum {string}
+         */
+        Posting: "everyone";
+        /** @enum {string} */
+        MemberRole: "owner" | "moderator" | "member";
+        NewRoom: {
+            name: string;
+            title?: string;
+            visibility?: components["schemas"]["Visibility"];
+            posting?: components["schemas"]["Posting"];
+        };
+        Room: {
+            name: string;
+            title: string;
+            visibility: components["schemas"]["Visibility"];
+            posting: components["schemas"]["Posting"];
+            /** @description The caller's; null for who is no member. */
+            role: components["schemas"]["MemberRole"] | null;
+            /** @description How many are in it now */
+            online: number;
+            /**
+             * Format: int64
+             * @description The id of its latest message; 0 where there is none.
+             */
+            last_id: number;
+            created_by: string;
+            /** Format: date-time */
+            created_at: string;
+        };
+        RoomPage: {
+            items: components["schemas"]["Room"][];
+            next: string | null;
+        };
+        Present: {
+            /** @description In the order of their names */
+            users: string[];
+            count: number;
+        };
+        NewMessage: {
+            /** @description Any text but U+0000; kept as sent. */
+            message: string;
+            /** @description Echoed in the event, so that a client knows its own message. */
+            nonce?: string;
+        };
+        MessagePage: {
+            items: components["schemas"]["ChatMessage"][];
+            /** Format: int64 */
+            prev: number | null;
+            /** Format: int64 */
+            next: number | null;
+        };
+        Status: {
+            /** @enum {string} */
+            status: "ok";
+        };
+        Problem: {
+            type: string;
+            title: string;
+            status: number;
+            detail?: string;
+            /** @description Stable; what a program should look at */
+            code: string;
+            errors?: {
+                /** @description The name in body, path, query or header */
+                field: string;
+                detail: string;
+            }[];
+        };
+        Command: components["schemas"]["RequestCommand"] | components["schemas"]["MessageCommand"] | components["schemas"]["PrivateMessageCommand"] | components["schemas"]["TypingCommand"];
+        /** @description Repeated in the reply. */
+        Ref: string;
+        RequestCommand: {
+            ref?: components["schemas"]["Ref"];
+            /** @enum {string} */
+            method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+            /** @description Under `/v1/`, percent-encoded, with its query */
+            path: string;
+            /** @description `Content-Type` (JSON, where there is a body and nothing else is said), `Idempotency-Key` and `X-Request-Id` count; all others are ignored. Who calls is who opened the stream. */
+            headers?: {
+                [key: string]: string;
+            };
+            /** @description As over HTTP; under a `Content-Type` that is not JSON a string, whose text is the body. */
+            body?: unknown;
+        };
+        /** @description Short for `POST /v1/rooms/{room}/messages`, with the further members as its body. */
+        MessageCommand: {
+            /** @enum {string} */
+            type: "chat_message";
+            ref?: components["schemas"]["Ref"];
+            /** @description May be left out on a stream that was opened with one room, by its name */
+            room?: string;
+            message: string;
+        };
+        /** @description Short for `POST /v1/private/{target}/messages`, with the further members as its body. */
+        PrivateMessageCommand: {
+            /** @enum {string} */
+            type: "private_message";
+            ref?: components["schemas"]["Ref"];
+            target: string;
+            message: string;
+        };
+        /** @description Short for `POST /v1/rooms/{room}/typing`. */
+        TypingCommand: {
+            /** @enum {string} */
+            type: "user_typing";
+            ref?: components["schemas"]["Ref"];
+            /** @description As in MessageCommand */
+            room?: string;
+        };
+        /** @description What answers a command. */
+        Reply: {
+            /** @enum {string} */
+            type: "reply";
+            ref?: components["schemas"]["Ref"];
+            status: number;
+            /** @description Of the answer's, those without which a problem could not be understood; left out where there are none. */
+            headers?: {
+                "Retry-After"?: string;
+                Allow?: string;
+                /** @description With a status of 500 and above */
+                "X-Request-Id"?: string;
+            };
+            /** @description The same bytes as over HTTP, a Problem where the command was refused; left out with 204. */
+            body?: unknown;
+        };
+        Event: components["schemas"]["ChatMessage"] | components["schemas"]["MemberAdded"] | components["schemas"]["MemberRemoved"] | components["schemas"]["StreamOpen"] | components["schemas"]["UserList"] | components["schemas"]["UserJoin"] | components["schemas"]["UserLeave"] | components["schemas"]["UserTyping"] | components["schemas"]["Ping"] | components["schemas"]["StreamReset"] | components["schemas"]["StreamClose"];
+        /**
+         * Format: int64
+         * @description The event's position in the log.
+         */
+        EventId: number;
+        /** @description A position in a named log, `<id>.<log>`. */
+        Cursor: string;
+        /** @description Someone posted into a room. */
+        ChatMessage: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "chat_message";
+            id: components["schemas"]["EventId"];
+            room: string;
+            user: string;
+            message: string;
+            /** Format: date-time */
+            sent_at: string;
+            nonce?: string;
+        };
+        /** @description Someone left a room, was removed or banned. In the room and in their inbox. */
+        MemberRemoved: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "member_removed";
+            id: components["schemas"]["EventId"];
+            room: string;
+            /** @description Who did it */
+            user: string;
+            /** @description Whom it concerns */
+            target: string;
+            /** Format: date-time */
+            sent_at: string;
+        };
+        /** @description Someone became a member of a room, or got another role in it. In the room and in their inbox. */
+        MemberAdded: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "member_added";
+            id: components["schemas"]["EventId"];
+            room: string;
+            /** @description Who did it */
+            user: string;
+            /** @description Whom it concerns */
+            target: string;
+            role: components["schemas"]["MemberRole"];
+            /** Format: date-time */
+            sent_at: string;
+        };
+        /** @description The first event of every stream. */
+        StreamOpen: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "stream_open";
+            user: string;
+            /** @description Rooms that are followed */
+            rooms: string[];
+            /** @description Rooms asked for with a cursor that may no longer be followed */
+            lost: string[];
+            since: components["schemas"]["Cursor"];
+            /** @description A cursor was honoured */
+            resumed: boolean;
+            /** @description The log's name */
+            log: string;
+        };
+        /** @description Who is in a room now, or without `room` online at all. Supersedes what was said before. */
+        UserList: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "user_list";
+            room?: string;
+            users: string[];
+            count: number;
+        };
+        /** @description A user came into a room, or without `room` online; not told again for further tabs. */
+        UserJoin: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "user_join";
+            room?: string;
+            user: string;
+        };
+        /** @description A user's last stream on a room ended, or without `room` the last of all, 3 seconds ago; or they may no longer see the room. */
+        UserLeave: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "user_leave";
+            room?: string;
+            user: string;
+        };
+        /** @description A user writes something in a room; at most once in 3 seconds, and not to their own streams. */
+        UserTyping: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "user_typing";
+            room: string;
+            user: string;
+        };
+        /** @description Every 20 seconds. The stream has seen everything up to `since`. */
+        Ping: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "ping";
+            since: components["schemas"]["Cursor"];
+        };
+        /** @description The cursor cannot be honoured; reload history. The stream goes on live from `head`. */
+        StreamReset: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "stream_reset";
+            /** @enum {string} */
+            reason: "malformed_cursor" | "other_log" | "ahead_of_head" | "before_floor";
+            /**
+             * Format: int64
+             * @description The oldest id that is kept
+             */
+            floor: number;
+            /**
+             * Format: int64
+             * @description The latest id
+             */
+            head: number;
+        };
+        /** @description The last event of a stream that the server ends. */
+        StreamClose: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "stream_close";
+            /** @enum {string} */
+            reason: "token_expired" | "signed_out" | "disabled" | "restart" | "too_many_streams";
+            /** @description Come back after so many milliseconds */
+            retry_ms: number;
+        };
     };
-    Session: {
-      /** @description A JWT */
-      access_token: string;
-      /** @enum {string} */
-      token_type: 'Bearer';
-      /** @description Seconds */
-      expires_in: number;
-      /** @description Good for one use, and for 30 days */
-      refresh_token: string;
-      user: components['schemas']['User'];
+    responses: {
+        /** @description A session */
+        TheSession: {
+            headers: {
+                "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                RateLimit: components["headers"]["RateLimit"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Session"];
+            };
+        };
+        /** @description The room */
+        TheRoom: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Room"];
+            };
+        };
+        /** @description All well */
+        AllWell: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Status"];
+            };
+        };
+        /** @description What was sent does not fit; `errors` names the fields */
+        BadRequest: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description No credentials, or none that count */
+        Unauthorized: {
+            headers: {
+                "WWW-Authenticate": string;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `token_scope`: an API token does not reach this; or `wrong_password` */
+        TokenScope: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `login_closed`: the access tokens of another service (`jwks-url`) are the way in */
+        LoginClosed: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `user_not_found` */
+        UserNotFound: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `room_not_found` */
+        RoomNotFound: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `rate_limited`: nothing was done; try again after `Retry-After` seconds */
+        RateLimited: {
+            headers: {
+                "Retry-After": components["headers"]["Retry-After"];
+                "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                RateLimit: components["headers"]["RateLimit"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `unavailable`: try again after `Retry-After` seconds */
+        Unavailable: {
+            headers: {
+                "Retry-After": number;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Any other problem, such as 413 `body_too_large` or 503 `unavailable` */
+        OtherProblem: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
     };
-    Ticket: {
-      ticket: string;
-      /** @description Seconds */
-      expires_in: number;
+    parameters: {
+        /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+        RoomName: string;
+        Username: string;
+        /** @description How many at most; 50 unless given. */
+        Limit: number;
     };
-    NewApiToken: {
-      /** @description What it is for */
-      name: string;
-      /**
-       * Format: int64
-       * @description Seconds; without it, never
-       */
-      expires_in?: number;
-      /** @description The rooms that it reaches; without it, all that the caller does. */
-      rooms?: string[];
+    requestBodies: {
+        NameAndPassword: {
+            content: {
+                "application/json": components["schemas"]["Credentials"];
+            };
+        };
     };
-    ApiToken: {
-      /** Format: int64 */
-      id: number;
-      name: string;
-      /** @description Null where it is not limited to rooms */
-      rooms: string[] | null;
-      /** Format: date-time */
-      created_at: string;
-      /** Format: date-time */
-      expires_at: string | null;
+    headers: {
+        /** @description Seconds to wait before the next try. */
+        "Retry-After": number;
+        /** @description The limits that were looked at (draft-ietf-httpapi-ratelimit-headers-11): quota `q` and window `w` in seconds, as in `"posts";q=40;w=2`. Left out where there is no limit. */
+        "RateLimit-Policy": string;
+        /** @description What is left of each, `r`, and in how many seconds all of it is there again, `t`, as in `"posts";r=39;t=1`. */
+        RateLimit: string;
     };
-    MadeApiToken: {
-      /** Format: int64 */
-      id: number;
-      /** @description Shown this once */
-      token: string;
-      name: string;
-      rooms: string[] | null;
-      /** Format: date-time */
-      created_at: string;
-      /** Format: date-time */
-      expires_at: string | null;
-    };
-    User: {
-      username: string;
-      /** @enum {string} */
-      role: 'user' | 'admin';
-    };
-    KeySet: {
-      keys: components['schemas']['Key'][];
-    };
-    /** @description A public key, as JWK (RFC 7517, RFC 7518 §6, RFC 8037). */
-    Key: {
-      /** @enum {string} */
-      kty: 'OKP' | 'RSA' | 'EC';
-      /** @description Its RFC 7638 thumbprint */
-      kid: string;
-      /** @enum {string} */
-      use: 'sig';
-      /** @enum {string} */
-      alg: 'EdDSA' | 'RS256' | 'ES256';
-      /** @enum {string} */
-      crv?: 'Ed25519' | 'P-256';
-      x?: string;
-      y?: string;
-      n?: string;
-      e?: string;
-    };
-    /**
-     * @description Everyone who is logged in may read and follow a public room.
-     * @enum {string}
-     */
-    Visibility: 'public';
-    /**
-     * @description Who may post.
-     * @enum {string}
-     */
-    Posting: 'everyone';
-    /** @enum {string} */
-    MemberRole: 'owner' | 'moderator' | 'member';
-    NewRoom: {
-      name: string;
-      title?: string;
-      visibility?: components['schemas']['Visibility'];
-      posting?: components['schemas']['Posting'];
-    };
-    Room: {
-      name: string;
-      title: string;
-      visibility: components['schemas']['Visibility'];
-      posting: components['schemas']['Posting'];
-      /** @description The caller's; null for who is no member. */
-      role: components['schemas']['MemberRole'] | null;
-      /** @description How many are in it now */
-      online: number;
-      /**
-       * Format: int64
-       * @description The id of its latest message; 0 where there is none.
-       */
-      last_id: number;
-      created_by: string;
-      /** Format: date-time */
-      created_at: string;
-    };
-    RoomPage: {
-      items: components['schemas']['Room'][];
-      next: string | null;
-    };
-    Present: {
-      /** @description In the order of their names */
-      users: string[];
-      count: number;
-    };
-    NewMessage: {
-      /** @description Any text but U+0000; kept as sent. */
-      message: string;
-      /** @description Echoed in the event, so that a client knows its own message. */
-      nonce?: string;
-    };
-    MessagePage: {
-      items: components['schemas']['ChatMessage'][];
-      /** Format: int64 */
-      prev: number | null;
-      /** Format: int64 */
-      next: number | null;
-    };
-    Status: {
-      /** @enum {string} */
-      status: 'ok';
-    };
-    Problem: {
-      type: string;
-      title: string;
-      status: number;
-      detail?: string;
-      /** @description Stable; what a program should look at */
-      code: string;
-      errors?: {
-        /** @description The name in body, path, query or header */
-        field: string;
-        detail: string;
-      }[];
-    };
-    Command:
-      | components['schemas']['RequestCommand']
-      | components['schemas']['MessageCommand']
-      | components['schemas']['PrivateMessageCommand']
-      | components['schemas']['TypingCommand'];
-    /** @description Repeated in the reply. */
-    Ref: string;
-    RequestCommand: {
-      ref?: components['schemas']['Ref'];
-      /** @enum {string} */
-      method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
-      /** @description Under `/v1/`, percent-encoded, with its query */
-      path: string;
-      /** @description `Content-Type` (JSON, where there is a body and nothing else is said), `Idempotency-Key` and `X-Request-Id` count; all others are ignored. Who calls is who opened the stream. */
-      headers?: {
-        [key: string]: string;
-      };
-      /** @description As over HTTP; under a `Content-Type` that is not JSON a string, whose text is the body. */
-      body?: unknown;
-    };
-    /** @description Short for `POST /v1/rooms/{room}/messages`, with the further members as its body. */
-    MessageCommand: {
-      /** @enum {string} */
-      type: 'chat_message';
-      ref?: components['schemas']['Ref'];
-      /** @description May be left out on a stream that was opened with one room, by its name */
-      room?: string;
-      message: string;
-    };
-    /** @description Short for `POST /v1/private/{target}/messages`, with the further members as its body. */
-    PrivateMessageCommand: {
-      /** @enum {string} */
-      type: 'private_message';
-      ref?: components['schemas']['Ref'];
-      target: string;
-      message: string;
-    };
-    /** @description Short for `POST /v1/rooms/{room}/typing`. */
-    TypingCommand: {
-      /** @enum {string} */
-      type: 'user_typing';
-      ref?: components['schemas']['Ref'];
-      /** @description As in MessageCommand */
-      room?: string;
-    };
-    /** @description What answers a command. */
-    Reply: {
-      /** @enum {string} */
-      type: 'reply';
-      ref?: components['schemas']['Ref'];
-      status: number;
-      /** @description Of the answer's, those without which a problem could not be understood; left out where there are none. */
-      headers?: {
-        'Retry-After'?: string;
-        Allow?: string;
-        /** @description With a status of 500 and above */
-        'X-Request-Id'?: string;
-      };
-      /** @description The same bytes as over HTTP, a Problem where the command was refused; left out with 204. */
-      body?: unknown;
-    };
-    Event:
-      | components['schemas']['ChatMessage']
-      | components['schemas']['MemberAdded']
-      | components['schemas']['StreamOpen']
-      | components['schemas']['UserList']
-      | components['schemas']['UserJoin']
-      | components['schemas']['UserLeave']
-      | components['schemas']['UserTyping']
-      | components['schemas']['Ping']
-      | components['schemas']['StreamReset']
-      | components['schemas']['StreamClose'];
-    /**
-     * Format: int64
-     * @description The event's position in the log.
-     */
-    EventId: number;
-    /** @description A position in a named log, `<id>.<log>`. */
-    Cursor: string;
-    /** @description Someone posted into a room. */
-    ChatMessage: {
-      /**
-       * @description discriminator enum property added by openapi-typescript
-       * @enum {string}
-       */
-      type: 'chat_message';
-      id: components['schemas']['EventId'];
-      room: string;
-      user: string;
-      message: string;
-      /** Format: date-time */
-      sent_at: string;
-      nonce?: string;
-    };
-    /** @description Someone became a member of a room, or got another role in it. In the room and in their inbox. */
-    MemberAdded: {
-      /**
-       * @description discriminator enum property added by openapi-typescript
-       * @enum {string}
-       */
-      type: 'member_added';
-      id: components['schemas']['EventId'];
-      room: string;
-      /** @description Who did it */
-      user: string;
-      /** @description Whom it concerns */
-      target: string;
-      role: components['schemas']['MemberRole'];
-      /** Format: date-time */
-      sent_at: string;
-    };
-    /** @description The first event of every stream. */
-    StreamOpen: {
-      /**
-       * @description discriminator enum property added by openapi-typescript
-       * @enum {string}
-       */
-      type: 'stream_open';
-      user: string;
-      /** @description Rooms that are followed */
-      rooms: string[];
-      /** @description Rooms asked for with a cursor that may no longer be followed */
-      lost: string[];
-      since: components['schemas']['Cursor'];
-      /** @description A cursor was honoured */
-      resumed: boolean;
-      /** @description The log's name */
-      log: string;
-    };
-    /** @description Who is in a room now, or without `room` online at all. Supersedes what was said before. */
-    UserList: {
-      /**
-       * @description discriminator enum property added by openapi-typescript
-       * @enum {string}
-       */
-      type: 'user_list';
-      room?: string;
-      users: string[];
-      count: number;
-    };
-    /** @description A user came into a room, or without `room` online; not told again for further tabs. */
-    UserJoin: {
-      /**
-       * @description discriminator enum property added by openapi-typescript
-       * @enum {string}
-       */
-      type: 'user_join';
-      room?: string;
-      user: string;
-    };
-    /** @description A user's last stream on a room ended, or without `room` the last of all, 3 seconds ago; or they may no longer see the room. */
-    UserLeave: {
-      /**
-       * @description discriminator enum property added by openapi-typescript
-       * @enum {string}
-       */
-      type: 'user_leave';
-      room?: string;
-      user: string;
-    };
-    /** @description A user writes something in a room; at most once in 3 seconds, and not to their own streams. */
-    UserTyping: {
-      /**
-       * @description discriminator enum property added by openapi-typescript
-       * @enum {string}
-       */
-      type: 'user_typing';
-      room: string;
-      user: string;
-    };
-    /** @description Every 20 seconds. The stream has seen everything up to `since`. */
-    Ping: {
-      /**
-       * @description discriminator enum property added by openapi-typescript
-       * @enum {string}
-       */
-      type: 'ping';
-      since: components['schemas']['Cursor'];
-    };
-    /** @description The cursor cannot be honoured; reload history. The stream goes on live from `head`. */
-    StreamReset: {
-      /**
-       * @description discriminator enum property added by openapi-typescript
-       * @enum {string}
-       */
-      type: 'stream_reset';
-      /** @enum {string} */
-      reason: 'malformed_cursor' | 'other_log' | 'ahead_of_head' | 'before_floor';
-      /**
-       * Format: int64
-       * @description The oldest id that is kept
-       */
-      floor: number;
-      /**
-       * Format: int64
-       * @description The latest id
-       */
-      head: number;
-    };
-    /** @description The last event of a stream that the server ends. */
-    StreamClose: {
-      /**
-       * @description discriminator enum property added by openapi-typescript
-       * @enum {string}
-       */
-      type: 'stream_close';
-      /** @enum {string} */
-      reason: 'token_expired' | 'signed_out' | 'disabled' | 'restart' | 'too_many_streams';
-      /** @description Come back after so many milliseconds */
-      retry_ms: number;
-    };
-  };
-  responses: {
-    /** @description A session */
-    TheSession: {
-      headers: {
-        'RateLimit-Policy': components['headers']['RateLimit-Policy'];
-        RateLimit: components['headers']['RateLimit'];
-        [name: string]: unknown;
-      };
-      content: {
-        'application/json': components['schemas']['Session'];
-      };
-    };
-    /** @description The room */
-    TheRoom: {
-      headers: {
-        [name: string]: unknown;
-      };
-      content: {
-        'application/json': components['schemas']['Room'];
-      };
-    };
-    /** @description All well */
-    AllWell: {
-      headers: {
-        [name: string]: unknown;
-      };
-      content: {
-        'application/json': components['schemas']['Status'];
-      };
-    };
-    /** @description What was sent does not fit; `errors` names the fields */
-    BadRequest: {
-      headers: {
-        [name: string]: unknown;
-      };
-      content: {
-        'application/problem+json': components['schemas']['Problem'];
-      };
-    };
-    /** @description No credentials, or none that count */
-    Unauthorized: {
-      headers: {
-        'WWW-Authenticate': string;
-        [name: string]: unknown;
-      };
-      content: {
-        'application/problem+json': components['schemas']['Problem'];
-      };
-    };
-    /** @description `token_scope`: an API token does not reach this; or `wrong_password` */
-    TokenScope: {
-      headers: {
-        [name: string]: unknown;
-      };
-      content: {
-        'application/problem+json': components['schemas']['Problem'];
-      };
-    };
-    /** @description `login_closed`: the access tokens of another service (`jwks-url`) are the way in */
-    LoginClosed: {
-      headers: {
-        [name: string]: unknown;
-      };
-      content: {
-        'application/problem+json': components['schemas']['Problem'];
-      };
-    };
-    /** @description `user_not_found` */
-    UserNotFound: {
-      headers: {
-        [name: string]: unknown;
-      };
-      content: {
-        'application/problem+json': components['schemas']['Problem'];
-      };
-    };
-    /** @description `room_not_found` */
-    RoomNotFound: {
-      headers: {
-        [name: string]: unknown;
-      };
-      content: {
-        'application/problem+json': components['schemas']['Problem'];
-      };
-    };
-    /** @description `rate_limited`: nothing was done; try again after `Retry-After` seconds */
-    RateLimited: {
-      headers: {
-        'Retry-After': components['headers']['Retry-After'];
-        'RateLimit-Policy': components['headers']['RateLimit-Policy'];
-        RateLimit: components['headers']['RateLimit'];
-        [name: string]: unknown;
-      };
-      content: {
-        'application/problem+json': components['schemas']['Problem'];
-      };
-    };
-    /** @description `unavailable`: try again after `Retry-After` seconds */
-    Unavailable: {
-      headers: {
-        'Retry-After': number;
-        [name: string]: unknown;
-      };
-      content: {
-        'application/problem+json': components['schemas']['Problem'];
-      };
-    };
-    /** @description Any other problem, such as 413 `body_too_large` or 503 `unavailable` */
-    OtherProblem: {
-      headers: {
-        [name: string]: unknown;
-      };
-      content: {
-        'application/problem+json': components['schemas']['Problem'];
-      };
-    };
-  };
-  parameters: {
-    /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
-    RoomName: string;
-    Username: string;
-    /** @description How many at most; 50 unless given. */
-    Limit: number;
-  };
-  requestBodies: {
-    NameAndPassword: {
-      content: {
-        'application/json': components['schemas']['Credentials'];
-      };
-    };
-  };
-  headers: {
-    /** @description Seconds to wait before the next try. */
-    'Retry-After': number;
-    /** @description The limits that were looked at (draft-ietf-httpapi-ratelimit-headers-11): quota `q` and window `w` in seconds, as in `"posts";q=40;w=2`. Left out where there is no limit. */
-    'RateLimit-Policy': string;
-    /** @description What is left of each, `r`, and in how many seconds all of it is there again, `t`, as in `"posts";r=39;t=1`. */
-    RateLimit: string;
-  };
-  pathItems: never;
+    pathItems: never;
 }
 export type $defs = Record<string, never>;
 export interface operations {
-  signup: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    signup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["NameAndPassword"];
+        responses: {
+            201: components["responses"]["TheSession"];
+            400: components["responses"]["BadRequest"];
+            /** @description `signup_closed`: by the operator, or because another service signs people in */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `username_taken`, also where the name looks the same as another one (UTS 39) */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
     };
-    requestBody: components['requestBodies']['NameAndPassword'];
-    responses: {
-      201: components['responses']['TheSession'];
-      400: components['responses']['BadRequest'];
-      /** @description `signup_closed`: by the operator, or because another service signs people in */
-      403: {
-        headers: {
-          [name: string]: unknown;
+    login: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        content: {
-          'application/problem+json': components['schemas']['Problem'];
+        requestBody: components["requestBodies"]["NameAndPassword"];
+        responses: {
+            200: components["responses"]["TheSession"];
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["LoginClosed"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
         };
-      };
-      /** @description `username_taken` */
-      409: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          'application/problem+json': components['schemas']['Problem'];
-        };
-      };
-      429: components['responses']['RateLimited'];
-      default: components['responses']['OtherProblem'];
     };
-  };
-  login: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    refresh: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    refresh_token: string;
+                };
+            };
+        };
+        responses: {
+            200: components["responses"]["TheSession"];
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["LoginClosed"];
+            default: components["responses"]["OtherProblem"];
+        };
     };
-    requestBody: components['requestBodies']['NameAndPassword'];
-    responses: {
-      200: components['responses']['TheSession'];
-      400: components['responses']['BadRequest'];
-      401: components['responses']['Unauthorized'];
-      403: components['responses']['LoginClosed'];
-      429: components['responses']['RateLimited'];
-      default: components['responses']['OtherProblem'];
+    logout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ended */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            /** @description `token_scope`: an API token is not a session; `login_closed`: the token's issuer alone can end it */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            default: components["responses"]["OtherProblem"];
+        };
     };
-  };
-  refresh: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    createTicket: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The ticket */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ticket"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            default: components["responses"]["OtherProblem"];
+        };
     };
-    requestBody: {
-      content: {
-        'application/json': {
-          refresh_token: string;
+    getMe: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-      };
+        requestBody?: never;
+        responses: {
+            /** @description The caller */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            default: components["responses"]["OtherProblem"];
+        };
     };
-    responses: {
-      200: components['responses']['TheSession'];
-      400: components['responses']['BadRequest'];
-      401: components['responses']['Unauthorized'];
-      403: components['responses']['LoginClosed'];
-      default: components['responses']['OtherProblem'];
+    deleteMe: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** Format: password */
+                    current_password?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Deleted */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["TokenScope"];
+            default: components["responses"]["OtherProblem"];
+        };
     };
-  };
-  logout: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    changePassword: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** Format: password */
+                    current_password: string;
+                    /**
+                     * Format: password
+                     * @description 8 characters to 1,024 bytes
+                     */
+                    password: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Changed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["TokenScope"];
+            default: components["responses"]["OtherProblem"];
+        };
     };
-    requestBody?: never;
-    responses: {
-      /** @description Ended */
-      204: {
-        headers: {
-          [name: string]: unknown;
+    listBlocks: {
+        parameters: {
+            query?: {
+                /** @description A username; the list begins behind it. Take it from `next`. */
+                after?: string;
+                /** @description How many at most; 50 unless given. */
+                limit?: components["parameters"]["Limit"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        content?: never;
-      };
-      401: components['responses']['Unauthorized'];
-      /** @description `token_scope`: an API token is not a session; `login_closed`: the token's issuer alone can end it */
-      403: {
-        headers: {
-          [name: string]: unknown;
+        requestBody?: never;
+        responses: {
+            /** @description A page of usernames */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: {
+                            username: string;
+                        }[];
+                        next: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["TokenScope"];
+            default: components["responses"]["OtherProblem"];
         };
-        content: {
-          'application/problem+json': components['schemas']['Problem'];
-        };
-      };
-      default: components['responses']['OtherProblem'];
     };
-  };
-  createTicket: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    block: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                username: components["parameters"]["Username"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Blocked */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["TokenScope"];
+            404: components["responses"]["UserNotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
     };
-    requestBody?: never;
-    responses: {
-      /** @description The ticket */
-      201: {
-        headers: {
-          [name: string]: unknown;
+    unblock: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                username: components["parameters"]["Username"];
+            };
+            cookie?: never;
         };
-        content: {
-          'application/json': components['schemas']['Ticket'];
+        requestBody?: never;
+        responses: {
+            /** @description Not blocked */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["TokenScope"];
+            404: components["responses"]["UserNotFound"];
+            default: components["responses"]["OtherProblem"];
         };
-      };
-      401: components['responses']['Unauthorized'];
-      default: components['responses']['OtherProblem'];
     };
-  };
-  getMe: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    listTokens: {
+        parameters: {
+            query?: {
+                /** @description A token's id; the list begins behind it. Take it from `next`. */
+                after?: number;
+                /** @description How many at most; 50 unless given. */
+                limit?: components["parameters"]["Limit"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of tokens */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["ApiToken"][];
+                        /** Format: int64 */
+                        next: number | null;
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["TokenScope"];
+            default: components["responses"]["OtherProblem"];
+        };
     };
-    requestBody?: never;
-    responses: {
-      /** @description The caller */
-      200: {
-        headers: {
-          [name: string]: unknown;
+    createToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        content: {
-          'application/json': components['schemas']['User'];
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewApiToken"];
+            };
         };
-      };
-      401: components['responses']['Unauthorized'];
-      default: components['responses']['OtherProblem'];
+        responses: {
+            /** @description Made */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadeApiToken"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["TokenScope"];
+            404: components["responses"]["RoomNotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
     };
-  };
-  deleteMe: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    revokeToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Revoked */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["TokenScope"];
+            /** @description `token_not_found` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            default: components["responses"]["OtherProblem"];
+        };
     };
-    requestBody: {
-      content: {
-        'application/json': {
-          /** Format: password */
-          current_password: string;
+    listRooms: {
+        parameters: {
+            query?: {
+                /** @description A room's name; the list begins behind it. Take it from `next`. */
+                after?: string;
+                /** @description How many at most; 50 unless given. */
+                limit?: components["parameters"]["Limit"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-      };
+        requestBody?: never;
+        responses: {
+            /** @description A page of rooms */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RoomPage"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            default: components["responses"]["OtherProblem"];
+        };
     };
-    responses: {
-      /** @description Deleted */
-      204: {
-        headers: {
-          [name: string]: unknown;
+    createRoom: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        content?: never;
-      };
-      400: components['responses']['BadRequest'];
-      401: components['responses']['Unauthorized'];
-      403: components['responses']['TokenScope'];
-      default: components['responses']['OtherProblem'];
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRoom"];
+            };
+        };
+        responses: {
+            201: components["responses"]["TheRoom"];
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            /** @description `room_exists` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            default: components["responses"]["OtherProblem"];
+        };
     };
-  };
-  changePassword: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    getRoom: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["TheRoom"];
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["RoomNotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
     };
-    requestBody: {
-      content: {
-        'application/json': {
-          /** Format: password */
-          current_password: string;
-          /**
-           * Format: password
-           * @description 8 characters to 1,024 bytes
-           */
-          password: string;
+    enterRoom: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
         };
-      };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["TheRoom"];
+            201: components["responses"]["TheRoom"];
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["RoomNotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
     };
-    responses: {
-      /** @description Changed */
-      200: {
-        headers: {
-          [name: string]: unknown;
+    listMessages: {
+        parameters: {
+            query?: {
+                before?: number;
+                after?: number;
+                /** @description How many at most; 50 unless given. */
+                limit?: components["parameters"]["Limit"];
+            };
+            header?: never;
+            path: {
+                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
         };
-        content: {
-          'application/json': components['schemas']['User'];
+        requestBody?: never;
+        responses: {
+            /** @description A page of messages */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessagePage"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["RoomNotFound"];
+            default: components["responses"]["OtherProblem"];
         };
-      };
-      400: components['responses']['BadRequest'];
-      401: components['responses']['Unauthorized'];
-      403: components['responses']['TokenScope'];
-      default: components['responses']['OtherProblem'];
     };
-  };
-  listBlocks: {
-    parameters: {
-      query?: {
-        /** @description A username; the list begins behind it. Take it from `next`. */
-        after?: string;
-        /** @description How many at most; 50 unless given. */
-        limit?: components['parameters']['Limit'];
-      };
-      header?: never;
-      path?: never;
-      cookie?: never;
+    postMessage: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any 1 to 128 printable ASCII characters; kept at least 24 hours, per user and path. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewMessage"];
+                "text/plain": string;
+            };
+        };
+        responses: {
+            /** @description A retry; the message posted first */
+            200: {
+                headers: {
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChatMessage"];
+                };
+            };
+            /** @description Posted */
+            201: {
+                headers: {
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChatMessage"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            /** @description `posting_restricted` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            404: components["responses"]["RoomNotFound"];
+            /** @description `body_too_large`: over 64 KiB */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency_mismatch`: the key was used with another body */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
     };
-    requestBody?: never;
-    responses: {
-      /** @description A page of usernames */
-      200: {
-        headers: {
-          [name: string]: unknown;
+    typing: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
         };
-        content: {
-          'application/json': {
-            items: {
-              username: string;
-            }[];
-            next: string | null;
-          };
+        requestBody?: never;
+        responses: {
+            /** @description Told, now or within the last 3 seconds */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            /** @description `posting_restricted` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            404: components["responses"]["RoomNotFound"];
+            default: components["responses"]["OtherProblem"];
         };
-      };
-      400: components['responses']['BadRequest'];
-      401: components['responses']['Unauthorized'];
-      403: components['responses']['TokenScope'];
-      default: components['responses']['OtherProblem'];
     };
-  };
-  block: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        username: components['parameters']['Username'];
-      };
-      cookie?: never;
+    listPresent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Those who have it open; the names of the first 500 */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Present"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["RoomNotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
     };
-    requestBody?: never;
-    responses: {
-      /** @description Blocked */
-      204: {
-        headers: {
-          [name: string]: unknown;
+    openStream: {
+        parameters: {
+            query?: {
+                /** @description Rooms to follow, one parameter each. `*` is all that the caller is a member of, as memberships change, live and while away. None is the private inbox alone. */
+                room?: string[];
+                /** @description Also who is online on the whole site, with whatever rooms or none: `user_list`, right behind `stream_open`, `user_join` and `user_leave` without `room`. */
+                site?: "0" | "1";
+                /** @description Resume after this cursor, `<id>.<log>` or the bare id. `last_event_id` and `lastEventId` mean the same. Malformed is 400. */
+                since?: string;
+                last_event_id?: string;
+                lastEventId?: string;
+                /** @description Without a cursor, begin each room with every event from its N-th last message on. */
+                history?: number;
+                /** @description For clients that cannot set `Accept`. */
+                format?: "sse" | "ws";
+            };
+            header?: {
+                /** @description As `since`, and wins over it. Malformed gets `stream_reset`, so that an EventSource goes on. */
+                "Last-Event-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
         };
-        content?: never;
-      };
-      400: components['responses']['BadRequest'];
-      401: components['responses']['Unauthorized'];
-      403: components['responses']['TokenScope'];
-      404: components['responses']['UserNotFound'];
-      default: components['responses']['OtherProblem'];
+        requestBody?: never;
+        responses: {
+            /** @description WebSocket; each text frame is one Event, or a Reply to a Command. With too many streams open it is a `stream_close` for `too_many_streams` alone, and the close code 4429. */
+            101: {
+                headers: {
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Server-Sent Events; each `data:` is one Event */
+            200: {
+                headers: {
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["Event"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            /** @description `bad_origin`: the cookie does not count from this page */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            404: components["responses"]["RoomNotFound"];
+            /** @description `too_many_streams`: the user has as many open as one may have, over all transports */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            default: components["responses"]["OtherProblem"];
+        };
     };
-  };
-  unblock: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        username: components['parameters']['Username'];
-      };
-      cookie?: never;
+    openTutorial: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description WebSocket; with too many streams open it is closed at once, with 4429 */
+            101: {
+                headers: {
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            /** @description `bad_origin`: the cookie does not count from this page */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            404: components["responses"]["RoomNotFound"];
+            /** @description `upgrade_required`: this is a WebSocket alone */
+            426: {
+                headers: {
+                    Upgrade: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            default: components["responses"]["OtherProblem"];
+        };
     };
-    requestBody?: never;
-    responses: {
-      /** @description Not blocked */
-      204: {
-        headers: {
-          [name: string]: unknown;
+    keys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        content?: never;
-      };
-      400: components['responses']['BadRequest'];
-      401: components['responses']['Unauthorized'];
-      403: components['responses']['TokenScope'];
-      404: components['responses']['UserNotFound'];
-      default: components['responses']['OtherProblem'];
+        requestBody?: never;
+        responses: {
+            /** @description The keys; the first signs */
+            200: {
+                headers: {
+                    "Cache-Control": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeySet"];
+                };
+            };
+        };
     };
-  };
-  listTokens: {
-    parameters: {
-      query?: {
-        /** @description A token's id; the list begins behind it. Take it from `next`. */
-        after?: number;
-        /** @description How many at most; 50 unless given. */
-        limit?: components['parameters']['Limit'];
-      };
-      header?: never;
-      path?: never;
-      cookie?: never;
+    health: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["AllWell"];
+        };
     };
-    requestBody?: never;
-    responses: {
-      /** @description A page of tokens */
-      200: {
-        headers: {
-          [name: string]: unknown;
+    ready: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        content: {
-          'application/json': {
-            items: components['schemas']['ApiToken'][];
-            /** Format: int64 */
-            next: number | null;
-          };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["AllWell"];
+            503: components["responses"]["Unavailable"];
         };
-      };
-      400: components['responses']['BadRequest'];
-      401: components['responses']['Unauthorized'];
-      403: components['responses']['TokenScope'];
-      default: components['responses']['OtherProblem'];
     };
-  };
-  createToken: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
+    describe: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OpenAPI 3.0 */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/yaml": string;
+                };
+            };
+        };
     };
-    requestBody: {
-      content: {
-        'application/json': components['schemas']['NewApiToken'];
-      };
-    };
-    responses: {
-      /** @description Made */
-      201: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          'application/json': components['schemas']['MadeApiToken'];
-        };
-      };
-      400: components['responses']['BadRequest'];
-      401: components['responses']['Unauthorized'];
-      403: components['responses']['TokenScope'];
-      404: components['responses']['RoomNotFound'];
-      default: components['responses']['OtherProblem'];
-    };
-  };
-  revokeToken: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        id: number;
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description Revoked */
-      204: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content?: never;
-      };
-      400: components['responses']['BadRequest'];
-      401: components['responses']['Unauthorized'];
-      403: components['responses']['TokenScope'];
-      /** @description `token_not_found` */
-      404: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          'application/problem+json': components['schemas']['Problem'];
-        };
-      };
-      default: components['responses']['OtherProblem'];
-    };
-  };
-  listRooms: {
-    parameters: {
-      query?: {
-        /** @description A room's name; the list begins behind it. Take it from `next`. */
-        after?: string;
-        /** @description How many at most; 50 unless given. */
-        limit?: components['parameters']['Limit'];
-      };
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description A page of rooms */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          'application/json': components['schemas']['RoomPage'];
-        };
-      };
-      400: components['responses']['BadRequest'];
-      401: components['responses']['Unauthorized'];
-      default: components['responses']['OtherProblem'];
-    };
-  };
-  createRoom: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody: {
-      content: {
-        'application/json': components['schemas']['NewRoom'];
-      };
-    };
-    responses: {
-      201: components['responses']['TheRoom'];
-      400: components['responses']['BadRequest'];
-      401: components['responses']['Unauthorized'];
-      /** @description `room_exists` */
-      409: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          'application/problem+json': components['schemas']['Problem'];
-        };
-      };
-      default: components['responses']['OtherProblem'];
-    };
-  };
-  getRoom: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
-        room: components['parameters']['RoomName'];
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      200: components['responses']['TheRoom'];
-      400: components['responses']['BadRequest'];
-      401: components['responses']['Unauthorized'];
-      404: components['responses']['RoomNotFound'];
-      default: components['responses']['OtherProblem'];
-    };
-  };
-  enterRoom: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
-        room: components['parameters']['RoomName'];
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      200: components['responses']['TheRoom'];
-      201: components['responses']['TheRoom'];
-      400: components['responses']['BadRequest'];
-      401: components['responses']['Unauthorized'];
-      404: components['responses']['RoomNotFound'];
-      default: components['responses']['OtherProblem'];
-    };
-  };
-  listMessages: {
-    parameters: {
-      query?: {
-        before?: number;
-        after?: number;
-        /** @description How many at most; 50 unless given. */
-        limit?: components['parameters']['Limit'];
-      };
-      header?: never;
-      path: {
-        /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
-        room: components['parameters']['RoomName'];
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description A page of messages */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          'application/json': components['schemas']['MessagePage'];
-        };
-      };
-      400: components['responses']['BadRequest'];
-      401: components['responses']['Unauthorized'];
-      404: components['responses']['RoomNotFound'];
-      default: components['responses']['OtherProblem'];
-    };
-  };
-  postMessage: {
-    parameters: {
-      query?: never;
-      header?: {
-        /** @description Any 1 to 128 printable ASCII characters; kept at least 24 hours, per user and path. */
-        'Idempotency-Key'?: string;
-      };
-      path: {
-        /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
-        room: components['parameters']['RoomName'];
-      };
-      cookie?: never;
-    };
-    requestBody: {
-      content: {
-        'application/json': components['schemas']['NewMessage'];
-        'text/plain': string;
-      };
-    };
-    responses: {
-      /** @description A retry; the message posted first */
-      200: {
-        headers: {
-          'RateLimit-Policy': components['headers']['RateLimit-Policy'];
-          RateLimit: components['headers']['RateLimit'];
-          [name: string]: unknown;
-        };
-        content: {
-          'application/json': components['schemas']['ChatMessage'];
-        };
-      };
-      /** @description Posted */
-      201: {
-        headers: {
-          'RateLimit-Policy': components['headers']['RateLimit-Policy'];
-          RateLimit: components['headers']['RateLimit'];
-          [name: string]: unknown;
-        };
-        content: {
-          'application/json': components['schemas']['ChatMessage'];
-        };
-      };
-      400: components['responses']['BadRequest'];
-      401: components['responses']['Unauthorized'];
-      /** @description `posting_restricted` */
-      403: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          'application/problem+json': components['schemas']['Problem'];
-        };
-      };
-      404: components['responses']['RoomNotFound'];
-      /** @description `body_too_large`: over 64 KiB */
-      413: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          'application/problem+json': components['schemas']['Problem'];
-        };
-      };
-      /** @description `idempotency_mismatch`: the key was used with another body */
-      422: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          'application/problem+json': components['schemas']['Problem'];
-        };
-      };
-      429: components['responses']['RateLimited'];
-      default: components['responses']['OtherProblem'];
-    };
-  };
-  typing: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
-        room: components['parameters']['RoomName'];
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description Told, now or within the last 3 seconds */
-      204: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content?: never;
-      };
-      400: components['responses']['BadRequest'];
-      401: components['responses']['Unauthorized'];
-      /** @description `posting_restricted` */
-      403: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          'application/problem+json': components['schemas']['Problem'];
-        };
-      };
-      404: components['responses']['RoomNotFound'];
-      default: components['responses']['OtherProblem'];
-    };
-  };
-  listPresent: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
-        room: components['parameters']['RoomName'];
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description Those who have it open; the names of the first 500 */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          'application/json': components['schemas']['Present'];
-        };
-      };
-      400: components['responses']['BadRequest'];
-      401: components['responses']['Unauthorized'];
-      404: components['responses']['RoomNotFound'];
-      default: components['responses']['OtherProblem'];
-    };
-  };
-  openStream: {
-    parameters: {
-      query?: {
-        /** @description Rooms to follow, one parameter each. `*` is all that the caller is a member of, as memberships change, live and while away. None is the private inbox alone. */
-        room?: string[];
-        /** @description Also who is online on the whole site, with whatever rooms or none: `user_list`, right behind `stream_open`, `user_join` and `user_leave` without `room`. */
-        site?: '0' | '1';
-        /** @description Resume after this cursor, `<id>.<log>` or the bare id. `last_event_id` and `lastEventId` mean the same. Malformed is 400. */
-        since?: string;
-        last_event_id?: string;
-        lastEventId?: string;
-        /** @description Without a cursor, begin each room with every event from its N-th last message on. */
-        history?: number;
-        /** @description For clients that cannot set `Accept`. */
-        format?: 'sse' | 'ws';
-      };
-      header?: {
-        /** @description As `since`, and wins over it. Malformed gets `stream_reset`, so that an EventSource goes on. */
-        'Last-Event-ID'?: string;
-      };
-      path?: never;
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description WebSocket; each text frame is one Event, or a Reply to a Command. With too many streams open it is a `stream_close` for `too_many_streams` alone, and the close code 4429. */
-      101: {
-        headers: {
-          'RateLimit-Policy': components['headers']['RateLimit-Policy'];
-          [name: string]: unknown;
-        };
-        content?: never;
-      };
-      /** @description Server-Sent Events; each `data:` is one Event */
-      200: {
-        headers: {
-          'RateLimit-Policy': components['headers']['RateLimit-Policy'];
-          [name: string]: unknown;
-        };
-        content: {
-          'text/event-stream': components['schemas']['Event'];
-        };
-      };
-      400: components['responses']['BadRequest'];
-      401: components['responses']['Unauthorized'];
-      /** @description `bad_origin`: the cookie does not count from this page */
-      403: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          'application/problem+json': components['schemas']['Problem'];
-        };
-      };
-      404: components['responses']['RoomNotFound'];
-      /** @description `too_many_streams`: the user has as many open as one may have, over all transports */
-      429: {
-        headers: {
-          'Retry-After': components['headers']['Retry-After'];
-          'RateLimit-Policy': components['headers']['RateLimit-Policy'];
-          RateLimit: components['headers']['RateLimit'];
-          [name: string]: unknown;
-        };
-        content: {
-          'application/problem+json': components['schemas']['Problem'];
-        };
-      };
-      default: components['responses']['OtherProblem'];
-    };
-  };
-  openTutorial: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path: {
-        /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
-        room: components['parameters']['RoomName'];
-      };
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description WebSocket; with too many streams open it is closed at once, with 4429 */
-      101: {
-        headers: {
-          'RateLimit-Policy': components['headers']['RateLimit-Policy'];
-          [name: string]: unknown;
-        };
-        content?: never;
-      };
-      400: components['responses']['BadRequest'];
-      401: components['responses']['Unauthorized'];
-      /** @description `bad_origin`: the cookie does not count from this page */
-      403: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          'application/problem+json': components['schemas']['Problem'];
-        };
-      };
-      404: components['responses']['RoomNotFound'];
-      /** @description `upgrade_required`: this is a WebSocket alone */
-      426: {
-        headers: {
-          Upgrade: string;
-          [name: string]: unknown;
-        };
-        content: {
-          'application/problem+json': components['schemas']['Problem'];
-        };
-      };
-      default: components['responses']['OtherProblem'];
-    };
-  };
-  keys: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description The keys; the first signs */
-      200: {
-        headers: {
-          'Cache-Control': string;
-          [name: string]: unknown;
-        };
-        content: {
-          'application/json': components['schemas']['KeySet'];
-        };
-      };
-    };
-  };
-  health: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      200: components['responses']['AllWell'];
-    };
-  };
-  ready: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      200: components['responses']['AllWell'];
-      503: components['responses']['Unavailable'];
-    };
-  };
-  describe: {
-    parameters: {
-      query?: never;
-      header?: never;
-      path?: never;
-      cookie?: never;
-    };
-    requestBody?: never;
-    responses: {
-      /** @description OpenAPI 3.0 */
-      200: {
-        headers: {
-          [name: string]: unknown;
-        };
-        content: {
-          'application/yaml': string;
-        };
-      };
-    };
-  };
 }

@@ -218,12 +218,15 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Rooms the caller may see, by name */
+        /**
+         * Rooms the caller may see, by name
+         * @description Public rooms, and the private ones that the caller is a member of.
+         */
         get: operations["listRooms"];
         put?: never;
         /**
          * Make a room
-         * @description The caller becomes its owner.
+         * @description The caller becomes its owner. A taken name is 409 `room_exists`, also where the caller may not see the room: this alone tells that a private room of the name exists.
          */
         post: operations["createRoom"];
         delete?: never;
@@ -242,16 +245,136 @@ export interface paths {
             };
             cookie?: never;
         };
-        /** One room */
+        /**
+         * One room
+         * @description Whoever may not read a room gets the same 404 here and everywhere as for one that does not exist: a private
+         *     room is its members', and a banned user sees no room at all. Admins of the site administer every room (this
+         *     call, changing, deleting, members and bans); its messages they read as members.
+         */
         get: operations["getRoom"];
         /**
          * Enter a room by name
          * @description Makes the caller a member, and makes the room (public, everyone posts) where there was none.
-         *     Reading, posting and following a public room need no membership.
+         *     Reading, posting and following a public room need no membership. A room that the caller may not see cannot
+         *     be made once more: 409 `room_exists`.
          */
         put: operations["enterRoom"];
         post?: never;
+        /**
+         * Delete a room
+         * @description For its owners and the site's admins. Its name is free again, and whoever makes a room of that name makes
+         *     another one, in which nothing of this one shows.
+         */
+        delete: operations["deleteRoom"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a room
+         * @description For its owners and the site's admins. What is left out stays. A public room that becomes private is its
+         *     members' from then on: streams of others lose it.
+         */
+        patch: operations["changeRoom"];
+        trace?: never;
+    };
+    "/v1/rooms/{room}/members": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        /** A room's members, by name */
+        get: operations["listMembers"];
+        put?: never;
+        post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rooms/{room}/members/{username}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                room: components["parameters"]["RoomName"];
+                username: components["parameters"]["Username"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Add a member, or change a role
+         * @description Moderators add members; owners and the site's admins give any role to anybody, their own too, and so hand
+         *     ownership over. A room may have several owners; a private one keeps at least one (409 `last_owner`). Whoever
+         *     is banned cannot be added (409 `user_banned`). Setting what is set already changes nothing.
+         */
+        put: operations["setMember"];
+        post?: never;
+        /**
+         * Remove a member, or leave
+         * @description Everybody may leave, but for the last owner of a private room (409 `last_owner`). Moderators remove members;
+         *     owners and the site's admins remove anybody. Nothing changes for who is no member.
+         */
+        delete: operations["removeMember"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rooms/{room}/bans": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Who is banned from a room, by name
+         * @description For moderators, owners and the site's admins.
+         */
+        get: operations["listBans"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rooms/{room}/bans/{username}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                room: components["parameters"]["RoomName"];
+                username: components["parameters"]["Username"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Ban a user from a room
+         * @description A banned user is removed, sees the room as one that does not exist, and cannot come back. Moderators ban
+         *     members and strangers; owners and the site's admins ban anybody but themselves, and admins of the site are
+         *     banned by other admins alone.
+         */
+        put: operations["ban"];
+        post?: never;
+        /**
+         * Lift a ban
+         * @description The user may come back; a membership does not come back by itself.
+         */
+        delete: operations["unban"];
         options?: never;
         head?: never;
         patch?: never;
@@ -323,6 +446,84 @@ export interface paths {
         };
         /** Who is in a room now */
         get: operations["listPresent"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The people of this server, by name */
+        get: operations["listUsers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/admin/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All accounts, by name */
+        get: operations["listAccounts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/admin/users/{username}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                username: components["parameters"]["Username"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Give or take the role admin, disable or enable
+         * @description Who is disabled cannot log in; their sessions, API tokens and streams end at once. A deleted account stays
+         *     as it is (404). The last admin who is not disabled can neither be disabled nor lose the role
+         *     (409 `last_admin`).
+         */
+        patch: operations["changeAccount"];
+        trace?: never;
+    };
+    "/v1/admin/stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What this server is doing
+         * @description Streams, deliveries and the uptime are those of the process that answers.
+         */
+        get: operations["stats"];
         put?: never;
         post?: never;
         delete?: never;
@@ -562,15 +763,15 @@ export interface components {
             e?: string;
         };
         /**
-         * @description Everyone who is logged in may read and follow a public room.
+         * @description Everyone who is logged in may read and follow a public room. A private one does not exist for who is no member.
          * @enum {string}
          */
-        Visibility: "public";
+        Visibility: "public" | "private";
         /**
-         * @description Who may post.
+         * @description Who may post: everyone who may read, or the moderators, the owners and the admins of the site.
          * @enum {string}
          */
-        Posting: "everyone";
+        Posting: "everyone" | "admins";
         /** @enum {string} */
         MemberRole: "owner" | "moderator" | "member";
         NewRoom: {
@@ -596,6 +797,98 @@ export interface components {
             created_by: string;
             /** Format: date-time */
             created_at: string;
+        };
+        RoomChange: {
+            title?: string;
+            visibility?: components["schemas"]["Visibility"];
+            posting?: components["schemas"]["Posting"];
+        };
+        Member: {
+            username: string;
+            role: components["schemas"]["MemberRole"];
+            /** Format: date-time */
+            since: string;
+        };
+        MemberChange: {
+            role: components["schemas"]["MemberRole"];
+        };
+        MemberPage: {
+            items: components["schemas"]["Member"][];
+            next: string | null;
+        };
+        Ban: {
+            username: string;
+            by: string;
+            /** Format: date-time */
+            since: string;
+        };
+        BanPage: {
+            items: components["schemas"]["Ban"][];
+            next: string | null;
+        };
+        Person: {
+            username: string;
+            /** @description They have a stream open */
+            online: boolean;
+        };
+        PersonPage: {
+            items: components["schemas"]["Person"][];
+            next: string | null;
+        };
+        Account: {
+            username: string;
+            /** @enum {string} */
+            role: "user" | "admin";
+            disabled: boolean;
+            /** @description By themselves; the name is not given out again */
+            deleted: boolean;
+            online: boolean;
+            /** Format: date-time */
+            created_at: string;
+        };
+        AccountChange: {
+            /** @enum {string} */
+            role?: "user" | "admin";
+            disabled?: boolean;
+        };
+        AccountPage: {
+            items: components["schemas"]["Account"][];
+            next: string | null;
+        };
+        Stats: {
+            /**
+             * Format: int64
+             * @description Accounts that are not disabled
+             */
+            users: number;
+            /** Format: int64 */
+            rooms: number;
+            /**
+             * Format: int64
+             * @description The id of the latest event of the log
+             */
+            head: number;
+            /** @description People with a stream open */
+            online: number;
+            /** @description Open streams by transport */
+            streams: {
+                [key: string]: number;
+            };
+            /**
+             * Format: double
+             * @description Messages that came into the log in the last 10 seconds
+             */
+            posts_per_second: number;
+            /**
+             * Format: double
+             * @description Events that were put into streams in the last 10 seconds
+             */
+            deliveries_per_second: number;
+            /**
+             * Format: int64
+             * @description Seconds since the start
+             */
+            uptime: number;
         };
         RoomPage: {
             items: components["schemas"]["Room"][];
@@ -693,7 +986,7 @@ export interface components {
             /** @description The same bytes as over HTTP, a Problem where the command was refused; left out with 204. */
             body?: unknown;
         };
-        Event: components["schemas"]["ChatMessage"] | components["schemas"]["MemberAdded"] | components["schemas"]["MemberRemoved"] | components["schemas"]["StreamOpen"] | components["schemas"]["UserList"] | components["schemas"]["UserJoin"] | components["schemas"]["UserLeave"] | components["schemas"]["UserTyping"] | components["schemas"]["Ping"] | components["schemas"]["StreamReset"] | components["schemas"]["StreamClose"];
+        Event: components["schemas"]["ChatMessage"] | components["schemas"]["RoomUpdated"] | components["schemas"]["RoomDeleted"] | components["schemas"]["MemberAdded"] | components["schemas"]["MemberRemoved"] | components["schemas"]["StreamOpen"] | components["schemas"]["UserList"] | components["schemas"]["UserJoin"] | components["schemas"]["UserLeave"] | components["schemas"]["UserTyping"] | components["schemas"]["Ping"] | components["schemas"]["StreamReset"] | components["schemas"]["StreamClose"];
         /**
          * Format: int64
          * @description The event's position in the log.
@@ -715,6 +1008,37 @@ export interface components {
             /** Format: date-time */
             sent_at: string;
             nonce?: string;
+        };
+        /** @description A room has another title, visibility or posting; it has all three. */
+        RoomUpdated: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "room_updated";
+            id: components["schemas"]["EventId"];
+            room: string;
+            /** @description Who did it */
+            user: string;
+            title: string;
+            visibility: components["schemas"]["Visibility"];
+            posting: components["schemas"]["Posting"];
+            /** Format: date-time */
+            sent_at: string;
+        };
+        /** @description A room is gone; nothing more of it follows. */
+        RoomDeleted: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "room_deleted";
+            id: components["schemas"]["EventId"];
+            room: string;
+            /** @description Who did it */
+            user: string;
+            /** Format: date-time */
+            sent_at: string;
         };
         /** @description Someone left a room, was removed or banned. In the room and in their inbox. */
         MemberRemoved: {
@@ -756,6 +1080,7 @@ export interface components {
              * @enum {string}
              */
             type: "stream_open";
+            /** @description Empty for who has no account */
             user: string;
             /** @description Rooms that are followed */
             rooms: string[];
@@ -935,6 +1260,33 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description `forbidden`: it takes another role; or `token_scope`: an API token does not reach this */
+        Forbidden: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `room_not_found` or `user_not_found` */
+        RoomOrUserNotFound: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `last_owner`: a private room keeps an owner; or `user_banned` */
+        LastOwner: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
         /** @description `rate_limited`: nothing was done; try again after `Retry-After` seconds */
         RateLimited: {
             headers: {
@@ -971,6 +1323,8 @@ export interface components {
         /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
         RoomName: string;
         Username: string;
+        /** @description A username; the list begins behind it. Take it from `next`. */
+        AfterUsername: string;
         /** @description How many at most; 50 unless given. */
         Limit: number;
     };
@@ -1474,6 +1828,248 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["RoomNotFound"];
+            /** @description `room_exists` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    deleteRoom: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deleted */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["RoomNotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    changeRoom: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RoomChange"];
+            };
+        };
+        responses: {
+            200: components["responses"]["TheRoom"];
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["RoomNotFound"];
+            409: components["responses"]["LastOwner"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listMembers: {
+        parameters: {
+            query?: {
+                /** @description A username; the list begins behind it. Take it from `next`. */
+                after?: components["parameters"]["AfterUsername"];
+                /** @description How many at most; 50 unless given. */
+                limit?: components["parameters"]["Limit"];
+            };
+            header?: never;
+            path: {
+                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of members */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MemberPage"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["RoomNotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    setMember: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                room: components["parameters"]["RoomName"];
+                username: components["parameters"]["Username"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MemberChange"];
+            };
+        };
+        responses: {
+            /** @description The member */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Member"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["RoomOrUserNotFound"];
+            409: components["responses"]["LastOwner"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    removeMember: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                room: components["parameters"]["RoomName"];
+                username: components["parameters"]["Username"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No member any more */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["RoomOrUserNotFound"];
+            409: components["responses"]["LastOwner"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listBans: {
+        parameters: {
+            query?: {
+                /** @description A username; the list begins behind it. Take it from `next`. */
+                after?: components["parameters"]["AfterUsername"];
+                /** @description How many at most; 50 unless given. */
+                limit?: components["parameters"]["Limit"];
+            };
+            header?: never;
+            path: {
+                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of bans */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BanPage"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["RoomNotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    ban: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                room: components["parameters"]["RoomName"];
+                username: components["parameters"]["Username"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Banned */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["RoomOrUserNotFound"];
+            409: components["responses"]["LastOwner"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    unban: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                room: components["parameters"]["RoomName"];
+                username: components["parameters"]["Username"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Not banned */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["RoomOrUserNotFound"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -1643,6 +2239,133 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["RoomNotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listUsers: {
+        parameters: {
+            query?: {
+                /** @description A part of the name. */
+                q?: string;
+                /** @description With `true`, those alone who have a stream open now; with `false`, the others. */
+                online?: boolean;
+                /** @description A username; the list begins behind it. Take it from `next`. */
+                after?: components["parameters"]["AfterUsername"];
+                /** @description How many at most; 50 unless given. */
+                limit?: components["parameters"]["Limit"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of people */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PersonPage"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["TokenScope"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listAccounts: {
+        parameters: {
+            query?: {
+                /** @description A part of the name. */
+                q?: string;
+                /** @description A username; the list begins behind it. Take it from `next`. */
+                after?: components["parameters"]["AfterUsername"];
+                /** @description How many at most; 50 unless given. */
+                limit?: components["parameters"]["Limit"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of accounts */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccountPage"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    changeAccount: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                username: components["parameters"]["Username"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AccountChange"];
+            };
+        };
+        responses: {
+            /** @description The account */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Account"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["UserNotFound"];
+            /** @description `last_admin` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    stats: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Figures of now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Stats"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             default: components["responses"]["OtherProblem"];
         };
     };

@@ -394,6 +394,9 @@ export interface paths {
          * History
          * @description In ascending order of id. Without `before` and `after` it is the latest page. `prev` goes into
          *     `before`, `next` into `after`; null where there is no more. Both at once are refused.
+         *
+         *     Each message is in its present state: the text of its last edit with `edited_at`, or no text and
+         *     `deleted`, and its `reactions` in the order of their first use.
          */
         get: operations["listMessages"];
         put?: never;
@@ -401,7 +404,7 @@ export interface paths {
          * Post a message
          * @description As JSON, or with any other content type as the raw body (`curl -d hello`). The answer is the
          *     message's event; it is durable before it is answered. Retrying with the same `Idempotency-Key`
-         *     never posts twice: the retry answers 200 with the first event. It counts against the limit like a
+         *     never posts twice: the retry answers 200 with the message in its present state. It counts against the limit like a
          *     post; a post that is refused uses up no key.
          */
         post: operations["postMessage"];
@@ -447,6 +450,175 @@ export interface paths {
         /** Who is in a room now */
         get: operations["listPresent"];
         put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rooms/{room}/messages/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                room: components["parameters"]["RoomName"];
+                id: components["parameters"]["MessageId"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete a message
+         * @description Its author does, moderators and owners of the room, and admins. Its text is then gone from everywhere;
+         *     `message_deleted` says so. Deleting it again changes nothing.
+         */
+        delete: operations["deleteMessage"];
+        options?: never;
+        head?: never;
+        /**
+         * Edit one's own message
+         * @description Whoever may post may edit what they posted. Everybody sees `message_edited`.
+         */
+        patch: operations["editMessage"];
+        trace?: never;
+    };
+    "/v1/rooms/{room}/messages/{id}/reactions/{emoji}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                room: components["parameters"]["RoomName"];
+                id: components["parameters"]["MessageId"];
+                /** @description One emoji, percent-encoded; with its variation selector, skin tone and joined parts it is one. */
+                emoji: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * React to a message
+         * @description Whoever may read the message may. Reacting again with the same emoji changes nothing.
+         */
+        put: operations["addReaction"];
+        post?: never;
+        /** Take a reaction back */
+        delete: operations["removeReaction"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rooms/{room}/read": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Say how far the caller has read
+         * @description The marker is the latest message up to `id`; it never goes back. The caller's streams get `message_read`.
+         */
+        put: operations["readRoom"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/private": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The caller's conversations of two, the latest first */
+        get: operations["listConversations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/private/{username}/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                username: components["parameters"]["Username"];
+            };
+            cookie?: never;
+        };
+        /**
+         * History of a conversation
+         * @description As a room's history. Both sides see the same messages.
+         */
+        get: operations["listPrivateMessages"];
+        put?: never;
+        /**
+         * Send a private message
+         * @description As posting into a room. `private_message` comes to the target's inbox, `private_message_delivered` to the
+         *     sender's; a message to oneself is a `private_message` alone.
+         */
+        post: operations["postPrivateMessage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/private/{username}/messages/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                username: components["parameters"]["Username"];
+                id: components["parameters"]["MessageId"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Delete one's own private message, for both */
+        delete: operations["deletePrivateMessage"];
+        options?: never;
+        head?: never;
+        /**
+         * Edit one's own private message
+         * @description One `message_edited` comes to both inboxes.
+         */
+        patch: operations["editPrivateMessage"];
+        trace?: never;
+    };
+    "/v1/private/{username}/read": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                username: components["parameters"]["Username"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Say how far the caller has read
+         * @description As in rooms; `message_read` names the other one as `user`.
+         */
+        put: operations["readConversation"];
         post?: never;
         delete?: never;
         options?: never;
@@ -534,17 +706,44 @@ export interface paths {
     };
     "/v1/events": {
         parameters: {
-            query?: never;
-            header?: never;
+            query?: {
+                /** @description Rooms to follow, one parameter each. `*` is all that the caller is a member of, as memberships change, live and while away. None is the private inbox alone. */
+                room?: string[];
+                /** @description Also who is online on the whole site, with whatever rooms or none: `user_list`, right behind `stream_open`, `user_join` and `user_leave` without `room`. */
+                site?: "0" | "1";
+                /** @description Resume after this cursor, `<id>.<log>` or the bare id. `last_event_id` and `lastEventId` mean the same. Malformed is 400. */
+                since?: string;
+                last_event_id?: string;
+                lastEventId?: string;
+                /** @description Without a cursor, begin each room with every event from its N-th last message on. */
+                history?: number;
+                /** @description For clients that cannot set `Accept`; wins over it. */
+                format?: "sse" | "ndjson" | "json" | "ws";
+                /** @description How many seconds a long poll with a cursor waits for the first durable event; 25 unless given. Without a cursor it is answered at once. */
+                wait?: number;
+            };
+            header?: {
+                /** @description As `since`, and wins over it. Malformed gets `stream_reset`, so that an EventSource goes on. */
+                "Last-Event-ID"?: string;
+            };
             path?: never;
             cookie?: never;
         };
         /**
          * Follow rooms
-         * @description Pushes events over WebSocket (`Upgrade: websocket`, subprotocol `tandem.v1` optional) or
-         *     Server-Sent Events (otherwise). `stream_open` is first, then a `user_list` per room, then what was
-         *     missed since the cursor or the `history`, then live events. The JSON of an event is the same bytes
-         *     on every transport; the SSE `id:` is the cursor to resume from, `<id>.<log>`.
+         * @description Pushes events. `stream_open` is first, then a `user_list` per room, then what was missed since the
+         *     cursor or the `history`, then live events. The JSON of an event is the same bytes on every transport:
+         *
+         *     | asked for by | transport | one event is |
+         *     |---|---|---|
+         *     | `Upgrade: websocket` (subprotocol `tandem.v1`, optional) | WebSocket | a text frame |
+         *     | `Accept: text/event-stream`, or nothing particular | Server-Sent Events | `id:` `event:` `data:` |
+         *     | `Accept: application/x-ndjson` | NDJSON | a line |
+         *     | `Accept: application/json` | long poll | an element of `events` |
+         *
+         *     The cursor to resume from is `<id>.<log>`: the `id:` of SSE, `since` of a poll's answer, and otherwise
+         *     an event's `id`, or `since` of `stream_open` and `ping`. An answer to a poll has some 256 KiB at most;
+         *     the next poll, with its `since`, goes on behind it.
          *
          *     A WebSocket takes commands too: each text frame that a client sends is a Command, a call of this API as
          *     the user who opened the stream, or a short form of one. It is answered by one Reply, in the order of the
@@ -559,7 +758,11 @@ export interface paths {
          */
         get: operations["openStream"];
         put?: never;
-        post?: never;
+        /**
+         * Follow rooms through a proxy that holds back what GET gets
+         * @description The same as GET, without WebSocket. The parameters are the query's; there is no body.
+         */
+        post: operations["openStreamByPost"];
         delete?: never;
         options?: never;
         head?: never;
@@ -789,6 +992,8 @@ export interface components {
             role: components["schemas"]["MemberRole"] | null;
             /** @description How many are in it now */
             online: number;
+            /** @description How many messages of others lie behind the caller's read marker; 1,000 stands for more, too. */
+            unread: number;
             /**
              * Format: int64
              * @description The id of its latest message; 0 where there is none.
@@ -904,6 +1109,11 @@ export interface components {
             message: string;
             /** @description Echoed in the event, so that a client knows its own message. */
             nonce?: string;
+            /**
+             * Format: int64
+             * @description The id of a message in the same room or conversation.
+             */
+            reply_to?: number;
         };
         MessagePage: {
             items: components["schemas"]["ChatMessage"][];
@@ -911,6 +1121,37 @@ export interface components {
             prev: number | null;
             /** Format: int64 */
             next: number | null;
+        };
+        PrivateMessagePage: {
+            items: components["schemas"]["PrivateMessage"][];
+            /** Format: int64 */
+            prev: number | null;
+            /** Format: int64 */
+            next: number | null;
+        };
+        Conversation: {
+            /** @description With whom */
+            username: string;
+            /** @description As a room's */
+            unread: number;
+            /**
+             * Format: int64
+             * @description The id of its latest message.
+             */
+            last_id: number;
+        };
+        ConversationPage: {
+            items: components["schemas"]["Conversation"][];
+            /** Format: int64 */
+            next: number | null;
+        };
+        Reaction: {
+            emoji: string;
+            count: number;
+            /** @description The caller is among them */
+            me: boolean;
+            /** @description The first 20 */
+            users: string[];
         };
         Status: {
             /** @enum {string} */
@@ -986,7 +1227,7 @@ export interface components {
             /** @description The same bytes as over HTTP, a Problem where the command was refused; left out with 204. */
             body?: unknown;
         };
-        Event: components["schemas"]["ChatMessage"] | components["schemas"]["RoomUpdated"] | components["schemas"]["RoomDeleted"] | components["schemas"]["MemberAdded"] | components["schemas"]["MemberRemoved"] | components["schemas"]["StreamOpen"] | components["schemas"]["UserList"] | components["schemas"]["UserJoin"] | components["schemas"]["UserLeave"] | components["schemas"]["UserTyping"] | components["schemas"]["Ping"] | components["schemas"]["StreamReset"] | components["schemas"]["StreamClose"];
+        Event: components["schemas"]["ChatMessage"] | components["schemas"]["RoomUpdated"] | components["schemas"]["RoomDeleted"] | components["schemas"]["MessageEdited"] | components["schemas"]["MessageDeleted"] | components["schemas"]["ReactionAdded"] | components["schemas"]["ReactionRemoved"] | components["schemas"]["PrivateMessage"] | components["schemas"]["PrivateMessageDelivered"] | components["schemas"]["MessageRead"] | components["schemas"]["MemberAdded"] | components["schemas"]["MemberRemoved"] | components["schemas"]["StreamOpen"] | components["schemas"]["UserList"] | components["schemas"]["UserJoin"] | components["schemas"]["UserLeave"] | components["schemas"]["UserTyping"] | components["schemas"]["Ping"] | components["schemas"]["StreamReset"] | components["schemas"]["StreamClose"];
         /**
          * Format: int64
          * @description The event's position in the log.
@@ -1008,6 +1249,134 @@ export interface components {
             /** Format: date-time */
             sent_at: string;
             nonce?: string;
+            reply_to?: components["schemas"]["EventId"];
+            /**
+             * Format: date-time
+             * @description In history alone
+             */
+            edited_at?: string;
+            deleted?: components["schemas"]["Deleted"];
+            /** @description In history alone */
+            reactions?: components["schemas"]["Reaction"][];
+        };
+        /**
+         * @description The message was deleted; its text is empty.
+         * @enum {boolean}
+         */
+        Deleted: true;
+        /** @description A message's author gave it another text. A private one is without `room` and with `target`. */
+        MessageEdited: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "message_edited";
+            id: components["schemas"]["EventId"];
+            room?: string;
+            message_id: components["schemas"]["EventId"];
+            user: string;
+            target?: string;
+            message: string;
+            /** Format: date-time */
+            sent_at: string;
+            deleted?: components["schemas"]["Deleted"];
+        };
+        /** @description A message was deleted. A private one is without `room` and with `target`. */
+        MessageDeleted: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "message_deleted";
+            id: components["schemas"]["EventId"];
+            room?: string;
+            message_id: components["schemas"]["EventId"];
+            /** @description Who did it */
+            user: string;
+            target?: string;
+            /** Format: date-time */
+            sent_at: string;
+        };
+        /** @description Someone reacted to a message. */
+        ReactionAdded: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "reaction_added";
+            id: components["schemas"]["EventId"];
+            room: string;
+            message_id: components["schemas"]["EventId"];
+            user: string;
+            emoji: string;
+            /** Format: date-time */
+            sent_at: string;
+        };
+        /** @description Someone took a reaction back. */
+        ReactionRemoved: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "reaction_removed";
+            id: components["schemas"]["EventId"];
+            room: string;
+            message_id: components["schemas"]["EventId"];
+            user: string;
+            emoji: string;
+            /** Format: date-time */
+            sent_at: string;
+        };
+        /** @description A private message, in its target's inbox. */
+        PrivateMessage: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "private_message";
+            id: components["schemas"]["EventId"];
+            user: string;
+            target: string;
+            message: string;
+            /** Format: date-time */
+            sent_at: string;
+            nonce?: string;
+            reply_to?: components["schemas"]["EventId"];
+            /**
+             * Format: date-time
+             * @description In history alone
+             */
+            edited_at?: string;
+            deleted?: components["schemas"]["Deleted"];
+        };
+        /** @description A private message, in its sender's inbox, on all of their devices. */
+        PrivateMessageDelivered: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "private_message_delivered";
+            id: components["schemas"]["EventId"];
+            message_id: components["schemas"]["EventId"];
+            user: string;
+            target: string;
+            message: string;
+            /** Format: date-time */
+            sent_at: string;
+            nonce?: string;
+            reply_to?: components["schemas"]["EventId"];
+            deleted?: components["schemas"]["Deleted"];
+        };
+        /** @description The caller has read so far, on another device; in a room, or a conversation with `user`. */
+        MessageRead: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "message_read";
+            room?: string;
+            user?: string;
+            message_id: components["schemas"]["EventId"];
         };
         /** @description A room has another title, visibility or posting; it has all three. */
         RoomUpdated: {
@@ -1176,6 +1545,43 @@ export interface components {
         };
     };
     responses: {
+        /** @description The stream, one Event after the other, or the answer to a long poll */
+        TheStream: {
+            headers: {
+                "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                [name: string]: unknown;
+            };
+            content: {
+                "text/event-stream": components["schemas"]["Event"];
+                "application/x-ndjson": components["schemas"]["Event"];
+                "application/json": {
+                    events: components["schemas"]["Event"][];
+                    /** @description The cursor for the next poll, `<id>.<log>` */
+                    since: string;
+                };
+            };
+        };
+        /** @description `bad_origin`: the cookie does not count from this page */
+        BadOrigin: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `too_many_streams`: the user has as many open as one may have, over all transports */
+        TooManyStreams: {
+            headers: {
+                "Retry-After": components["headers"]["Retry-After"];
+                "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                RateLimit: components["headers"]["RateLimit"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
         /** @description A session */
         TheSession: {
             headers: {
@@ -1287,6 +1693,33 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description `forbidden`: it is somebody else's; or `posting_restricted`, `blocked`, `token_scope` */
+        NotYours: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `blocked`: the user refuses the caller's private messages; or `token_scope` */
+        Blocked: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `message_not_found`: not there, or deleted; or `room_not_found`, `user_not_found` */
+        MessageNotFound: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
         /** @description `rate_limited`: nothing was done; try again after `Retry-After` seconds */
         RateLimited: {
             headers: {
@@ -1325,6 +1758,12 @@ export interface components {
         Username: string;
         /** @description A username; the list begins behind it. Take it from `next`. */
         AfterUsername: string;
+        MessageId: number;
+        /**
+         * @description Only messages with all of these words, in any order. Case and accents do not count. What is written without
+         *     spaces between words is found by any part of it.
+         */
+        Search: string;
         /** @description How many at most; 50 unless given. */
         Limit: number;
     };
@@ -1332,6 +1771,21 @@ export interface components {
         NameAndPassword: {
             content: {
                 "application/json": components["schemas"]["Credentials"];
+            };
+        };
+        NewText: {
+            content: {
+                "application/json": {
+                    message: string;
+                };
+            };
+        };
+        ReadUpTo: {
+            content: {
+                "application/json": {
+                    /** Format: int64 */
+                    id: number;
+                };
             };
         };
     };
@@ -2080,6 +2534,11 @@ export interface operations {
                 after?: number;
                 /** @description How many at most; 50 unless given. */
                 limit?: components["parameters"]["Limit"];
+                /**
+                 * @description Only messages with all of these words, in any order. Case and accents do not count. What is written without
+                 *     spaces between words is found by any part of it.
+                 */
+                q?: components["parameters"]["Search"];
             };
             header?: never;
             path: {
@@ -2242,6 +2701,368 @@ export interface operations {
             default: components["responses"]["OtherProblem"];
         };
     };
+    deleteMessage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                room: components["parameters"]["RoomName"];
+                id: components["parameters"]["MessageId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deleted */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["NotYours"];
+            404: components["responses"]["MessageNotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    editMessage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                room: components["parameters"]["RoomName"];
+                id: components["parameters"]["MessageId"];
+            };
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["NewText"];
+        responses: {
+            /** @description The message in its present state */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChatMessage"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["NotYours"];
+            404: components["responses"]["MessageNotFound"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    addReaction: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                room: components["parameters"]["RoomName"];
+                id: components["parameters"]["MessageId"];
+                /** @description One emoji, percent-encoded; with its variation selector, skin tone and joined parts it is one. */
+                emoji: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The caller's reaction is there */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["MessageNotFound"];
+            /** @description `too_many_reactions`: a message has at most 20 kinds */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    removeReaction: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                room: components["parameters"]["RoomName"];
+                id: components["parameters"]["MessageId"];
+                /** @description One emoji, percent-encoded; with its variation selector, skin tone and joined parts it is one. */
+                emoji: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The caller's reaction is not there */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["MessageNotFound"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    readRoom: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["ReadUpTo"];
+        responses: {
+            /** @description Marked */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["RoomNotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listConversations: {
+        parameters: {
+            query?: {
+                /** @description A conversation's `last_id`; the list begins behind it, with older ones. Take it from `next`. */
+                after?: number;
+                /** @description How many at most; 50 unless given. */
+                limit?: components["parameters"]["Limit"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of conversations */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConversationPage"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["TokenScope"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listPrivateMessages: {
+        parameters: {
+            query?: {
+                before?: number;
+                after?: number;
+                /** @description How many at most; 50 unless given. */
+                limit?: components["parameters"]["Limit"];
+                /**
+                 * @description Only messages with all of these words, in any order. Case and accents do not count. What is written without
+                 *     spaces between words is found by any part of it.
+                 */
+                q?: components["parameters"]["Search"];
+            };
+            header?: never;
+            path: {
+                username: components["parameters"]["Username"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of messages */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrivateMessagePage"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["TokenScope"];
+            404: components["responses"]["UserNotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    postPrivateMessage: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any 1 to 128 printable ASCII characters; kept at least 24 hours, per user and path. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                username: components["parameters"]["Username"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewMessage"];
+                "text/plain": string;
+            };
+        };
+        responses: {
+            /** @description A retry; the message sent first, in its present state */
+            200: {
+                headers: {
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrivateMessage"];
+                };
+            };
+            /** @description Sent */
+            201: {
+                headers: {
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrivateMessage"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Blocked"];
+            404: components["responses"]["UserNotFound"];
+            /** @description `body_too_large`: over 64 KiB */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `idempotency_mismatch`: the key was used with another body */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    deletePrivateMessage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                username: components["parameters"]["Username"];
+                id: components["parameters"]["MessageId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deleted */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["NotYours"];
+            404: components["responses"]["MessageNotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    editPrivateMessage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                username: components["parameters"]["Username"];
+                id: components["parameters"]["MessageId"];
+            };
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["NewText"];
+        responses: {
+            /** @description The message in its present state */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrivateMessage"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["NotYours"];
+            404: components["responses"]["MessageNotFound"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    readConversation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                username: components["parameters"]["Username"];
+            };
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["ReadUpTo"];
+        responses: {
+            /** @description Marked */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["TokenScope"];
+            404: components["responses"]["UserNotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
     listUsers: {
         parameters: {
             query?: {
@@ -2382,8 +3203,10 @@ export interface operations {
                 lastEventId?: string;
                 /** @description Without a cursor, begin each room with every event from its N-th last message on. */
                 history?: number;
-                /** @description For clients that cannot set `Accept`. */
-                format?: "sse" | "ws";
+                /** @description For clients that cannot set `Accept`; wins over it. */
+                format?: "sse" | "ndjson" | "json" | "ws";
+                /** @description How many seconds a long poll with a cursor waits for the first durable event; 25 unless given. Without a cursor it is answered at once. */
+                wait?: number;
             };
             header?: {
                 /** @description As `since`, and wins over it. Malformed gets `stream_reset`, so that an EventSource goes on. */
@@ -2402,40 +3225,48 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Server-Sent Events; each `data:` is one Event */
-            200: {
-                headers: {
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "text/event-stream": components["schemas"]["Event"];
-                };
-            };
+            200: components["responses"]["TheStream"];
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
-            /** @description `bad_origin`: the cookie does not count from this page */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            403: components["responses"]["BadOrigin"];
             404: components["responses"]["RoomNotFound"];
-            /** @description `too_many_streams`: the user has as many open as one may have, over all transports */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
+            429: components["responses"]["TooManyStreams"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    openStreamByPost: {
+        parameters: {
+            query?: {
+                /** @description Rooms to follow, one parameter each. `*` is all that the caller is a member of, as memberships change, live and while away. None is the private inbox alone. */
+                room?: string[];
+                /** @description Also who is online on the whole site, with whatever rooms or none: `user_list`, right behind `stream_open`, `user_join` and `user_leave` without `room`. */
+                site?: "0" | "1";
+                /** @description Resume after this cursor, `<id>.<log>` or the bare id. `last_event_id` and `lastEventId` mean the same. Malformed is 400. */
+                since?: string;
+                last_event_id?: string;
+                lastEventId?: string;
+                /** @description Without a cursor, begin each room with every event from its N-th last message on. */
+                history?: number;
+                /** @description For clients that cannot set `Accept`; wins over it. */
+                format?: "sse" | "ndjson" | "json" | "ws";
+                /** @description How many seconds a long poll with a cursor waits for the first durable event; 25 unless given. Without a cursor it is answered at once. */
+                wait?: number;
             };
+            header?: {
+                /** @description As `since`, and wins over it. Malformed gets `stream_reset`, so that an EventSource goes on. */
+                "Last-Event-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["TheStream"];
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["BadOrigin"];
+            404: components["responses"]["RoomNotFound"];
+            429: components["responses"]["TooManyStreams"];
             default: components["responses"]["OtherProblem"];
         };
     };

@@ -259,7 +259,7 @@ func TestAPITokensExpire(t *testing.T) {
 	t.Parallel()
 	p := startProgram(t)
 	ada := p.signup(t, "ada")
-	short := ada.token(map[string]any{"name": "short", "expires_in": 2})
+	short := ada.token(map[string]any{"name": "short", "expires_in": 6})
 	stream := short.open(overSSE, "")
 	stream.wantClose("token_expired")
 	eventually(t, "the token's end", func() bool {

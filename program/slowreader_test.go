@@ -70,7 +70,7 @@ func TestStalledReaderDelaysNobodyAndVanishedOneIsGone(t *testing.T) {
 func (s *testServer) stalledReader(t *testing.T, c *client, room string) *socket {
 	t.Helper()
 	stalled := s.socket(t)
-	if err := stalled.Conn.(*net.TCPConn).SetReadBuffer(32 << 10); err != nil {
+	if err := stalled.Conn.(*net.TCPConn).SetReadBuffer(128 << 10); err != nil {
 		t.Fatal(err)
 	}
 	stalled.send("", fmt.Sprintf("GET /v1/events?room=%s HTTP/1.1", room), "Host: x", c.bearer(), "Accept: text/event-stream", "")

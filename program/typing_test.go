@@ -3,6 +3,7 @@ package program
 import (
 	"slices"
 	"testing"
+	"time"
 )
 
 // Typing is told to the room's other streams, on every transport, once in a while, and never to who types.
@@ -16,9 +17,11 @@ func TestTypingIsToldToTheOthersOnceInAWhile(t *testing.T) {
 		watch, own := bob.open(over, "room="+place), ada.open(over, "room="+place)
 		watch.opening()
 		own.opening()
+		began := time.Now()
 		for range 5 {
 			ada.do("POST", roomPath(place)+"/typing", nil).want(204)
 		}
+		most := 1 + int(time.Since(began)/(3*time.Second))       // one, unless this took long
 		bob.do("POST", roomPath(place)+"/typing", nil).want(204) // another's typing is told all the same
 		told := own.until(func(e event) bool { return e.Type == "user_typing" })
 		if e := told[len(told)-1]; e.User != "bob" || e.Room != place {
@@ -31,7 +34,7 @@ func TestTypingIsToldToTheOthersOnceInAWhile(t *testing.T) {
 				typists = append(typists, e.User)
 			}
 		}
-		if !slices.Equal(typists, []string{"ada"}) {
+		if len(typists) == 0 || len(typists) > most || slices.ContainsFunc(typists, func(name string) bool { return name != "ada" }) {
 			t.Errorf("bob was told that %v type", typists)
 		}
 	})

@@ -2,6 +2,7 @@ package valkey
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/valkey-io/valkey-go"
@@ -16,6 +17,7 @@ type Limiter struct {
 	size   int
 	window time.Duration
 	own    Fallback
+	rests  atomic.Int64 // until when Valkey is not asked, UnixNano
 }
 
 // Fallback is a node's own limiter: api.Limiter.
@@ -25,16 +27,20 @@ type Fallback interface {
 
 // NewLimiter allows size calls of a key in each window. name keeps its keys from those of other limits.
 func NewLimiter(client *Client, name string, size int, window time.Duration, own Fallback) *Limiter {
-	return &Limiter{client, name, size, window, own}
+	return &Limiter{client: client, name: name, size: size, window: window, own: own}
 }
 
-// patience is how long a request may wait for its count.
-const patience = 100 * time.Millisecond
+const (
+	// patience is how long a request may wait for its count.
+	patience = 25 * time.Millisecond
+	// rest is how long after a failure Valkey is not asked; then one request finds out whether it is back.
+	rest = time.Second
+)
 
 // Take is api.Limiter's.
 func (l *Limiter) Take(ctx context.Context, key string) (left int, wait time.Duration, err error) {
 	client, err := l.client.get()
-	if err != nil {
+	if err != nil || !l.mayAsk(time.Now()) {
 		return l.own.Take(ctx, key)
 	}
 	limiter, err := valkeylimiter.NewRateLimiter(valkeylimiter.RateLimiterOption{
@@ -50,11 +56,19 @@ func (l *Limiter) Take(ctx context.Context, key string) (left int, wait time.Dur
 	defer cancel()
 	now := time.Now()
 	r, err := limiter.Allow(bounded, key)
-	switch {
-	case err != nil:
+	if err != nil {
+		l.rests.Store(time.Now().Add(rest).UnixNano())
 		return l.own.Take(ctx, key)
-	case r.Allowed:
+	}
+	l.rests.Store(0)
+	if r.Allowed {
 		return int(r.Remaining), 0, nil
 	}
 	return 0, max(time.Millisecond, time.UnixMilli(r.ResetAtMs).Sub(now)), nil
+}
+
+// mayAsk tells whether Valkey is to be asked: always while it answers, and by one request now and then while it does not.
+func (l *Limiter) mayAsk(now time.Time) bool {
+	until := l.rests.Load()
+	return until == 0 || now.UnixNano() > until && l.rests.CompareAndSwap(until, now.Add(rest).UnixNano())
 }

@@ -438,3 +438,31 @@ func testSweepGoesOnUnderLoad(t *testing.T, p place) {
 		t.Errorf("%d expired keys are left", left)
 	}
 }
+
+func TestWhoGaveUpWaitingHasNotPosted(t *testing.T) { onBoth(t, testWhoGaveUpWaitingHasNotPosted) }
+
+func testWhoGaveUpWaitingHasNotPosted(t *testing.T, p place) {
+	s, u, r := world(t, p, nil)
+	busy, free, done := make(chan struct{}), make(chan struct{}), make(chan error)
+	go func() {
+		done <- s.log.do(context.Background(), func(*tx) error {
+			close(busy)
+			<-free
+			return nil
+		})
+	}()
+	<-busy
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, _, err := s.Post(ctx, guardOf(u, r), message(u, r, "too late"), nil); !errors.Is(err, chat.ErrUnavailable) {
+		t.Errorf("a post whose turn does not come gives %v", err)
+	}
+	close(free)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	e, _, err := s.Post(t.Context(), guardOf(u, r), message(u, r, "in time"), nil)
+	if err != nil || e.ID != 1 {
+		t.Errorf("the next post has the id %d, %v; want 1", e.ID, err)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tandem/chat"
@@ -37,11 +38,15 @@ type writer struct {
 // job is a piece of work in the writer's transaction: a post, or a function that has either done all of its
 // work or is rolled back.
 type job struct {
-	post *post
-	run  func(*tx) error
-	err  error
-	done chan struct{}
+	post  *post
+	run   func(*tx) error
+	taken atomic.Bool // by the loop, or back by who does not wait any longer
+	err   error
+	done  chan struct{}
 }
+
+// take says whether the job is the caller's, to run it or to drop it.
+func (j *job) take() bool { return j.taken.CompareAndSwap(false, true) }
 
 const (
 	// maxBatch bounds a transaction, and so how long the first in it waits for the last.
@@ -104,7 +109,8 @@ func (w *writer) disconnect() {
 }
 
 // do runs f in the writer's transaction and returns once it is durable, or with the reason why it is not.
-// A ctx that ends while f waits leaves its outcome unknown: f may be committed all the same.
+// Where ctx ends, or the database takes too long, f has not been done if it still waited for its turn; else its
+// outcome is unknown: f may be committed all the same.
 func (w *writer) do(ctx context.Context, f func(*tx) error) error {
 	return w.submit(ctx, &job{run: f, done: make(chan struct{})})
 }
@@ -115,6 +121,8 @@ func (w *writer) submit(ctx context.Context, j *job) error {
 		return errClosed
 	default:
 	}
+	ctx, cancel := w.dialect.patience(ctx)
+	defer cancel()
 	select {
 	case w.jobs <- j:
 	case <-w.closing:
@@ -134,6 +142,7 @@ func (w *writer) submit(ctx context.Context, j *job) error {
 			return errClosed
 		}
 	case <-ctx.Done():
+		j.take()
 		return unavailable(ctx.Err())
 	}
 }
@@ -152,18 +161,23 @@ func (w *writer) loop() {
 	batch := make([]*job, 0, maxBatch)
 	for {
 		batch = batch[:0]
+		add := func(j *job) {
+			if j.take() {
+				batch = append(batch, j)
+			}
+		}
 		swept := false
 		select {
 		case j := <-w.jobs:
-			batch = append(batch, j)
+			add(j)
 		case <-sweep.C:
 			w.sweepAgain = false
-			batch = append(batch, &job{run: w.sweep, done: make(chan struct{})})
+			add(&job{run: w.sweep, done: make(chan struct{})})
 			swept = true
 		case <-w.closing:
 			select {
 			case j := <-w.jobs:
-				batch = append(batch, j)
+				add(j)
 			default:
 				return
 			}
@@ -172,10 +186,13 @@ func (w *writer) loop() {
 		for len(batch) < maxBatch {
 			select {
 			case j := <-w.jobs:
-				batch = append(batch, j)
+				add(j)
 			default:
 				break more
 			}
+		}
+		if len(batch) == 0 {
+			continue
 		}
 		w.commitBatch(batch)
 		if swept && batch[0].err != nil {

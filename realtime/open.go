@@ -255,15 +255,18 @@ func (o *opening) begin() error {
 		}
 	}
 
-	if h.name != o.state.Name {
-		s.sendBack() // the log changed meanwhile, here or there
-	}
 	s.log = o.state.Name
 	s.known, s.all = o.state.Head, o.request.All
-	if s.behind = o.behind; s.behind {
+	switch s.behind = o.behind; {
+	case s.behind:
 		s.pos = o.since // as far as it knows; the ring may have it all
-	} else {
+	case h.name != o.state.Name:
+		s.pos = o.state.Head // the hub's position is one in another log
+	default:
 		s.pos = max(h.pos, o.state.Head) // from the log's head, even where the hub is not there yet
+	}
+	if h.name != o.state.Name {
+		s.sendBack() // the log changed meanwhile, here or there
 	}
 	for _, p := range o.rooms {
 		t := h.topic(chat.RoomTopic(p.id))

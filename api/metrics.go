@@ -27,6 +27,7 @@ var (
 	onlineMetric     = prometheus.NewDesc("tandem_users_online", "Users with a stream open.", nil, nil)
 	postsMetric      = prometheus.NewDesc("tandem_messages_total", "Messages that came into the log since the start.", nil, nil)
 	deliveriesMetric = prometheus.NewDesc("tandem_deliveries_total", "Events that were put into streams since the start.", nil, nil)
+	caughtUpMetric   = prometheus.NewDesc("tandem_log_caught_up_total", "Events that this process read from the log because nothing had brought them.", nil, nil)
 	headMetric       = prometheus.NewDesc("tandem_log_head", "The id of the latest event that this process has seen.", nil, nil)
 )
 
@@ -42,5 +43,6 @@ func (m hubMetrics) Collect(to chan<- prometheus.Metric) {
 	to <- prometheus.MustNewConstMetric(onlineMetric, prometheus.GaugeValue, float64(now.Online))
 	to <- prometheus.MustNewConstMetric(postsMetric, prometheus.CounterValue, float64(now.Posts))
 	to <- prometheus.MustNewConstMetric(deliveriesMetric, prometheus.CounterValue, float64(now.Deliveries))
+	to <- prometheus.MustNewConstMetric(caughtUpMetric, prometheus.CounterValue, float64(now.CaughtUp))
 	to <- prometheus.MustNewConstMetric(headMetric, prometheus.GaugeValue, float64(now.Head))
 }

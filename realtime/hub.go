@@ -255,6 +255,7 @@ func (h *Hub) catchUp(ctx context.Context) {
 		upto := min(state.Head, h.pos+logPage)
 		var events []chat.Event
 		if events, err = h.log.ReadAll(ctx, h.pos, upto, logPage); err == nil {
+			h.meter.caughtUp.Add(uint64(len(events)))
 			h.deliver(events, upto)
 		}
 	}

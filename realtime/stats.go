@@ -12,6 +12,7 @@ type Stats struct {
 	Online              int            // users of whom UserOnline is true
 	Posts               uint64         // messages that came into the log since the start
 	Deliveries          uint64         // events that were put into streams since the start
+	CaughtUp            uint64         // events that the bus had not brought, and were read from the log
 	PostsPerSecond      float64        // of the last 10 s
 	DeliveriesPerSecond float64
 	Uptime              time.Duration
@@ -22,6 +23,7 @@ type meter struct {
 	started    time.Time
 	posts      atomic.Uint64
 	deliveries atomic.Uint64
+	caughtUp   atomic.Uint64
 	past       [11]sample // one a second, the clock's; guarded by Hub.mu
 	taken      int
 }
@@ -61,7 +63,7 @@ func (h *Hub) Stats() Stats {
 	defer h.mu.RUnlock()
 	s := Stats{
 		Head: h.pos, Streams: make(map[string]int, formats),
-		Posts: h.meter.posts.Load(), Deliveries: h.meter.deliveries.Load(), Uptime: now.Sub(h.meter.started),
+		Posts: h.meter.posts.Load(), Deliveries: h.meter.deliveries.Load(), CaughtUp: h.meter.caughtUp.Load(), Uptime: now.Sub(h.meter.started),
 	}
 	for f := range formats {
 		s.Streams[f.String()] = 0

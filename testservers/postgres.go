@@ -186,6 +186,24 @@ func (p *Postgres) Stop() { p.server.end(syscall.SIGINT) }
 // Crash ends it at once, as a power cut would (an immediate shutdown).
 func (p *Postgres) Crash() { p.server.end(syscall.SIGQUIT) }
 
+// Freeze stops all of its processes from answering, until Thaw.
+func (p *Postgres) Freeze() { p.signal(syscall.SIGSTOP) }
+
+// Thaw ends Freeze.
+func (p *Postgres) Thaw() { p.signal(syscall.SIGCONT) }
+
+// signal reaches the server's process first, so that it starts no others meanwhile.
+func (p *Postgres) signal(s syscall.Signal) {
+	pid := p.server.cmd.Process.Pid
+	_ = syscall.Kill(pid, s)
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", pid))
+	for _, child := range bytes.Fields(children) {
+		if n, err := strconv.Atoi(string(child)); err == nil {
+			_ = syscall.Kill(n, s)
+		}
+	}
+}
+
 // Remove ends the server and removes its files.
 func (p *Postgres) Remove() {
 	p.Crash()

@@ -31,6 +31,7 @@ type cluster struct {
 	valkey   *testservers.Valkey
 	slow     *testservers.Proxy // before Valkey
 	nodes    [2]atomic.Pointer[clusterNode]
+	binaries [2]string // of another version; empty for this one
 }
 
 type clusterNode struct {
@@ -76,7 +77,11 @@ func (c *cluster) start(i int) {
 	c.t.Helper()
 	n := &clusterNode{metrics: freeAddress(c.t)}
 	address := freeAddress(c.t)
-	cmd := exec.Command(binary(c.t))
+	program := c.binaries[i]
+	if program == "" {
+		program = binary(c.t)
+	}
+	cmd := exec.Command(program)
 	cmd.Env = append(withoutSettings(), "TANDEM_ADDR="+address, "TANDEM_METRICS_ADDR="+n.metrics, "TANDEM_DATA_DIR="+c.t.TempDir(),
 		"TANDEM_DATABASE_URL="+c.url(i), "TANDEM_VALKEY_URL=valkey://"+c.slow.Addr(),
 		// Limits are on, as they are where people use it: counting must not wait for Valkey either.

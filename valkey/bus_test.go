@@ -1,0 +1,297 @@
+package valkey
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"log/slog"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/valkey-io/valkey-go"
+
+	"tandem/chat"
+	"tandem/realtime"
+	"tandem/testservers"
+)
+
+// listener is a node's bus and what came over it.
+type listener struct {
+	*Bus
+	mu    sync.Mutex
+	heard []realtime.Message
+}
+
+// listen runs the bus of a node until the test ends.
+func listen(t *testing.T, url, node, secret string) *listener {
+	t.Helper()
+	l := &listener{Bus: NewBus(connect(t, url), node, []byte(secret), slog.New(slog.DiscardHandler))}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		l.Receive(ctx, func(m realtime.Message) {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.heard = append(l.heard, m)
+		})
+	}()
+	t.Cleanup(func() { cancel(); <-ended })
+	eventually(t, "a subscription", func() bool { return l.looks() > 0 })
+	return l
+}
+
+// looks is how often the node was told that something may be missing.
+func (l *listener) looks() (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, m := range l.heard {
+		if m == (realtime.Message{}) {
+			n++
+		}
+	}
+	return n
+}
+
+// commits are the ids that the node was told of.
+func (l *listener) commits() (ids []int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, m := range l.heard {
+		if m.Commit != nil {
+			for _, e := range m.Commit.Events {
+				ids = append(ids, e.ID)
+			}
+		}
+	}
+	return ids
+}
+
+func commit(id int64) realtime.Message {
+	return realtime.Message{Commit: &realtime.Commit{Log: "log", Events: []chat.Event{{ID: id, Topic: 2, Type: chat.TypeChatMessage, Body: `"x":1}`}}}}
+}
+
+// carries asserts that what one node sends comes to the other, and statements to both.
+func carries(t *testing.T, url string) {
+	t.Helper()
+	a, b := listen(t, url, "a", "secret"), listen(t, url, "b", "secret")
+	a.Send(commit(7))
+	eventually(t, "a commit at the other node", func() bool { ids := b.commits(); return len(ids) == 1 && ids[0] == 7 })
+	if ids := a.commits(); len(ids) != 1 {
+		t.Errorf("the node that sent it heard it %d times", len(ids))
+	}
+	statement := realtime.Message{Statement: &realtime.Statement{Node: "a", Kind: "alive"}}
+	a.Send(statement)
+	for _, l := range []*listener{a, b} {
+		eventually(t, "a statement, at both", func() bool {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			return l.heard[len(l.heard)-1].Statement != nil
+		})
+	}
+}
+
+func TestBusCarries(t *testing.T) { carries(t, testservers.NewValkey(t).URL()) }
+
+func TestBusWithPassword(t *testing.T) {
+	v := testservers.NewValkey(t, "--requirepass", "secret")
+	carries(t, "valkey://:secret@"+v.Addr())
+	refused := connect(t, "valkey://:wrong@"+v.Addr())
+	time.Sleep(50 * time.Millisecond)
+	if err := refused.publish(t.Context(), "x", "y"); err == nil {
+		t.Error("a wrong password is taken")
+	}
+}
+
+// The certificate is checked: against the system's roots, or those in SSL_CERT_FILE.
+func TestBusOverTLS(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	writeCertificate(t, cert, key)
+	port, err := freePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	testservers.NewValkey(t, "--tls-port", strconv.Itoa(port), "--tls-cert-file", cert, "--tls-key-file", key,
+		"--tls-ca-cert-file", cert, "--tls-auth-clients", "no", "--requirepass", "secret")
+	t.Setenv("SSL_CERT_FILE", cert)
+	carries(t, "valkeys://:secret@localhost:"+strconv.Itoa(port))
+	stranger := connect(t, "valkeys://:secret@127.0.0.2:"+strconv.Itoa(port)) // a name that the certificate has not
+	time.Sleep(100 * time.Millisecond)
+	if err := stranger.publish(t.Context(), "x", "y"); err == nil {
+		t.Error("a certificate for somebody else is taken")
+	}
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+func writeCertificate(t *testing.T, certFile, keyFile string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		DNSNames: []string{"localhost"}, IsCA: true, BasicConstraintsValid: true,
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, block := range map[string]*pem.Block{certFile: {Type: "CERTIFICATE", Bytes: cert}, keyFile: {Type: "PRIVATE KEY", Bytes: private}} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// raw is a client of Valkey's that knows nothing of ours.
+func raw(t *testing.T, addresses ...string) valkey.Client {
+	t.Helper()
+	c, err := valkey.NewClient(valkey.ClientOption{InitAddress: addresses, DisableCache: true, ForceSingleClient: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// A cluster, if of one node, that has all the slots: the channel is one of its shards'.
+func TestBusOverClusterWithShardedChannels(t *testing.T) {
+	v := testservers.NewValkey(t, "--cluster-enabled", "yes")
+	c := raw(t, v.Addr())
+	ask := func(words ...string) (string, error) {
+		return c.Do(t.Context(), c.B().Arbitrary(words...).Build()).ToString()
+	}
+	if _, err := ask("CLUSTER", "ADDSLOTSRANGE", "0", "16383"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a cluster that is well", func() bool {
+		info, err := ask("CLUSTER", "INFO")
+		return err == nil && strings.Contains(info, "cluster_state:ok")
+	})
+	carries(t, "valkey://"+v.Addr()+","+v.Addr())
+	info, err := ask("INFO", "commandstats")
+	if err != nil || !strings.Contains(info, "cmdstat_spublish") || strings.Contains(info, "cmdstat_publish:") {
+		t.Errorf("what was asked of the cluster: %v\n%s", err, info)
+	}
+}
+
+// Who does not have the secret can make nodes look at the log, and nothing else.
+func TestForeignMessagesAreOnlyAReasonToLook(t *testing.T) {
+	v := testservers.NewValkey(t)
+	l := listen(t, v.URL(), "a", "secret")
+	c := raw(t, v.Addr())
+	text, err := json.Marshal(letter{From: "b", Messages: []realtime.Message{commit(66)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tampered := sign(l.key, text)
+	tampered[len(tampered)-1] ^= 1
+	for _, message := range [][]byte{nil, []byte("hello"), bytes.Repeat([]byte("x"), 100), sign(derive([]byte("another"), "bus"), text), tampered} {
+		before := l.looks()
+		if err := c.Do(t.Context(), c.B().Publish().Channel(l.channel).Message(string(message)).Build()).Error(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "a look", func() bool { return l.looks() == before+1 })
+	}
+	if ids := l.commits(); len(ids) > 0 {
+		t.Errorf("a stranger's commits were believed: %v", ids)
+	}
+}
+
+// diary is a log of events that nobody publishes.
+type diary struct {
+	mu   sync.Mutex
+	head int64
+}
+
+func (d *diary) add() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.head++
+	return d.head
+}
+
+func (d *diary) Head(context.Context) (chat.LogState, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return chat.LogState{Name: "log", Floor: 1, Head: d.head}, nil
+}
+
+func (d *diary) ReadAll(_ context.Context, after, upto int64, limit int) (events []chat.Event, _ error) {
+	for id := after + 1; id <= upto && len(events) < limit; id++ {
+		events = append(events, commit(id).Commit.Events...)
+	}
+	return events, nil
+}
+
+func (d *diary) Read(context.Context, []chat.TopicSince, int64, int) ([]chat.Event, error) {
+	return nil, nil
+}
+func (d *diary) Start(context.Context, chat.Topic, int) (int64, error) { return 0, nil }
+func (d *diary) Shared(context.Context, string) (int64, error)         { return 0, nil }
+
+// valkey-go makes a subscription anew by itself and says nothing; what passed meanwhile is lost. Each further
+// confirmation has the hub look at the log, here the only thing that can.
+func TestConnectionThatWasMadeAnewIsAReasonToLook(t *testing.T) {
+	v := testservers.NewValkey(t)
+	log := &diary{}
+	bus := NewBus(connect(t, v.URL()), "a", []byte("secret"), slog.New(slog.DiscardHandler))
+	hub, err := realtime.New(t.Context(), log, nil, bus, realtime.Config{
+		RingBytes: 1 << 20, Logger: slog.New(slog.DiscardHandler), Node: "a", LookEvery: 24 * time.Hour,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { defer close(ended); hub.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-ended })
+	c := raw(t, v.Addr())
+	subscribers := func() int64 {
+		n, err := c.Do(t.Context(), c.B().PubsubNumsub().Channel(bus.channel).Build()).ToArray()
+		if err != nil || len(n) != 2 {
+			t.Fatalf("%v, %v", n, err)
+		}
+		count, _ := n[1].AsInt64()
+		return count
+	}
+	eventually(t, "a subscription", func() bool { return subscribers() == 1 })
+	for range 3 {
+		id := log.add() // of another node that died before it could publish it
+		time.Sleep(20 * time.Millisecond)
+		if head := hub.Stats().Head; head == id {
+			t.Fatalf("the hub found %d by itself", id)
+		}
+		if err := c.Do(t.Context(), c.B().Arbitrary("CLIENT", "KILL", "TYPE", "pubsub").Build()).Error(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "a look at the log", func() bool { return hub.Stats().Head == id })
+		eventually(t, "a subscription", func() bool { return subscribers() == 1 })
+	}
+}

@@ -1,6 +1,6 @@
 # make help lists the targets.
 
-.PHONY: run build test lint generate bench clean help
+.PHONY: run build test test-faults lint generate bench clean help
 
 # Every program of ours is pure Go; only the race detector (make test) needs a C compiler.
 build: ## bin/tandem, one static binary
@@ -16,6 +16,13 @@ test: ## everything: linters, Go tests with the race detector, the page in a bro
 	TANDEM_REQUIRE=all go test -race ./...
 	$(MAKE) build
 	cd frontend && TANDEM_BIN=$(CURDIR)/bin/tandem npm test
+
+# PREVIOUS=path: a binary of the version before, to run beside this one.
+test-faults: ## what may go wrong, each for as long as docs/reliability.md says, with its figures
+	scripts/setup
+	TANDEM_REQUIRE=all TANDEM_FAULTS=long TANDEM_PREVIOUS=$(PREVIOUS) go test -count=1 -v -timeout 30m \
+		-run 'Fault|Failover|SQLiteDisk|SQLiteLocked|FileDescriptors|Neighbouring' ./program
+	TANDEM_REQUIRE=all go test -count=1 -v ./valkey
 
 lint: frontend/node_modules ## format, vet, staticcheck, eslint, types, and that generated code is up to date
 	@files=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
@@ -41,4 +48,4 @@ clean: ## what building leaves behind; never data
 	rm -rf bin frontend/node_modules frontend/*/dist frontend/examples/*/dist
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 14

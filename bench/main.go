@@ -23,7 +23,7 @@ import (
 )
 
 // limit ends a run that hangs in a way nobody thought of.
-const limit = 8 * time.Minute
+const limit = 30 * time.Minute
 
 type options struct {
 	binary      string        // a built tandem; empty: build it
@@ -33,6 +33,7 @@ type options struct {
 	warmup      time.Duration
 	readers     int // of the ordinary delivery runs
 	crowd       int // of the large delivery run and the idle one
+	events      int // in the log of the resume run
 }
 
 func main() {
@@ -45,19 +46,21 @@ func main() {
 		return
 	}
 	var o options
-	run := flag.String("run", "posts,deliveries,idle,logins", "what to measure")
+	run := flag.String("run", "posts,deliveries,idle,logins,appends,nodes,resume", "what to measure")
 	flag.StringVar(&o.binary, "bin", "", "a tandem binary; built from source if empty")
 	flag.StringVar(&o.dir, "dir", os.TempDir(), "where the data directory is made; its disk is what is measured")
 	extra := flag.String("server-flags", "", "more flags for the server, separated by spaces")
 	seconds := flag.Int("seconds", 8, "length of each measurement")
 	flag.IntVar(&o.readers, "readers", 1000, "readers of one room")
 	flag.IntVar(&o.crowd, "crowd", 10000, "readers of the large run, and idle streams")
-	short := flag.Bool("short", false, "a quick look: 2 s each, 200 readers, a crowd of 1,000")
+	flag.IntVar(&o.events, "events", 10_000_000, "events in the log of the resume run")
+	short := flag.Bool("short", false, "a quick look: 2 s each, 200 readers, a crowd of 1,000, a log of 200,000 events")
 	flag.Parse()
 
 	o.seconds, o.warmup = time.Duration(*seconds)*time.Second, 5*time.Second
 	if *short {
 		o.seconds, o.warmup, o.readers, o.crowd = 2*time.Second, time.Second, min(o.readers, 200), min(o.crowd, 1000)
+		o.events = min(o.events, 200_000)
 	}
 	o.serverFlags = strings.Fields(*extra)
 	o.fitToFiles()
@@ -90,7 +93,8 @@ func main() {
 var sections = []struct {
 	name string
 	run  func(context.Context, *options, *report) error
-}{{"posts", benchPosts}, {"deliveries", benchDeliveries}, {"idle", benchIdle}, {"logins", benchLogins}}
+}{{"posts", benchPosts}, {"deliveries", benchDeliveries}, {"idle", benchIdle}, {"logins", benchLogins},
+	{"appends", benchAppends}, {"nodes", benchNodes}, {"resume", benchResume}}
 
 func (o *options) measure(ctx context.Context, r *report, wanted []string) error {
 	for _, name := range wanted {
@@ -99,7 +103,7 @@ func (o *options) measure(ctx context.Context, r *report, wanted []string) error
 			known = known || s.name == name
 		}
 		if !known {
-			return fmt.Errorf("-run: %q is none of posts, deliveries, idle, logins", name)
+			return fmt.Errorf("-run: %q is none of posts, deliveries, idle, logins, appends, nodes, resume", name)
 		}
 	}
 	if o.binary == "" {

@@ -226,8 +226,15 @@ func TestForeignMessagesAreOnlyAReasonToLook(t *testing.T) {
 
 // diary is a log of events that nobody publishes.
 type diary struct {
-	mu   sync.Mutex
-	head int64
+	mu    sync.Mutex
+	head  int64
+	looks int // at the head
+}
+
+func (d *diary) looked() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.looks
 }
 
 func (d *diary) add() int64 {
@@ -240,6 +247,7 @@ func (d *diary) add() int64 {
 func (d *diary) Head(context.Context) (chat.LogState, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.looks++
 	return chat.LogState{Name: "log", Floor: 1, Head: d.head}, nil
 }
 
@@ -273,15 +281,21 @@ func TestConnectionThatWasMadeAnewIsAReasonToLook(t *testing.T) {
 	go func() { defer close(ended); hub.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-ended })
 	c := raw(t, v.Addr())
-	subscribers := func() int64 {
-		n, err := c.Do(t.Context(), c.B().PubsubNumsub().Channel(bus.channel).Build()).ToArray()
-		if err != nil || len(n) != 2 {
-			t.Fatalf("%v, %v", n, err)
-		}
-		count, _ := n[1].AsInt64()
-		return count
+	// subscribed waits until the bus hears what is published, and so has had the confirmation, which came before.
+	subscribed := func() {
+		t.Helper()
+		eventually(t, "a subscription", func() bool {
+			before := log.looked()
+			n, err := c.Do(t.Context(), c.B().Publish().Channel(bus.channel).Message("noise").Build()).AsInt64()
+			if err != nil || n == 0 {
+				return false
+			}
+			eventually(t, "a look", func() bool { return log.looked() > before })
+			return true
+		})
+		time.Sleep(50 * time.Millisecond) // whatever else has come
 	}
-	eventually(t, "a subscription", func() bool { return subscribers() == 1 })
+	subscribed()
 	for range 3 {
 		id := log.add() // of another node that died before it could publish it
 		time.Sleep(20 * time.Millisecond)
@@ -292,6 +306,6 @@ func TestConnectionThatWasMadeAnewIsAReasonToLook(t *testing.T) {
 			t.Fatal(err)
 		}
 		eventually(t, "a look at the log", func() bool { return hub.Stats().Head == id })
-		eventually(t, "a subscription", func() bool { return subscribers() == 1 })
+		subscribed()
 	}
 }

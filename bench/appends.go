@@ -1,0 +1,140 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"tandem/chat"
+	"tandem/store"
+	"tandem/testservers"
+)
+
+// appenders is how many posters each node has.
+const appenders = 64
+
+// benchAppends measures appends to one PostgreSQL by the group commit of several nodes, without HTTP: what the log
+// itself allows. Every node is a store with connections of its own, all within this process. commit_delay, with
+// commit_siblings=0, makes each commit that much longer while it holds the log's head, as a slower disk or a
+// synchronous standby would. That ids are dense and all posts are there is checked.
+func benchAppends(ctx context.Context, o *options, r *report) error {
+	fmt.Printf("\nappends: %d posters a node, one PostgreSQL, no HTTP\n", appenders)
+	pg, err := testservers.StartPostgres("shared_buffers=512MB", "commit_siblings=0", "max_connections=200")
+	if errors.Is(err, testservers.ErrMissing) {
+		fmt.Println("  left out:", err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer pg.Remove()
+	table := r.section("appends on PostgreSQL", "appends/s", "p50", "p99", "at 5,000/s: p50", "p99")
+	for _, delay := range []time.Duration{0, 2 * time.Millisecond} {
+		if err := pg.Exec("postgres", fmt.Sprintf(`ALTER SYSTEM SET commit_delay = %d`, delay.Microseconds()), `SELECT pg_reload_conf()`); err != nil {
+			return err
+		}
+		for _, nodes := range []int{1, 2, 4} {
+			for _, rooms := range []int{1, 100} {
+				name := fmt.Sprintf("%d nodes, %d rooms, commits %s longer", nodes, rooms, delay)
+				if err := appendRun(ctx, o, pg, table, name, nodes, rooms); err != nil {
+					return fmt.Errorf("%s: %w", name, err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func appendRun(ctx context.Context, o *options, pg *testservers.Postgres, table *section, name string, nodes, rooms int) error {
+	database, err := pg.NewDatabase()
+	if err != nil {
+		return err
+	}
+	var stores []*store.SQLite
+	defer func() {
+		for _, s := range stores {
+			_ = s.Close()
+		}
+	}()
+	for range nodes {
+		s, err := store.Open(ctx, store.Config{URL: pg.URL(database), Now: time.Now})
+		if err != nil {
+			return err
+		}
+		stores = append(stores, s)
+	}
+	account, _, err := stores[0].CreateUser(ctx, "bench", "hash", nil)
+	if err != nil {
+		return err
+	}
+	user, err := stores[0].User(ctx, account.ID)
+	if err != nil {
+		return err
+	}
+	var all []chat.Room
+	for i := range rooms {
+		room, err := stores[0].CreateRoom(ctx, chat.Guard{User: user.ID, UserVersion: user.Version},
+			chat.Room{Name: fmt.Sprint("room", i), Visibility: chat.Public, Posting: chat.PostingEveryone, CreatedAt: time.Now()},
+			func(chat.Room) []chat.Event { return nil })
+		if err != nil {
+			return err
+		}
+		all = append(all, room)
+	}
+	total := 0
+	run := func(d time.Duration, rate float64) (latency []int32, took time.Duration, err error) {
+		var mu sync.Mutex
+		n := nodes * appenders
+		began := time.Now()
+		err = parallel(n, n, func(i int) error {
+			s, room := stores[i%nodes], all[i%len(all)]
+			var own []int32
+			due := began.Add(time.Duration(float64(i) / max(rate, 1) * float64(time.Second)))
+			for k := 0; time.Since(began) < d; k++ {
+				if rate > 0 {
+					time.Sleep(time.Until(due))
+					due = due.Add(time.Duration(float64(n) / rate * float64(time.Second)))
+				}
+				at := time.Now()
+				_, _, err := s.Post(ctx, chat.Guard{User: user.ID, UserVersion: user.Version, Room: room.ID, RoomVersion: room.Version},
+					chat.Event{Topic: chat.RoomTopic(room.ID), Type: chat.TypeChatMessage, Author: user.ID,
+						Body: `"room":"lobby","user":"bench","sent_at":"2026-01-01T00:00:00.000Z","message":"forty-eight characters of a message over the wire"}`}, nil)
+				if err != nil {
+					return err
+				}
+				own = append(own, int32(time.Since(at).Microseconds()))
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			latency = append(latency, own...)
+			return nil
+		})
+		total += len(latency)
+		return latency, time.Since(began), err
+	}
+	if _, _, err := run(o.warmup/4, 0); err != nil {
+		return err
+	}
+	flat, took, err := run(o.seconds/2, 0)
+	if err != nil {
+		return err
+	}
+	paced, _, err := run(o.seconds/2, 5000)
+	if err != nil {
+		return err
+	}
+	table.add(name, thousands(float64(len(flat))/took.Seconds()), millis(percentile(flat, 0.5)), millis(percentile(flat, 0.99)),
+		millis(percentile(paced, 0.5)), millis(percentile(paced, 0.99)))
+	state, err := stores[0].Head(ctx)
+	if err != nil {
+		return err
+	}
+	if state.Head != int64(total) {
+		return fmt.Errorf("%d posts were acknowledged, and the log's head is %d", total, state.Head)
+	}
+	return nil
+}

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -10,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 
 	"github.com/pressly/goose/v3"
 
@@ -65,36 +63,23 @@ func open(file string, pragmas ...string) *sql.DB {
 	return db
 }
 
-// readSQLite is the dialect's read.
+// readSQLite is the dialect's read: per topic its first ids from the index, no more than limit each, so that a long
+// tail in one busy room is not walked for every page; then the rows of those that are wanted.
 func readSQLite(ctx context.Context, s *SQLite, topics []chat.TopicSince, upto int64, limit int) ([]chat.Event, error) {
-	// Ids first, from the topic's index and no more than limit each, so that a long tail in one busy room
-	// is not walked for every page; then the rows of those that are wanted.
-	var ids []int64
+	asked := make([][2]int64, 0, len(topics))
 	for _, t := range topics {
-		if t.After >= upto {
-			continue
-		}
-		const q = `SELECT id FROM events WHERE topic = ? AND id > ? AND id <= ? ORDER BY id LIMIT ?`
-		const also = `SELECT id FROM events WHERE also = ? AND id > ? AND id <= ? ORDER BY id LIMIT ?`
-		for _, q := range []string{q, also} {
-			found, err := list(ctx, s, scanOne[int64], q, int64(t.Topic), t.After, upto, limit)
-			if err != nil {
-				return nil, err
-			}
-			ids = append(ids, found...)
+		if t.After < upto {
+			asked = append(asked, [2]int64{int64(t.Topic), t.After})
 		}
 	}
-	if len(ids) == 0 {
-		return nil, nil
-	}
-	slices.Sort(ids)
-	ids = slices.Compact(ids)
-	ids = ids[:min(len(ids), limit)]
-	wanted, err := json.Marshal(ids)
+	list, err := json.Marshal(asked)
 	if err != nil {
 		return nil, err
 	}
-	events, err := s.events(ctx, selectEvents+` WHERE id IN (SELECT value FROM json_each(?))`, string(wanted))
-	slices.SortFunc(events, func(a, b chat.Event) int { return cmp.Compare(a.ID, b.ID) })
-	return events, err
+	return s.events(ctx, selectEvents+` WHERE id IN (
+		SELECT f.value FROM json_each(?1) AS t, json_each((SELECT json_group_array(id) FROM (
+			SELECT id FROM (SELECT id FROM events WHERE topic = t.value->>0 AND id > t.value->>1 AND id <= ?2 ORDER BY id LIMIT ?3)
+			UNION ALL
+			SELECT id FROM (SELECT id FROM events WHERE also = t.value->>0 AND id > t.value->>1 AND id <= ?2 ORDER BY id LIMIT ?3)
+		))) AS f ORDER BY f.value LIMIT 2 * ?3) ORDER BY id LIMIT ?3`, string(list), upto, limit)
 }

@@ -282,7 +282,9 @@ type count struct {
 
 func (l *load) count() (c count) {
 	for _, r := range l.readers {
-		c.connections += r.connections.Load()
+		if r.over != overPoll { // that comes back all the time
+			c.connections += r.connections.Load()
+		}
 	}
 	for i := range l.nodes {
 		c.process[i] = l.node(i)
@@ -412,6 +414,7 @@ func (r *tail) read(s *stream) {
 			r.cursor = e.Since
 		case e.Type == "stream_reset":
 			r.resets.Add(1)
+			r.last.Store(e.Head)
 			r.cursor = fmt.Sprintf("%d.%s", e.Head, s.open.Log)
 		case e.ID != 0:
 			if e.Type == "chat_message" {

@@ -53,6 +53,8 @@ const (
 	maxBatch = 512
 	// sweepEvery is how often the writer removes what has expired.
 	sweepEvery = 10 * time.Minute
+	// keepEvery is how often the writer looks after its connection while nobody writes.
+	keepEvery = time.Second
 	// sweepPause lets those who post come between the steps of a long sweep.
 	sweepPause = 20 * time.Millisecond
 )
@@ -98,6 +100,22 @@ func (w *writer) connect(ctx context.Context) error {
 	}
 	w.conn, w.prepared = conn, make(map[string]*sql.Stmt)
 	return nil
+}
+
+// keep makes a lost connection anew although nobody writes: that another server has taken over is found out by whoever
+// connects to it (see sameServer).
+func (w *writer) keep() {
+	if !w.dialect.reconnect {
+		return
+	}
+	ctx, cancel := w.dialect.patience(context.Background())
+	defer cancel()
+	if w.conn != nil && w.conn.PingContext(ctx) != nil {
+		w.disconnect()
+	}
+	if err := w.connect(ctx); err != nil {
+		w.logger.Debug("the writer has no connection; trying again", "error", err)
+	}
 }
 
 // disconnect has the next batch begin with a new connection.
@@ -158,6 +176,8 @@ func (w *writer) loop() {
 	defer w.disconnect()
 	sweep := time.NewTimer(w.sweepEvery)
 	defer sweep.Stop()
+	keep := time.NewTicker(keepEvery)
+	defer keep.Stop()
 	batch := make([]*job, 0, maxBatch)
 	for {
 		batch = batch[:0]
@@ -174,6 +194,9 @@ func (w *writer) loop() {
 			w.sweepAgain = false
 			add(&job{run: w.sweep, done: make(chan struct{})})
 			swept = true
+		case <-keep.C:
+			w.keep()
+			continue
 		case <-w.closing:
 			select {
 			case j := <-w.jobs:

@@ -14,15 +14,12 @@ import (
 	"tandem/testservers"
 )
 
-// appenders is how many posters each node has.
-const appenders = 64
-
 // benchAppends measures appends to one PostgreSQL by the group commit of several nodes, without HTTP: what the log
 // itself allows. Every node is a store with connections of its own, all within this process. commit_delay, with
 // commit_siblings=0, makes each commit that much longer while it holds the log's head, as a slower disk or a
 // synchronous standby would. That ids are dense and all posts are there is checked.
 func benchAppends(ctx context.Context, o *options, r *report) error {
-	fmt.Printf("\nappends: %d posters a node, one PostgreSQL, no HTTP\n", appenders)
+	fmt.Printf("\nappends: one PostgreSQL, no HTTP\n")
 	pg, err := testservers.StartPostgres("shared_buffers=512MB", "commit_siblings=0", "max_connections=200")
 	if errors.Is(err, testservers.ErrMissing) {
 		fmt.Println("  left out:", err)
@@ -32,24 +29,29 @@ func benchAppends(ctx context.Context, o *options, r *report) error {
 		return err
 	}
 	defer pg.Remove()
+	sync, err := syncCost(o.dir)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("  for context: write and fsync of 4 KiB where the data lies takes %.0f µs (median)\n", float64(sync)/1e3)
 	table := r.section("appends on PostgreSQL", "appends/s", "p50", "p99", "at 5,000/s: p50", "p99")
 	for _, delay := range []time.Duration{0, 2 * time.Millisecond} {
 		if err := pg.Exec("postgres", fmt.Sprintf(`ALTER SYSTEM SET commit_delay = %d`, delay.Microseconds()), `SELECT pg_reload_conf()`); err != nil {
 			return err
 		}
-		for _, nodes := range []int{1, 2, 4} {
-			for _, rooms := range []int{1, 100} {
-				name := fmt.Sprintf("%d nodes, %d rooms, commits %s longer", nodes, rooms, delay)
-				if err := appendRun(ctx, o, pg, table, name, nodes, rooms); err != nil {
-					return fmt.Errorf("%s: %w", name, err)
-				}
+		for _, c := range []struct{ nodes, posters, rooms int }{
+			{1, 64, 1}, {1, 64, 100}, {1, 512, 1}, {1, 512, 100}, {2, 64, 1}, {2, 64, 100}, {4, 64, 1}, {4, 64, 100},
+		} {
+			name := fmt.Sprintf("nodes: %d, posters each: %d, rooms: %d, commits %s longer", c.nodes, c.posters, c.rooms, delay)
+			if err := appendRun(ctx, o, pg, table, name, c.nodes, c.posters, c.rooms); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
 			}
 		}
 	}
 	return nil
 }
 
-func appendRun(ctx context.Context, o *options, pg *testservers.Postgres, table *section, name string, nodes, rooms int) error {
+func appendRun(ctx context.Context, o *options, pg *testservers.Postgres, table *section, name string, nodes, posters, rooms int) error {
 	database, err := pg.NewDatabase()
 	if err != nil {
 		return err
@@ -88,7 +90,7 @@ func appendRun(ctx context.Context, o *options, pg *testservers.Postgres, table 
 	total := 0
 	run := func(d time.Duration, rate float64) (latency []int32, took time.Duration, err error) {
 		var mu sync.Mutex
-		n := nodes * appenders
+		n := nodes * posters
 		began := time.Now()
 		err = parallel(n, n, func(i int) error {
 			s, room := stores[i%nodes], all[i%len(all)]

@@ -28,8 +28,8 @@ type fault struct {
 	do   func(t *testing.T, l *load)
 	// felt says what a user or the operator must have noticed; a fault that nothing shows was none.
 	felt func(w window) bool
-	// streams says that streams must have stayed open.
-	streams bool
+	// streams says that streams must have stayed open, and aside that posts must not have been slower.
+	streams, aside bool
 }
 
 var (
@@ -42,7 +42,7 @@ var clusterFaults = []fault{
 		l.node(0).kill()
 		time.Sleep(lasting(3*time.Second, 500*time.Millisecond))
 		l.start(0)
-	}, func(w window) bool { return w.failed > 0 && w.reconnected > 0 }, false},
+	}, func(w window) bool { return w.failed > 0 && w.reconnected > 0 }, false, false},
 
 	{"a rolling restart (SIGTERM in turn)", func(t *testing.T, l *load) {
 		for i := range l.nodes {
@@ -50,7 +50,7 @@ var clusterFaults = []fault{
 			old.terminate(t)
 			l.start(i)
 		}
-	}, func(w window) bool { return w.reconnected > 0 }, false},
+	}, func(w window) bool { return w.reconnected > 0 }, false, false},
 
 	{"Valkey is killed, and comes back empty", func(t *testing.T, l *load) {
 		l.valkey.Kill()
@@ -58,19 +58,19 @@ var clusterFaults = []fault{
 		if err := l.valkey.Start(); err != nil {
 			t.Fatal(err)
 		}
-	}, broughtLate, true},
+	}, broughtLate, true, true},
 
 	{"Valkey is frozen (SIGSTOP)", func(t *testing.T, l *load) {
 		l.valkey.Freeze()
 		time.Sleep(lasting(10*time.Second, 3*time.Second))
 		l.valkey.Thaw()
-	}, broughtLate, true},
+	}, broughtLate, true, true},
 
 	{"Valkey answers 2 s late", func(t *testing.T, l *load) {
 		l.slow.Delay(2 * time.Second)
 		time.Sleep(lasting(10*time.Second, 3*time.Second))
 		l.slow.Delay(0)
-	}, broughtLate, true},
+	}, broughtLate, true, true},
 
 	{"PostgreSQL stops at once (immediate), and starts again", func(t *testing.T, l *load) {
 		l.pg.Crash()
@@ -93,7 +93,7 @@ var clusterFaults = []fault{
 		if err := l.pg.Start(); err != nil {
 			t.Fatal(err)
 		}
-	}, refused, true},
+	}, refused, true, false},
 
 	{"PostgreSQL is frozen (SIGSTOP)", func(t *testing.T, l *load) {
 		l.pg.Freeze()
@@ -106,9 +106,9 @@ var clusterFaults = []fault{
 				t.Logf("with PostgreSQL frozen %s %s answered %d after %s", call[0], call[1], a.status, time.Since(began).Round(time.Millisecond))
 			}
 		}
-	}, refused, true},
+	}, refused, true, false},
 
-	{"a node is frozen while it holds the log's head (SIGSTOP)", freezeHolder, func(w window) bool { return w.failed > 0 || w.slowest > time.Second }, false},
+	{"a node is frozen while it holds the log's head (SIGSTOP)", freezeHolder, func(w window) bool { return w.failed > 0 || w.slowest > time.Second }, false, false},
 
 	{"PostgreSQL only reads", func(t *testing.T, l *load) {
 		readOnly := func(value string) {
@@ -124,7 +124,7 @@ var clusterFaults = []fault{
 		l.at(1).in(t).do("GET", roomPath(faultRoom)+"/messages", nil).want(200)
 		time.Sleep(lasting(5*time.Second, time.Second))
 		readOnly("off")
-	}, refused, true},
+	}, refused, true, false},
 
 	{"other clients hold all of PostgreSQL's connections", func(t *testing.T, l *load) {
 		held := l.takeConnections(t)
@@ -136,7 +136,7 @@ var clusterFaults = []fault{
 		for _, c := range held {
 			_ = c.Close(context.Background())
 		}
-	}, refused, true},
+	}, refused, true, false},
 }
 
 // freezeHolder stops node 0 until it is in a transaction that has the head's lock, and the server waits for it.
@@ -243,11 +243,11 @@ func TestFaults(t *testing.T) {
 			if f.streams && w.reconnected > 0 {
 				t.Errorf("%d streams did not stay open", w.reconnected)
 			}
-			if f.name == "Valkey is frozen (SIGSTOP)" {
-				t.Logf("p99 of posts was %s before and %s meanwhile", calm.p99, over.p99)
-				// The contract's bound is 50 ms; a machine that is busy with other tests adds its own.
-				if over.p99 > calm.p99+250*time.Millisecond {
-					t.Errorf("p99 of posts went from %s to %s", calm.p99, over.p99)
+			if f.aside {
+				t.Logf("posts had p99 %s, slowest %s before, and p99 %s, slowest %s meanwhile", calm.p99, calm.slowest, over.p99, over.slowest)
+				// The contract's bound is 50 ms for p99; a machine that is busy with other tests adds its own.
+				if over.p99 > calm.p99+250*time.Millisecond || over.slowest > calm.slowest+time.Second {
+					t.Errorf("posts went from p99 %s, slowest %s to p99 %s, slowest %s", calm.p99, calm.slowest, over.p99, over.slowest)
 				}
 			}
 		})

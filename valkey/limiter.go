@@ -52,10 +52,8 @@ func (l *Limiter) Take(ctx context.Context, key string) (left int, wait time.Dur
 	if err != nil {
 		return 0, 0, err
 	}
-	bounded, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
 	now := time.Now()
-	r, err := limiter.Allow(bounded, key)
+	r, err := within(ctx, func(ctx context.Context) (valkeylimiter.Result, error) { return limiter.Allow(ctx, key) })
 	if err != nil {
 		l.rests.Store(time.Now().Add(rest).UnixNano())
 		return l.own.Take(ctx, key)
@@ -71,4 +69,26 @@ func (l *Limiter) Take(ctx context.Context, key string) (left int, wait time.Dur
 func (l *Limiter) mayAsk(now time.Time) bool {
 	until := l.rests.Load()
 	return until == 0 || now.UnixNano() > until && l.rests.CompareAndSwap(until, now.Add(rest).UnixNano())
+}
+
+// within asks, and waits no longer than patience: valkey-go waits for a connection that somebody else makes anew whatever
+// the context says. The call then outlives this one, and ends with the dial.
+func within[T any](ctx context.Context, ask func(context.Context) (T, error)) (answer T, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	type result struct {
+		answer T
+		err    error
+	}
+	done := make(chan result, 1)
+	go func() {
+		answer, err := ask(ctx)
+		done <- result{answer, err}
+	}()
+	select {
+	case r := <-done:
+		return r.answer, r.err
+	case <-ctx.Done():
+		return answer, ctx.Err()
+	}
 }

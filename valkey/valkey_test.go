@@ -106,22 +106,3 @@ func TestClientWaitsForValkey(t *testing.T) {
 	}
 	eventually(t, "a first connection", func() bool { return c.publish(t.Context(), "x", "y") == nil })
 }
-
-// No request waits for a connection that is being made anew, which valkey-go does within the call.
-func TestNobodyWaitsForASlowValkey(t *testing.T) {
-	proxy := testservers.NewProxy(t, testservers.NewValkey(t).Addr())
-	c := connect(t, "valkey://"+proxy.Addr())
-	eventually(t, "a connection", func() bool { _, err := c.get(); return err == nil })
-	own := &own{}
-	l := NewLimiter(c, "posts", 5, time.Minute, own)
-	proxy.Delay(10 * time.Second)
-	proxy.Cut()
-	time.Sleep(20 * time.Millisecond)
-	began := time.Now()
-	if _, wait, err := l.Take(t.Context(), "ada"); err != nil || wait > 0 || own.asked != 1 {
-		t.Errorf("%v, %v, and the node was asked %d times", wait, err, own.asked)
-	}
-	if took := time.Since(began); took > time.Second {
-		t.Errorf("it took %s", took)
-	}
-}

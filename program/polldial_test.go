@@ -79,7 +79,8 @@ func (s *pollSource) take(resp *http.Response, since string) error {
 		return err
 	}
 	if since != "" {
-		if open := got.events[0]; open.Since != since || !open.Resumed {
+		reset := slices.ContainsFunc(got.events, func(e event) bool { return e.Type == "stream_reset" })
+		if open := got.events[0]; !reset && (open.Since != since || !open.Resumed) {
 			return fmt.Errorf("%w: the poll behind %s opened with %s", errContract, since, open.raw)
 		}
 		got.events = got.events[1:]

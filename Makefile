@@ -13,7 +13,7 @@ run: build ## build, and serve on :8080 with ./data
 test: ## everything: linters, Go tests with the race detector, the page in a browser
 	scripts/setup
 	$(MAKE) lint
-	TANDEM_REQUIRE=all go test -race ./...
+	TANDEM_REQUIRE=all go test -race -timeout 20m ./...
 	$(MAKE) build
 	cd frontend && TANDEM_BIN=$(CURDIR)/bin/tandem npm test
 

@@ -10,10 +10,13 @@ import (
 	"tandem/realtime"
 )
 
-// Metrics serves the figures of a hub and of the process to Prometheus, at /metrics.
-func Metrics(hub *realtime.Hub) http.Handler {
+// Metrics serves the figures of a hub and of the process to Prometheus, at /metrics. reads counts reads of the database.
+func Metrics(hub *realtime.Hub, reads func() uint64) http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(hubMetrics{hub}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(hubMetrics{hub}, prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "tandem_database_reads_total", Help: "Reads of the database since the start, but for those within its writes.",
+	}, func() float64 { return float64(reads()) }),
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	return mux

@@ -16,7 +16,7 @@ func (s *Server) CreateToken(ctx context.Context, r CreateTokenRequestObject) (C
 	if r.Body.Rooms != nil {
 		var missing []string
 		var err error
-		if rooms, missing, err = s.Chat.Follow(ctx, v, *r.Body.Rooms); err != nil {
+		if rooms, missing, err = s.Chat.Follow(ctx, v, *r.Body.Rooms, nil); err != nil {
 			return nil, err
 		}
 		if len(missing) > 0 {

@@ -186,9 +186,12 @@ func (s *Service) MayPost(ctx context.Context, v Viewer, room string) (Room, err
 	return view.Room, err
 }
 
+// OpenRooms says of a prepared name whether it is of a room that everybody may follow, as far as that is known.
+type OpenRooms func(name string) (room Room, known bool)
+
 // Follow says which of the named rooms the caller may follow now, and which not. It never answers from a
-// cache: a stream relies on it after it has attached.
-func (s *Service) Follow(ctx context.Context, v Viewer, names []string) (rooms []Room, missing []string, err error) {
+// cache: a stream relies on it after it has attached. open answers for who asks; nil knows none.
+func (s *Service) Follow(ctx context.Context, v Viewer, names []string, open OpenRooms) (rooms []Room, missing []string, err error) {
 	seen := make(map[string]bool, len(names))
 	for _, n := range names {
 		name, err := PrepareRoomName("room", n)
@@ -199,6 +202,12 @@ func (s *Service) Follow(ctx context.Context, v Viewer, names []string) (rooms [
 			continue
 		}
 		seen[name] = true
+		if open != nil {
+			if room, known := open(name); known && v.Reaches(room.ID) {
+				rooms = append(rooms, room)
+				continue
+			}
+		}
 		view, err := s.Readable(ctx, v, name)
 		switch {
 		case errors.Is(err, ErrRoomNotFound):
@@ -210,6 +219,12 @@ func (s *Service) Follow(ctx context.Context, v Viewer, names []string) (rooms [
 		}
 	}
 	return rooms, missing, nil
+}
+
+// OpenRoom is the room with that prepared name, or ErrRoomNotFound where it is not one that everybody may follow. It
+// never answers from a cache, as Follow.
+func (s *Service) OpenRoom(ctx context.Context, name string) (Room, error) {
+	return s.store.OpenRoom(ctx, name)
 }
 
 // Memberships lists the rooms that the caller is a member of, by name. It never answers from a cache, as Follow.

@@ -57,6 +57,8 @@ type Reader interface {
 	Blocks(ctx context.Context, user int64, after string, limit int) ([]string, error)
 	// Room returns ErrRoomNotFound.
 	Room(ctx context.Context, name string, viewer int64) (RoomView, error)
+	// OpenRoom is a public room from which nobody is banned, its creator left out. It returns ErrRoomNotFound for others.
+	OpenRoom(ctx context.Context, name string) (Room, error)
 	// Memberships lists the rooms that user is a member of, by name.
 	Memberships(ctx context.Context, user int64) ([]Membership, error)
 	// RoomNames gives the names of the rooms with these numbers, of those that are there.

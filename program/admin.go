@@ -115,7 +115,7 @@ func (a *Admin) CreateToken(ctx context.Context, username, name string, life tim
 	}
 	var numbers []int64
 	if len(rooms) > 0 {
-		found, missing, err := a.rooms.Follow(ctx, chat.Viewer{User: u.ID, Name: u.Name}, rooms)
+		found, missing, err := a.rooms.Follow(ctx, chat.Viewer{User: u.ID, Name: u.Name}, rooms, nil)
 		if err != nil {
 			return "", err
 		}

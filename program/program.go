@@ -153,7 +153,7 @@ func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) 
 	if err != nil {
 		return nil, err
 	}
-	if p.metrics, err = startMetrics(ctx, cfg.MetricsAddr, api.Metrics(p.hub), logger); err != nil {
+	if p.metrics, err = startMetrics(ctx, cfg.MetricsAddr, api.Metrics(p.hub, p.store.Reads), logger); err != nil {
 		return nil, err
 	}
 	if p.listener, err = api.Listen(ctx, cfg.Addr); err != nil {
@@ -193,13 +193,17 @@ type access struct {
 	accounts *auth.Service
 }
 
-func (a access) Follow(ctx context.Context, v chat.Viewer, names []string) ([]chat.Room, []string, error) {
+func (a access) Follow(ctx context.Context, v chat.Viewer, names []string, open chat.OpenRooms) ([]chat.Room, []string, error) {
 	if v.User != 0 { // who is anonymous has nothing that could end
 		if err := a.accounts.Alive(ctx, v.User, v.Session); err != nil {
 			return nil, nil, err
 		}
 	}
-	return a.rooms.Follow(ctx, v, names)
+	return a.rooms.Follow(ctx, v, names, open)
+}
+
+func (a access) OpenRoom(ctx context.Context, name string) (chat.Room, error) {
+	return a.rooms.OpenRoom(ctx, name)
 }
 
 func (a access) Memberships(ctx context.Context, v chat.Viewer) ([]chat.Membership, error) {

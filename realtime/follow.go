@@ -113,9 +113,12 @@ func (h *Hub) apply(c change) {
 	if h.opening > 0 {
 		h.changes = append(h.changes, c)
 	}
-	if c.kind == chat.TypeMemberAdded {
+	switch c.kind {
+	case chat.TypeMemberAdded:
 		h.welcome(c)
 		return
+	case barred, closed, chat.TypeRoomDeleted:
+		h.openRooms.forget()
 	}
 	// Looked up here: the topic of an event that the ring has dropped already may be another, or none.
 	t := h.topics[chat.RoomTopic(c.room)]

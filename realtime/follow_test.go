@@ -22,25 +22,49 @@ type site struct {
 	deleted map[int64]bool
 	banned  map[[2]int64]bool
 	onCheck func()
+	onAsk   func()
 }
 
 const siteRooms, siteUsers = 4, 3
 
 func roomName(room int64) string { return fmt.Sprint("r", room) }
 
-func (w *site) Follow(_ context.Context, v chat.Viewer, names []string) (may []chat.Room, missing []string, _ error) {
-	w.mu.Lock()
+func (w *site) Follow(_ context.Context, v chat.Viewer, names []string, open chat.OpenRooms) (may []chat.Room, missing []string, _ error) {
 	for _, n := range names {
+		if room, known := open(n); known {
+			may = append(may, room)
+			continue
+		}
+		w.mu.Lock()
 		room, _ := strconv.ParseInt(n[1:], 10, 64)
 		if w.deleted[room] || w.banned[[2]int64{room, v.User}] {
 			missing = append(missing, n)
 		} else {
 			may = append(may, chat.Room{ID: room, Name: n})
 		}
+		w.mu.Unlock()
 	}
-	w.mu.Unlock()
 	w.checked()
 	return may, missing, nil
+}
+
+func (w *site) OpenRoom(_ context.Context, name string) (chat.Room, error) {
+	defer w.asked() // what happens now comes behind the answer
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	room, _ := strconv.ParseInt(name[1:], 10, 64)
+	for user := range int64(siteUsers) {
+		if w.deleted[room] || w.banned[[2]int64{room, 1 + user}] {
+			return chat.Room{}, chat.ErrRoomNotFound
+		}
+	}
+	return chat.Room{ID: room, Name: name}, nil
+}
+
+func (w *site) asked() {
+	if w.onAsk != nil {
+		w.onAsk()
+	}
 }
 
 func (w *site) Memberships(_ context.Context, v chat.Viewer) (all []chat.Membership, _ error) {
@@ -207,6 +231,14 @@ func randomRun(t *testing.T, b *bench, r *rand.Rand) {
 		}
 		if checks--; checks == 0 {
 			b.in.Lock() // so that what the stream opened with can be looked at
+		}
+	}
+	w.onAsk = func() {
+		if r.IntN(3) == 0 {
+			step()
+		}
+		if r.IntN(2) == 0 {
+			synctest.Wait()
 		}
 	}
 	for range 10 {

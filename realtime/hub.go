@@ -39,9 +39,12 @@ type Log interface {
 }
 
 // Access says which rooms a viewer may follow now; missing are those that they may not. It returns an error where
-// the viewer's credentials have ended. It never answers from a cache.
+// the viewer's credentials have ended. It never answers from a cache of its own.
 type Access interface {
-	Follow(ctx context.Context, v chat.Viewer, rooms []string) (may []chat.Room, missing []string, err error)
+	// Follow need not look at the rooms that open knows.
+	Follow(ctx context.Context, v chat.Viewer, rooms []string, open chat.OpenRooms) (may []chat.Room, missing []string, err error)
+	// OpenRoom is the room with that prepared name; an error where it is not one that everybody may follow.
+	OpenRoom(ctx context.Context, name string) (chat.Room, error)
 	// Memberships are the rooms that the viewer is a member of.
 	Memberships(ctx context.Context, v chat.Viewer) ([]chat.Membership, error)
 }
@@ -74,16 +77,17 @@ const (
 
 // Hub brings the log's events, in the order of their ids, to the streams that follow their topics.
 type Hub struct {
-	log     Log
-	access  Access
-	bus     Bus
-	logger  *slog.Logger
-	tell    func(chat.ControlEvent)
-	most    int // streams of a user; 0 is no limit
-	every   time.Duration
-	renamed func()
-	node    string
-	head    shared[chat.LogState]
+	log       Log
+	access    Access
+	bus       Bus
+	logger    *slog.Logger
+	tell      func(chat.ControlEvent)
+	most      int // streams of a user; 0 is no limit
+	every     time.Duration
+	renamed   func()
+	node      string
+	head      shared[chat.LogState]
+	openRooms openRooms
 
 	// in guards what comes from the bus; its holder alone reads the log for the hub.
 	in      sync.Mutex
@@ -125,7 +129,7 @@ func New(ctx context.Context, log Log, access Access, bus Bus, cfg Config) (*Hub
 	if cfg.Renamed == nil {
 		cfg.Renamed = func() {}
 	}
-	return &Hub{
+	h := &Hub{
 		log: log, access: access, bus: bus, logger: cfg.Logger, tell: cfg.Control, name: state.Name, most: cfg.MaxStreams,
 		every: cmp.Or(cfg.LookEvery, time.Second), renamed: cfg.Renamed, node: cfg.Node, nodes: make(map[string]*node), heard: time.Now(),
 		head:      shared[chat.LogState]{read: log.Head},
@@ -136,8 +140,26 @@ func New(ctx context.Context, log Log, access Access, bus Bus, cfg Config) (*Hub
 		users:     make(map[int64][]*Stream),
 		typing:    make(map[typist]time.Time),
 		anonymous: make(map[string]int),
-		meter:     meter{started: time.Now()},
-	}, nil
+		openRooms: openRooms{rooms: make(map[string]chat.Room)},
+	}
+	if cfg.RingBytes > 0 {
+		h.recall(ctx, state)
+	}
+	h.meter = meter{started: time.Now()} // what was before does not count
+	return h, nil
+}
+
+// recalled is how many of the latest events a hub begins with: those that clients have missed who come back after a
+// restart.
+const recalled = 4 * logPage
+
+// recall fills the ring with the end of the log. Where that cannot be read now, the hub's next look does it.
+func (h *Hub) recall(ctx context.Context, state chat.LogState) {
+	h.in.Lock()
+	defer h.in.Unlock()
+	h.pos = max(state.Floor-1, state.Head-recalled, 0)
+	h.ring.floor = h.pos
+	h.catchUp(ctx)
 }
 
 func (h *Hub) now() time.Time { return time.Now() }
@@ -279,6 +301,7 @@ func (h *Hub) restart(state chat.LogState) {
 	for _, t := range h.topics {
 		t.entries = nil
 	}
+	h.openRooms.forget()
 	h.name, h.pos = state.Name, state.Head
 	h.ring = ring{limit: h.ring.limit, seq: h.ring.seq, evicted: h.ring.seq, floor: state.Head}
 }

@@ -111,7 +111,11 @@ func (a *rooms) Memberships(context.Context, chat.Viewer) ([]chat.Membership, er
 	return a.members, nil
 }
 
-func (a *rooms) Follow(_ context.Context, _ chat.Viewer, names []string) (may []chat.Room, _ []string, _ error) {
+func (a *rooms) OpenRoom(context.Context, string) (chat.Room, error) {
+	return chat.Room{}, chat.ErrRoomNotFound
+}
+
+func (a *rooms) Follow(_ context.Context, _ chat.Viewer, names []string, _ chat.OpenRooms) (may []chat.Room, _ []string, _ error) {
 	if a.onCheck != nil {
 		a.onCheck()
 	}

@@ -15,8 +15,12 @@ import (
 // noRooms is Access for streams of the inbox alone.
 type noRooms struct{}
 
-func (noRooms) Follow(context.Context, chat.Viewer, []string) ([]chat.Room, []string, error) {
+func (noRooms) Follow(context.Context, chat.Viewer, []string, chat.OpenRooms) ([]chat.Room, []string, error) {
 	return nil, nil, nil
+}
+
+func (noRooms) OpenRoom(context.Context, string) (chat.Room, error) {
+	return chat.Room{}, chat.ErrRoomNotFound
 }
 
 func (noRooms) Memberships(context.Context, chat.Viewer) ([]chat.Membership, error) {

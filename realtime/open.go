@@ -173,7 +173,7 @@ func (o *opening) mayLose() bool { return o.resumed || o.reset != "" }
 // look asks which rooms the viewer may follow, and where each begins.
 func (o *opening) look(ctx context.Context) error {
 	h, v := o.stream.hub, o.stream.viewer
-	may, missing, err := h.access.Follow(ctx, v, o.request.Rooms)
+	may, missing, err := h.access.Follow(ctx, v, o.request.Rooms, func(name string) (chat.Room, bool) { return o.openRoom(ctx, name) })
 	if err != nil {
 		return err
 	}

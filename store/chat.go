@@ -163,6 +163,20 @@ func (s *SQLite) Room(ctx context.Context, name string, viewer int64) (chat.Room
 	return r, unavailable(err)
 }
 
+// OpenRoom implements chat.Store.
+func (s *SQLite) OpenRoom(ctx context.Context, name string) (chat.Room, error) {
+	r := chat.Room{Name: name}
+	var created int64
+	err := s.queryRow(ctx, `SELECT id, title, visibility, posting, created_at, version FROM rooms r
+		WHERE name = ? AND visibility = ? AND NOT EXISTS (SELECT 1 FROM bans b WHERE b.room_id = r.id)`, name, chat.Public).
+		Scan(&r.ID, &r.Title, &r.Visibility, &r.Posting, &created, &r.Version)
+	if errors.Is(err, sql.ErrNoRows) {
+		return chat.Room{}, chat.ErrRoomNotFound
+	}
+	r.CreatedAt = time.UnixMilli(created)
+	return r, unavailable(err)
+}
+
 // Rooms implements chat.Store.
 func (s *SQLite) Rooms(ctx context.Context, v chat.Viewer, after string, limit int) ([]chat.RoomView, error) {
 	only := "null" // every room

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -45,6 +46,7 @@ type SQLite struct {
 	write   *sql.DB
 	log     *writer
 	index   *index // nil without Config.Search
+	asked   atomic.Uint64
 }
 
 // Open opens the database, brings its schema up to date and starts the log writer.

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -60,13 +59,13 @@ func startServer(ctx context.Context, o *options) (*server, error) {
 
 // start starts the process and waits until it answers.
 func (s *server) start(ctx context.Context) error {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return err
+	if s.port == 0 { // where it was before, its clients come back to
+		port, err := freePort()
+		if err != nil {
+			return err
+		}
+		s.port = port
 	}
-	s.port = l.Addr().(*net.TCPAddr).Port
-	l.Close()
-
 	log, err := os.OpenFile(filepath.Join(s.data, "log.txt"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err

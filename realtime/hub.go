@@ -75,6 +75,10 @@ const (
 	logPage = 256
 )
 
+// headPace is how often the log's head is read at most for streams that open: nobody notices it, and a crowd that comes
+// back within seconds costs hundreds of reads, however large it is.
+const headPace = 5 * time.Millisecond
+
 // Hub brings the log's events, in the order of their ids, to the streams that follow their topics.
 type Hub struct {
 	log       Log
@@ -132,7 +136,7 @@ func New(ctx context.Context, log Log, access Access, bus Bus, cfg Config) (*Hub
 	h := &Hub{
 		log: log, access: access, bus: bus, logger: cfg.Logger, tell: cfg.Control, name: state.Name, most: cfg.MaxStreams,
 		every: cmp.Or(cfg.LookEvery, time.Second), renamed: cfg.Renamed, node: cfg.Node, nodes: make(map[string]*node), heard: time.Now(),
-		head:      shared[chat.LogState]{read: log.Head},
+		head:      shared[chat.LogState]{read: log.Head, pace: headPace},
 		pos:       state.Head,
 		ring:      ring{limit: cfg.RingBytes, floor: state.Head},
 		topics:    make(map[chat.Topic]*topic),

@@ -3,15 +3,18 @@ package realtime
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // shared lets those who want the same read of the log at once share it. A read serves whoever asked before it began,
 // so that nobody gets what is older than their question.
 type shared[T any] struct {
 	read func(ctx context.Context) (T, error)
+	pace time.Duration // between the beginnings of two reads, so that a crowd costs reads by the time it takes
 
 	mu      sync.Mutex
 	running bool
+	began   time.Time  // the latest read
 	next    *answer[T] // of the read that has not begun; nil while nobody waits for it
 }
 
@@ -46,8 +49,16 @@ func (s *shared[T]) get(ctx context.Context) (T, error) {
 func (s *shared[T]) run() {
 	for {
 		s.mu.Lock()
+		wait := s.pace - time.Since(s.began)
+		if s.next != nil && wait > 0 {
+			s.mu.Unlock()
+			time.Sleep(wait)
+			s.mu.Lock()
+		}
 		a := s.next
-		s.next, s.running = nil, a != nil
+		if s.next, s.running = nil, a != nil; s.running {
+			s.began = time.Now()
+		}
 		s.mu.Unlock()
 		if a == nil {
 			return

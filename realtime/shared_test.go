@@ -58,6 +58,29 @@ func TestSharedReadBeginsAfterItWasAskedFor(t *testing.T) {
 	})
 }
 
+// Who asks again and again waits a little, so that there are no more reads than fit into the time.
+func TestSharedReadsKeepTheirPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reads := 0
+		head := shared[int]{pace: 5 * time.Millisecond, read: func(context.Context) (int, error) { reads++; return reads, nil }}
+		began := time.Now()
+		for i := range 100 {
+			if got, err := head.get(t.Context()); got != i+1 || err != nil {
+				t.Fatalf("question %d got read %d, %v", i, got, err)
+			}
+		}
+		if took := time.Since(began); took != 99*5*time.Millisecond {
+			t.Errorf("100 reads took %s", took)
+		}
+		time.Sleep(time.Second)
+		began = time.Now()
+		if _, err := head.get(t.Context()); err != nil || time.Since(began) != 0 {
+			t.Error("who asks after a while waits")
+		}
+		time.Sleep(time.Second)
+	})
+}
+
 // countedLog counts what is read for streams, which takes a while.
 type countedLog struct {
 	*logbook

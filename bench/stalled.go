@@ -1,0 +1,134 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	stalledReaders = 50
+	// stalledEach is what one of them may cost, in the server and its kernel.
+	stalledEach = 256 << 10
+)
+
+// benchStalled measures what readers who do not read do to those who do, and what they cost.
+func benchStalled(ctx context.Context, o *options, r *report) error {
+	table := r.section("stalled readers", "p50", "p99", "p99 with 50 stalled", "resident each", "kernel each", "in all each")
+	for i := range transports {
+		if err := stall(ctx, o, r, table, &transports[i]); err != nil {
+			return fmt.Errorf("%s: %w", transports[i].name, err)
+		}
+	}
+	return nil
+}
+
+func stall(ctx context.Context, o *options, r *report, table *section, t *transport) error {
+	fmt.Printf("\nstalled: %d among %s readers over %s, 100 posts/s\n", stalledReaders, thousands(o.readers), t.name)
+	s, tokens, err := startLobby(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	name := fmt.Sprintf("%s × %s", t.name, thousands(o.readers))
+	play := func() (figures, error) {
+		a, err := openAudience(ctx, s, t, tokens, o.readers)
+		if err != nil {
+			return figures{}, err
+		}
+		defer a.close()
+		time.Sleep(time.Second) // presence settles
+		p, err := newPosters(s, tokens, lobby, 4, false)
+		if err != nil {
+			return figures{}, err
+		}
+		defer p.close()
+		f, wrong, err := a.play(ctx, s, p, 100, o.seconds)
+		if len(wrong) > 0 {
+			r.fail("stalled: %s: %d readers, such as: %s", name, len(wrong), wrong[0])
+		}
+		return f, err
+	}
+	alone, err := play()
+	if err != nil {
+		return err
+	}
+	if err := s.fill(ctx, tokens); err != nil { // so that the ring and the allocator have grown before
+		return err
+	}
+	resident := settled(ctx, s)
+	for i := range stalledReaders {
+		fd, _, _, err := t.open(s, lobby[0], tokens[i%len(tokens)])
+		if err != nil {
+			return err
+		}
+		defer syscall.Close(fd)
+		if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_RCVBUF, 32<<10); err != nil {
+			return err
+		}
+	}
+	if err := s.fill(ctx, tokens); err != nil {
+		return err
+	}
+	each := max(0, settled(ctx, s)-resident) << 10 / stalledReaders
+	kernel, full, err := s.kernelMemory(ctx)
+	if err != nil {
+		return err
+	}
+	if full < stalledReaders {
+		return fmt.Errorf("%d of %d connections are full", full, stalledReaders)
+	}
+	kernel /= int64(full)
+	among, err := play()
+	if err != nil {
+		return err
+	}
+	kib := func(n int64) string { return fmt.Sprintf("%d KiB", n>>10) }
+	table.add(name, millis(percentile(alone.latency, 0.50)), millis(percentile(alone.latency, 0.99)),
+		millis(percentile(among.latency, 0.99)), kib(each), kib(kernel), kib(each+kernel))
+	if each+kernel > stalledEach {
+		r.fail("stalled: %s: one costs %s", name, kib(each+kernel))
+	}
+	return nil
+}
+
+// fill posts some 4 MB into the lobby: more than a connection holds on its way.
+func (s *server) fill(ctx context.Context, tokens []string) error {
+	body := map[string]string{"message": strings.Repeat("😀", 4000)}
+	return parallel(256, 4, func(i int) error {
+		return call(ctx, s, "POST", "/v1/rooms/"+lobby[0]+"/messages", tokens[i%len(tokens)], body, nil)
+	})
+}
+
+// skmem is what ss(8) prints of a socket's memory: what is received, forward allocated, queued for sending, for options
+// and in the backlog is taken; the others are limits, and what is also counted in these.
+var skmem = regexp.MustCompile(`skmem:\(r(\d+),rb\d+,t\d+,tb\d+,f(\d+),w(\d+),o(\d+),bl(\d+)`)
+
+// kernelMemory is what the kernel holds for the server's connections that wait for their reader, and how many they are.
+func (s *server) kernelMemory(ctx context.Context) (bytes int64, full int, err error) {
+	out, err := exec.CommandContext(ctx, "ss", "-tmnHO", "state", "established", "sport", "=", strconv.Itoa(s.port)).Output()
+	if err != nil {
+		return 0, 0, fmt.Errorf("ss: %w", err)
+	}
+	for _, m := range skmem.FindAllStringSubmatch(string(out), -1) {
+		var all int64
+		for _, part := range m[1:] {
+			n, err := strconv.ParseInt(part, 10, 64)
+			if err != nil {
+				return 0, 0, err
+			}
+			all += n
+		}
+		if m[3] != "0" {
+			bytes, full = bytes+all, full+1
+		}
+	}
+	return bytes, full, nil
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -32,7 +33,9 @@ func benchStalled(ctx context.Context, o *options, r *report) error {
 
 func stall(ctx context.Context, o *options, r *report, table *section, t *transport) error {
 	fmt.Printf("\nstalled: %d among %s readers over %s, 100 posts/s\n", stalledReaders, thousands(o.readers), t.name)
-	s, tokens, err := startLobby(ctx, o)
+	own := *o // what the ring keeps is not the readers'
+	own.serverFlags = append(slices.Clone(o.serverFlags), "--ring-bytes=2000000")
+	s, tokens, err := startLobby(ctx, &own)
 	if err != nil {
 		return err
 	}
@@ -60,7 +63,7 @@ func stall(ctx context.Context, o *options, r *report, table *section, t *transp
 	if err != nil {
 		return err
 	}
-	if err := s.fill(ctx, tokens); err != nil { // so that the ring and the allocator have grown before
+	if err := s.fill(ctx, tokens); err != nil { // so that the allocator has grown before
 		return err
 	}
 	resident := settled(ctx, s)

@@ -102,10 +102,10 @@ func stall(ctx context.Context, o *options, r *report, table *section, t *transp
 	return nil
 }
 
-// fill posts some 4 MB into the lobby: more than a connection holds on its way.
+// fill posts 1 MB into the lobby: more than a connection holds on its way.
 func (s *server) fill(ctx context.Context, tokens []string) error {
-	body := map[string]string{"message": strings.Repeat("😀", 4000)}
-	return parallel(256, 4, func(i int) error {
+	body := map[string]string{"message": strings.Repeat("x", 1000)}
+	return parallel(1000, 8, func(i int) error {
 		return call(ctx, s, "POST", "/v1/rooms/"+lobby[0]+"/messages", tokens[i%len(tokens)], body, nil)
 	})
 }

@@ -14,11 +14,7 @@ import (
 	"time"
 )
 
-const (
-	stalledReaders = 50
-	// stalledEach is what one of them may cost, in the server and its kernel.
-	stalledEach = 256 << 10
-)
+const stalledReaders = 50
 
 // benchStalled measures what readers who do not read do to those who do, and what they cost.
 func benchStalled(ctx context.Context, o *options, r *report) error {
@@ -96,9 +92,6 @@ func stall(ctx context.Context, o *options, r *report, table *section, t *transp
 	kib := func(n int64) string { return fmt.Sprintf("%d KiB", n>>10) }
 	table.add(name, millis(percentile(alone.latency, 0.50)), millis(percentile(alone.latency, 0.99)),
 		millis(percentile(among.latency, 0.99)), kib(each), kib(kernel), kib(each+kernel))
-	if each+kernel > stalledEach {
-		r.fail("stalled: %s: one costs %s", name, kib(each+kernel))
-	}
 	return nil
 }
 

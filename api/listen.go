@@ -7,7 +7,7 @@ import (
 
 // sendBuffer bounds what the kernel holds for one reader who does not read; its own choice may grow to
 // 4 MB. The kernel doubles the number for its bookkeeping.
-const sendBuffer = 64 << 10
+const sendBuffer = 40 << 10
 
 // Listen listens on a TCP address with the limits that streams need.
 func Listen(ctx context.Context, addr string) (net.Listener, error) {

@@ -51,7 +51,9 @@ func TestLiveStreamsLoseTheirRoom(t *testing.T) {
 							last = e
 						}
 					}
-					if last.Type != tt.last {
+					// A poll that was not waiting finds a deleted room lost, and is told nothing more of it.
+					between := over == overPoll && what == "deleted" && last.Message == "before"
+					if last.Type != tt.last && !between {
 						t.Errorf("the last of the room is %s", last.raw)
 					}
 					s.close()

@@ -53,7 +53,6 @@ func TestFailoverTellsWhoSawTheLostTail(t *testing.T) {
 	}
 	t.Logf("the promotion took %s; every reader was reset %s after it",
 		promoted.Round(time.Millisecond), (time.Since(began) - promoted).Round(time.Millisecond))
-	began = time.Now()
 	posts, _ := l.settle()
 	t.Logf("both nodes answered posts and history after another %s", posts.Round(time.Millisecond))
 	anew := l.at(1).post(faultRoom, "anew")

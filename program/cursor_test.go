@@ -62,9 +62,9 @@ func TestStreamResumesAfterItsCursor(t *testing.T) {
 func TestStreamResumesFromEveryPosition(t *testing.T) {
 	t.Parallel()
 	ada, posted, _ := cursorRoom(t)
+	head := ada.head()
 	onEach(t, func(t *testing.T, over transport) {
 		ada := ada.in(t)
-		head := ada.head()
 		for since := range head + 1 { // 0 is before everything, head after
 			s := ada.open(over, fmt.Sprintf("room=lobby&since=%d", since))
 			if open := s.opening(); !open.Resumed {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -182,34 +183,47 @@ func freezeHolder(t *testing.T, l *load) {
 	time.Sleep(lasting(5*time.Second, 0))
 }
 
-// takeConnections ends the nodes' connections and opens as many as the server allows.
+// takeConnections ends the nodes' connections and opens as many as the server allows, more eagerly than the nodes do.
 func (l *load) takeConnections(t *testing.T) (held []*pgx.Conn) {
 	t.Helper()
-	began := time.Now()
-	for time.Since(began) < patience {
+	connect := func() (*pgx.Conn, error) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		conn, err := pgx.Connect(ctx, l.pg.URL(l.database))
-		cancel()
-		if err == nil {
-			held = append(held, conn)
-			if _, err := conn.Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'node%'`); err != nil {
-				t.Fatal(err)
-			}
-			continue
-		}
-		var others int
-		if err := held[0].QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'node%'`).Scan(&others); err != nil {
-			t.Fatal(err)
-		}
-		if others == 0 {
-			return held
-		}
-		if _, err := held[0].Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'node%'`); err != nil {
-			t.Fatal(err)
-		}
+		defer cancel()
+		return pgx.Connect(ctx, l.pg.URL(l.database))
 	}
-	t.Fatal("the connections cannot be had")
-	return nil
+	first, err := connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	held = append(held, first)
+	ctx, cancel := context.WithCancel(t.Context())
+	var takers sync.WaitGroup
+	for range 8 {
+		takers.Go(func() {
+			for ctx.Err() == nil {
+				if conn, err := connect(); err == nil {
+					mu.Lock()
+					held = append(held, conn)
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	eventually(t, "the connections are had", func() bool {
+		var others, room int
+		if err := first.QueryRow(t.Context(), `SELECT count(*) FILTER (WHERE application_name LIKE 'node%'),
+			current_setting('max_connections')::int - count(*) FILTER (WHERE backend_type = 'client backend') FROM pg_stat_activity`).Scan(&others, &room); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := first.Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'node%'`); err != nil {
+			t.Fatal(err)
+		}
+		return others == 0 && room <= 0
+	})
+	cancel()
+	takers.Wait()
+	return held
 }
 
 // TestFaults lets one thing after the other go wrong under two nodes that are written to and read from on every

@@ -147,7 +147,7 @@ func openDatabase(t *testing.T, dataDir string) *sql.DB {
 func withTestSecret(cfg *Settings) { cfg.JWTSecret = testSecret }
 
 func newTestServer(t *testing.T, url string, logs *logBook) *testServer {
-	s := &testServer{url: url, logs: logs, http: &http.Transport{MaxIdleConnsPerHost: 64}}
+	s := &testServer{url: url, logs: logs, http: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute}} // sooner than the server's
 	t.Cleanup(s.http.CloseIdleConnections)
 	return s
 }

@@ -254,6 +254,9 @@ func TestRoomIsAsItsModel(t *testing.T) {
 	p := startProgram(t)
 	users := []*client{p.signup(t, "ada"), p.signup(t, "bob"), p.signup(t, "eve")}
 	_ = flag.Set("rapid.nofailfile", "true") // the seed is in the failure's text; a file would lie in the project
+	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
+		_ = checks.Value.Set("25") // go test ./program -run Model -rapid.checks=1000 looks longer
+	}
 	rooms := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		rooms++

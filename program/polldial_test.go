@@ -34,14 +34,23 @@ type pollAnswer struct {
 	since  string
 }
 
-// dialPoll makes the first poll. It returns a source, or the answer that refused it with its body unread.
+// dialPoll makes the first poll, which does not wait unless its target says so: streams open at once, whatever there is
+// to replay. It returns a source, or the answer that refused it with its body unread.
 func (c *client) dialPoll(_ transport, target string, header http.Header, lines []string, connect connector) (eventSource, *http.Response, error) {
 	s := &pollSource{client: c, http: c.server.transport(overPoll), header: header, known: map[string][]string{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.http.DialContext = connect
 	s.header.Set("Accept", overPoll.media())
 	addHeaders(s.header, lines)
-	resp, err := s.poll(target)
+	first := target
+	if !strings.Contains(first, "wait=") {
+		sep := "?"
+		if strings.Contains(first, "?") {
+			sep = "&"
+		}
+		first += sep + "wait=0"
+	}
+	resp, err := s.poll(first)
 	if err != nil || resp.StatusCode != 200 {
 		context.AfterFunc(c.t.Context(), s.end)
 		return nil, resp, err

@@ -66,8 +66,13 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if !strings.HasPrefix(cfg.URL, "http://") && !strings.HasPrefix(cfg.URL, "https://") {
 		return nil, fmt.Errorf("the URL %q does not begin with http:// or https://", cfg.URL)
 	}
-	r.http1 = &http.Transport{TLSClientConfig: cfg.TLS.Clone(), MaxIdleConnsPerHost: 64, TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{}}
-	r.http2 = &http.Transport{TLSClientConfig: cfg.TLS.Clone(), ForceAttemptHTTP2: true}
+	// Idle connections end here before they end there, or a request may be on its way meanwhile.
+	const idle = 20 * time.Second
+	r.http1 = &http.Transport{
+		TLSClientConfig: cfg.TLS.Clone(), MaxIdleConnsPerHost: 64, IdleConnTimeout: idle,
+		TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{},
+	}
+	r.http2 = &http.Transport{TLSClientConfig: cfg.TLS.Clone(), ForceAttemptHTTP2: true, IdleConnTimeout: idle}
 	defer r.http1.CloseIdleConnections()
 	defer r.http2.CloseIdleConnections()
 

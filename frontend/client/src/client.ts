@@ -49,11 +49,12 @@ export class Tandem implements Host {
   #timing: Timing;
   #conversations = new Map<string, Conversation>();
   #watched = new Map<Conversation, number>(); // how many watch each
+  #events = new Set<(event: TandemEvent) => void>();
   #live?: Stream;
   #liveStatus = new Listeners<[]>();
   #forced?: Transport;
   #user: string | null = null;
-  #idle: Status = { state: 'closed', transport: null, forced: false, shared: false };
+  #none: Status = { state: 'closed', transport: null, forced: false, shared: false };
 
   constructor(options: ClientOptions = {}) {
     this.#options = options;
@@ -186,7 +187,7 @@ export class Tandem implements Host {
 
   /** How the stream behind rooms and hooks is; a new object with every change. */
   get status(): Status {
-    return this.#live?.status ?? this.#idle;
+    return this.#live?.status ?? this.#none;
   }
 
   /** Calls fn when `status` has changed. Does not open the stream. */
@@ -195,6 +196,16 @@ export class Tandem implements Host {
   /** The stream behind rooms and hooks, while it is open: for listening to more of its events. */
   get live(): Stream | undefined {
     return this.#live;
+  }
+
+  /** Calls fn with every event of the stream behind rooms and hooks, and keeps that open meanwhile. */
+  onEvent(fn: (event: TandemEvent) => void): Unsubscribe {
+    this.#events.add(fn);
+    this.#follow();
+    return () => {
+      this.#events.delete(fn);
+      this.#idle();
+    };
   }
 
   /** Only this transport from now on, or `'auto'`, for the stream behind rooms and hooks. */
@@ -214,16 +225,21 @@ export class Tandem implements Host {
         this.#watched.delete(c);
         c.followed = false;
         if (c instanceof RoomHandle) this.#live?.remove(c.name);
-        if (this.#watched.size || !this.#live) return;
-        this.#live.close();
-        this.#live = undefined;
-        this.#liveStatus.tell();
+        this.#idle();
       }, LINGER);
     };
   }
 
+  /** Closes the stream when nobody needs it. */
+  #idle(): void {
+    if (this.#watched.size || this.#events.size || !this.#live) return;
+    this.#live.close();
+    this.#live = undefined;
+    this.#liveStatus.tell();
+  }
+
   #follow(added?: Conversation): void {
-    if (!this.#watched.size) return;
+    if (!this.#watched.size && !this.#events.size) return;
     if (this.#account && !this.#account.user) {
       // A store that answers later than at once; whoever it is will be told.
       return void this.#account.load().then(
@@ -232,23 +248,26 @@ export class Tandem implements Host {
       );
     }
     if (this.#live && this.#live.status.state !== 'closed') {
-      if (added instanceof RoomHandle) this.#live.add(added.name);
-      else if (added && !added.followed && this.#live.cursor) void added.load();
+      const room = added instanceof RoomHandle;
+      if (room) this.#live.add(added.name);
+      if (added && !added.followed && this.#live.cursor && (!room || this.#live.follows(added.name))) void added.load();
       return;
     }
-    const rooms = [...this.#watched.keys()].filter((c) => c instanceof RoomHandle).map((c) => c.name);
     const base = this.#options.live ?? {};
-    const options = { ...base, rooms: [base.rooms ?? [], rooms].flat(), transport: this.#forced };
+    // Which rooms need naming besides all that the user is a member of is known when these have been told.
+    const own = base.rooms?.includes('*') ? [] : [...this.#watched.keys()].filter((c) => c instanceof RoomHandle);
+    const options = { ...base, rooms: [base.rooms ?? [], own.map((c) => c.name)].flat(), transport: this.#forced };
     const live = (this.#live = this.#stream(options, true));
     live.on('*', (event) => this.#hear(event));
     live.on('lost', (name) => {
-      const error = new TandemError('room_not_found', `There is no room ${name}, or not for you.`, 404);
-      for (const c of this.#watched.keys()) if (c instanceof RoomHandle && fold(c.name) === fold(name)) c.lose(error);
+      const error = new TandemError('room_not_found', 'The room is gone.', 404);
+      this.#watched.forEach((_, c) => c.concerns({ room: name }) && c.lose(error));
     });
     live.on('status', (status) => {
       if (this.#live !== live) return;
       if (status.state === 'live') this.#wake();
-      if (status.state === 'closed' && status.error) for (const c of this.#watched.keys()) c.lose(status.error);
+      const { error } = status;
+      if (status.state === 'closed' && error) this.#watched.forEach((_, c) => c.lose(error));
       this.#liveStatus.tell();
     });
     this.#liveStatus.tell();
@@ -261,15 +280,22 @@ export class Tandem implements Host {
   #hear(event: TandemEvent): void {
     const room = 'room' in event ? event.room : undefined;
     if (event.type === 'stream_open') this.#user = event.user;
-    const followed = event.type === 'stream_open' ? new Set(event.rooms.map(fold)) : undefined;
-    for (const c of this.#watched.keys()) {
-      if (event.type === 'stream_reset') void c.load();
-      else if (followed) {
-        if (!c.followed && (c instanceof PrivateHandle || followed.has(fold(c.name)))) void c.load();
-      } else if (c instanceof PrivateHandle ? !room && c.concerns(event) : room && fold(room) === fold(c.name)) {
-        c.hear(event);
-      }
-    }
+    // Who is here is told once, and may be asked for later.
+    if (event.type.startsWith('user_')) {
+      if (room) this.room(room).hear(event);
+    } else this.#watched.forEach((_, c) => this.#pass(event, c));
+    this.#events.forEach((fn) => fn(event));
+  }
+
+  #pass(event: TandemEvent, c: Conversation): void {
+    if (event.type === 'stream_reset') return void c.load();
+    const opened = event.type === 'stream_open';
+    if (!opened && !c.concerns(event)) return;
+    if (!opened) c.hear(event);
+    // The user may have become a member, or be one no more.
+    const follows = c instanceof PrivateHandle || this.#live!.follows(c.name);
+    if (follows && !c.followed) void c.load();
+    if (!follows && (c.followed || (opened && !event.resumed))) this.#live!.add(c.name);
   }
 }
 

@@ -76,6 +76,9 @@ interface Page {
 
 const sorted = (names: string[]) => [...names].sort((a, b) => a.localeCompare(b));
 
+/** What an event says of where it belongs. */
+type About = { type?: string; room?: string; user?: string; target?: string };
+
 const TYPING = 5000; // ms that a sign of writing counts; it comes every 3 s
 
 export abstract class Conversation {
@@ -174,7 +177,7 @@ export abstract class Conversation {
     this.change({ loading: !before });
     for (let n = 0; mine === this.#loading; n++) {
       try {
-        const page = (await this.call('GET', '/messages', { query: { before, limit: 50 } })) as Page;
+        const page = (await this.call('GET', '/messages', { query: { before, limit: before ? 100 : 50 } })) as Page;
         if (mine !== this.#loading) return;
         if (!before) this.#messages = [];
         page.items.forEach((item) => this.#put(item, true));
@@ -202,6 +205,9 @@ export abstract class Conversation {
     this.#loading = 0;
     this.change({ error, loading: false, users: [], count: 0, typing: [] });
   }
+
+  /** @internal Whether an event belongs here. */
+  abstract concerns(event: About): boolean;
 
   /** @internal */
   hear(event: TandemEvent): void {
@@ -371,10 +377,15 @@ export class RoomHandle extends Conversation {
     this.tellTyping();
   }
 
+  /** @internal */
+  override concerns(event: About): boolean {
+    return !!event.room && fold(event.room) === fold(this.name);
+  }
+
   protected override apply(event: TandemEvent): void {
     if (event.type === 'chat_message') return this.arrive(event);
     if (event.type === 'room_deleted') {
-      return this.lose(new TandemError('room_not_found', 'The room was deleted.', 404));
+      return this.lose(new TandemError('room_not_found', 'The room is gone.', 404));
     }
     super.apply(event);
   }
@@ -387,12 +398,10 @@ export class PrivateHandle extends Conversation {
     super(host, name, '/v1/private/{username}', { username: name });
   }
 
-  /** @internal Whether an event without a room belongs here. */
-  concerns(event: { type: string; user?: string; target?: string }): boolean {
-    // Who is on the site has no room either.
-    if (event.type.startsWith('user_')) return false;
+  /** @internal */
+  override concerns(event: About): boolean {
     const other = event.user === this.host.user ? (event.target ?? event.user) : event.user;
-    return fold(other ?? '') === fold(this.name);
+    return !event.room && fold(other ?? '') === fold(this.name);
   }
 
   protected override apply(event: TandemEvent): void {

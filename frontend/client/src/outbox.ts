@@ -81,7 +81,7 @@ export class Outbox<E extends Posted> {
 
   drop(item: Outgoing<E>): void {
     if (!this.items.includes(item)) return;
-    this.#settle(item, 'failed', new TandemError('discarded', 'The message was discarded.'));
+    this.#settle(item, 'failed', new TandemError('discarded', 'Discarded.'));
     this.#remove(item);
   }
 

@@ -106,7 +106,7 @@ export class Rest {
       });
     } catch (cause) {
       if (signal?.aborted) throw signal.reason ?? cause;
-      throw noAnswer('unreachable', 'The server cannot be reached.', cause);
+      throw noAnswer('unreachable', 'No answer.', cause);
     }
   }
 
@@ -138,7 +138,7 @@ export class Rest {
       const text = await res.text();
       return text ? JSON.parse(text) : undefined;
     } catch (cause) {
-      if (late) throw noAnswer('timeout', 'The server did not answer in time.', cause);
+      if (late) throw noAnswer('timeout', 'No answer in time.', cause);
       throw cause;
     } finally {
       clearTimeout(timer);

@@ -117,6 +117,7 @@ export class Stream implements AsyncIterable<TandemEvent> {
   #climb?: ReturnType<typeof setTimeout>;
   #change?: ReturnType<typeof setTimeout>;
   #tabs?: Tabs;
+  #members = new Set<string>(); // followed as a member, by '*', without being named
 
   /** @internal Use `tandem.stream()`. */
   constructor(parts: Parts, options: StreamOptions = {}, tabs?: (stream: Stream) => Promise<Tabs>) {
@@ -219,9 +220,9 @@ export class Stream implements AsyncIterable<TandemEvent> {
     }, 10);
   }
 
-  /** @internal Whether what happens in these rooms comes from now on. */
-  covers(rooms: string[]): boolean {
-    return this.#status.state === 'live' && rooms.every((room) => this.#link?.query.room.includes(room));
+  /** @internal Whether a room is followed, by its name or as all of the user's are. */
+  follows(room: string): boolean {
+    return this.#members.has(fold(room)) || !!this.#link?.query.room.some((r) => fold(r) === fold(room));
   }
 
   /** @internal Shows how the tab is that has the connection. */
@@ -309,11 +310,7 @@ export class Stream implements AsyncIterable<TandemEvent> {
   async #over({ close, error, query }: Link): Promise<boolean> {
     let why: TandemError | undefined;
     if (close?.reason === 'signed_out' || close?.reason === 'disabled') {
-      why = new TandemError(
-        close.reason,
-        close.reason === 'disabled' ? 'The account is disabled.' : 'Signed out.',
-        401,
-      );
+      why = new TandemError(close.reason, close.reason, 401);
       await this.#parts.tokens.ended?.();
     } else if (error instanceof TandemError && error.final) {
       if (this.#parts.lenient && error.code === 'room_not_found' && !query.since) {
@@ -368,7 +365,9 @@ export class Stream implements AsyncIterable<TandemEvent> {
     const { history, site } = this.#options;
     const since = this.cursor;
     // Without a cursor, a room of another tab's that does not exist would be an error here.
-    const room = [...new Set([...this.#rooms, ...((since && this.#tabs?.rooms) || [])])];
+    const room = [...new Set([...this.#rooms, ...((since && this.#tabs?.rooms) || [])])].filter(
+      (r) => !this.#members.has(fold(r)),
+    );
     return { room, since, history: since ? undefined : history, site: site ? 1 : undefined };
   }
 
@@ -472,13 +471,15 @@ export class Stream implements AsyncIterable<TandemEvent> {
       this.#greeted = this.#link;
       this.#log = event.log;
       this.#user = event.user;
+      const query = this.#link?.query ?? { room: [] };
+      const named = query.room.map(fold);
+      if (first) this.#members = new Set(event.rooms.map(fold).filter((r) => !named.includes(r)));
       if (!event.resumed) [this.#last] = parse(event.since); // resumed, it is the cursor that is known already
       for (const room of event.lost) {
         const own = [...this.#rooms].find((r) => fold(r) === fold(room));
         if (own !== undefined) {
           this.#rooms.delete(own);
-          const { query } = this.#link!; // asked for again, it is asked for anew
-          query.room = query.room.filter((r) => r !== own);
+          query.room = query.room.filter((r) => r !== own); // asked for again, it is asked for anew
           this.#emitAs('lost', room);
         }
       }
@@ -490,6 +491,10 @@ export class Stream implements AsyncIterable<TandemEvent> {
     } else if ('id' in event) {
       if (event.id <= this.#last) return;
       this.#last = event.id;
+      const { room, target, type } = event as { room?: string; target?: string; type: EventType };
+      if (room && this.#rooms.has('*') && (type === 'room_deleted' || target === this.#user)) {
+        this.#members[type === 'member_added' ? 'add' : 'delete'](fold(room));
+      }
     }
     this.#emit(event);
   }

@@ -116,7 +116,9 @@ export class TabGroup implements Tabs {
 
   #serve(): void {
     for (const tab of this.#waiting) {
-      if (!this.stream.covers(this.#wants.get(tab)!)) continue;
+      // Whether what happens in its rooms comes from now on.
+      const all = this.#wants.get(tab)!.every((room) => this.stream.follows(room));
+      if (this.stream.status.state !== 'live' || !all) continue;
       this.#waiting.delete(tab);
       this.#say({ kind: 'ready', to: tab, since: this.stream.cursor! });
     }
@@ -128,6 +130,7 @@ export class TabGroup implements Tabs {
     let early: TandemEvent[] | null = [];
     await new Promise<void>((_, fail) => {
       const over = () => fail(new Error('The tab that had the connection has gone.'));
+      if (signal.aborted) return over(); // while it waited: this tab leads now
       signal.addEventListener('abort', over);
       this.#told = (m) => {
         if (m.kind === 'lead') return over();

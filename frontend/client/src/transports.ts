@@ -38,11 +38,10 @@ const unsupported = (what: string) => new TandemError('http_unsupported', what);
 export const transports: Record<Transport, Open> = {
   // A browser's WebSocket cannot carry a token in a header, so a ticket goes into the URL.
   async ws({ rest, tokens, query, signal, hear, WebSocket }) {
-    if (!WebSocket) throw unsupported('There is no WebSocket here.');
-    const known = await tokens.token();
-    const { ticket } = known
-      ? ((await rest.json('POST', '/v1/auth/ticket', { signal }, tokens)) as { ticket: string })
-      : { ticket: undefined };
+    if (!WebSocket) throw unsupported('No WebSocket here.');
+    const ticket =
+      (await tokens.token()) &&
+      ((await rest.json('POST', '/v1/auth/ticket', { signal }, tokens)) as { ticket: string }).ticket;
     const socket = new WebSocket(rest.url(PATH, { query: { ...query, ticket } }).replace(/^http/, 'ws'), 'tandem.v1');
     await new Promise<void>((done, fail) => {
       const close = () => {
@@ -52,7 +51,7 @@ export const transports: Record<Transport, Open> = {
       if (signal.aborted) return close();
       signal.addEventListener('abort', close);
       socket.onerror = () => {}; // ws throws where nobody listens; onclose follows
-      socket.onclose = (e) => fail(new TandemError('http_socket', `The WebSocket closed with ${e.code}.`));
+      socket.onclose = (e) => fail(new TandemError('http_socket', `Closed with ${e.code}.`));
       socket.onmessage = (e) => hear(JSON.parse(e.data as string) as TandemEvent);
     });
   },
@@ -92,7 +91,7 @@ async function sse(method: string, { rest, tokens, query, signal, hear }: Connec
     throw unsupported('fetch cannot stream here.');
   const res = await rest.open(method, PATH, { query: { ...query }, accept: 'text/event-stream', signal }, tokens);
   if (!res.body || !res.headers.get('Content-Type')?.startsWith('text/event-stream')) {
-    throw unsupported('The answer is no event stream.');
+    throw unsupported('No event stream.');
   }
   const parser = createParser({ onEvent: ({ data }) => hear(JSON.parse(data) as TandemEvent) });
   const reader = res.body.getReader();

@@ -15,6 +15,7 @@ import {
 } from 'vue';
 import type { Tandem } from './client.js';
 import type { Conversation, Message, PrivateHandle, RoomHandle, Snapshot } from './conversation.js';
+import type { TandemEvent } from './events.js';
 import type { Outgoing } from './outbox.js';
 import type { Status } from './stream.js';
 import type { Transport } from './transports.js';
@@ -130,6 +131,11 @@ export function useTyping(name: MaybeRefOrGetter<string>): ComputedRef<string[]>
 /** The conversation with one person. */
 export function usePrivate(username: MaybeRefOrGetter<string>): Opened<PrivateHandle> {
   return opened(follow((tandem) => tandem.private(toValue(username))));
+}
+
+/** Calls fn with every event of the stream, which is open while the component lives. */
+export function useEvents(fn: (event: TandemEvent) => void): void {
+  onScopeDispose(useTandem().onEvent(fn));
 }
 
 /** How the connection is, and a way to force a transport. */

@@ -1,10 +1,13 @@
 # make help lists the targets.
 
-.PHONY: run build test test-faults lint generate bench clean help
+.PHONY: run build app test test-faults lint generate bench clean help
 
 # Every program of ours is pure Go; only the race detector (make test) needs a C compiler.
-build: ## bin/tandem, one static binary
+build: app ## bin/tandem, one static binary with the app in it
 	CGO_ENABLED=0 go build -trimpath -o bin/tandem .
+
+app: frontend/node_modules ## the chat app, which go build embeds
+	cd frontend && npm run --silent app
 
 run: build ## build, and serve on :8080 with ./data
 	bin/tandem
@@ -13,7 +16,7 @@ run: build ## build, and serve on :8080 with ./data
 SQLITE_AS_IT_IS = -gcflags=modernc.org/sqlite/lib=-race=false
 
 # TANDEM_REQUIRE=all: a test that misses something it needs fails here instead of being skipped.
-test: ## everything: linters, Go tests with the race detector, the page in a browser
+test: ## everything: linters, Go tests with the race detector, the app in a browser
 	scripts/setup
 	$(MAKE) lint
 	TANDEM_REQUIRE=all go test -race $(SQLITE_AS_IT_IS) -timeout 20m ./...
@@ -48,7 +51,8 @@ bench: ## the figures; make bench ARGS=-short for a quick look
 	go run ./bench $(ARGS)
 
 clean: ## what building leaves behind; never data
-	rm -rf bin frontend/node_modules frontend/*/dist frontend/examples/*/dist
+	rm -rf bin frontend/node_modules frontend/client/dist frontend/examples/*/dist
+	git clean -fdxq frontend/app/dist
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 14

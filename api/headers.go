@@ -7,9 +7,14 @@ import (
 	"github.com/labstack/echo/v4/middleware"
 )
 
-// The page needs its own files and connections and nothing else; to answers that are no pages it does not matter.
+// The app needs its own files and connections and nothing else; to answers that are no pages it does not matter.
+const policy = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+
+// The API reference also writes styles into its page, and small pictures into those. See docs/decisions/0014.
+const referencePolicy = policy + "; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+
 var securityHeaders = map[string][]string{
-	"Content-Security-Policy": {"default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"},
+	"Content-Security-Policy": {policy},
 	"X-Content-Type-Options":  {"nosniff"},
 	"Referrer-Policy":         {"no-referrer"},
 }

@@ -1,14 +1,8 @@
 package api
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"io/fs"
 	"net/http"
-	"path"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -40,32 +34,4 @@ func (s *Server) describe(c echo.Context) error {
 func (s *Server) keys(c echo.Context) error {
 	c.Response().Header().Set("Cache-Control", "public, max-age=300")
 	return c.Blob(http.StatusOK, "application/json", s.Auth.JWKS())
-}
-
-// servePage serves each file of the page under its own path, so that every other path is a 404.
-func (s *Server) servePage() error {
-	return fs.WalkDir(s.Page, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		data, err := fs.ReadFile(s.Page, name)
-		if err != nil {
-			return err
-		}
-		sum := sha256.Sum256(data)
-		etag := `"` + hex.EncodeToString(sum[:8]) + `"`
-		serve := func(c echo.Context) error {
-			h := c.Response().Header()
-			h.Set("ETag", etag)
-			h.Set("Cache-Control", "no-cache") // asks each time, and gets a 304
-			http.ServeContent(c.Response(), c.Request(), path.Base(name), time.Time{}, bytes.NewReader(data))
-			return nil
-		}
-		at := "/" + name
-		if name == "index.html" {
-			at = "/"
-		}
-		s.echo.Match(getOrHead, at, serve)
-		return nil
-	})
 }

@@ -2,7 +2,7 @@ import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['**/dist', 'page', 'test', 'client/src/openapi.ts', 'examples/vue'] },
+  { ignores: ['**/dist', 'test', 'client/src/openapi.ts', 'examples/vue'] },
   js.configs.recommended,
   {
     files: ['client/{src,test}/**/*.{ts,tsx}', 'examples/**/*.{ts,tsx}'],

@@ -2,7 +2,7 @@
 export const PASSWORD: string;
 export function until<T>(what: string, check: () => T | Promise<T>, ms?: number): Promise<T>;
 export class Server {
-  static start(): Promise<Server>;
+  static start(...options: string[]): Promise<Server>;
   url: string;
   port: number;
   run(): Promise<void>;

@@ -35,11 +35,13 @@ async function freePort() {
 }
 
 export class Server {
-  static async start() {
+  /** options: more flags for the binary. */
+  static async start(...options) {
     if (!process.env.TANDEM_BIN) throw new Error('TANDEM_BIN is to be the path of the built binary');
     const server = new Server();
+    server.options = options;
     server.port = await freePort();
-    server.dir = await mkdtemp(join(tmpdir(), 'tandem-page-'));
+    server.dir = await mkdtemp(join(tmpdir(), 'tandem-app-'));
     server.url = `http://127.0.0.1:${server.port}/`;
     await server.run();
     return server;
@@ -50,7 +52,7 @@ export class Server {
     let said = '';
     // The tests are many users at one address.
     const unlimited = ['posts', 'logins', 'signups', 'streams'].map((what) => `--limit-${what}=0`);
-    this.process = spawn(process.env.TANDEM_BIN, ['--addr', `127.0.0.1:${this.port}`, '--data-dir', this.dir, ...unlimited]);
+    this.process = spawn(process.env.TANDEM_BIN, ['--addr', `127.0.0.1:${this.port}`, '--data-dir', this.dir, ...unlimited, ...this.options]);
     for (const out of [this.process.stdout, this.process.stderr]) out.on('data', (data) => { said += data; });
     await until('the server is ready', async () => {
       if (this.process.exitCode !== null) throw new Error(`the server ended: ${said}`);
@@ -79,14 +81,16 @@ export class Server {
       body: body && JSON.stringify(body),
     });
     if (!res.ok) throw new Error(`${method} ${path}: ${res.status} ${await res.text()}`);
-    return res.json();
+    return res.status === 204 ? undefined : res.json();
   }
 
-  /** Makes an account; returns what they can do. */
-  async person(name) {
-    const { access_token: token } = await this.call('POST', 'v1/auth/signup', { username: name, password: PASSWORD });
+  /** Makes an account, or logs in; returns what they can do. */
+  async person(name, how = 'signup') {
+    const { access_token: token } = await this.call('POST', `v1/auth/${how}`, { username: name, password: PASSWORD });
     return {
       name,
+      token,
+      call: (method, path, body) => this.call(method, path, body, token),
       enter: (room) => this.call('PUT', `v1/rooms/${encodeURIComponent(room)}`, undefined, token),
       say: (room, message) => this.call('POST', `v1/rooms/${encodeURIComponent(room)}/messages`, { message }, token),
       follow: async (room, signal) => {
@@ -127,48 +131,100 @@ export class Window {
 
   close() { return this.context.close(); }
 
-  /** Opens the page, logs in or signs up through its form; how is 'login' or 'signup'. */
-  async enter(how, name, transport = 'ws') {
-    await this.page.goto(`${this.server.url}#transport=${transport}`);
-    await this.page.fill('#username', name);
-    await this.page.fill('#password', PASSWORD);
-    await this.page.click(`#auth button[value=${how}]`);
-    await until(`${name} is in`, () => this.page.isVisible('#rooms'));
+  /** Opens the app, logs in or signs up through its form; how is 'login' or 'signup'. */
+  async enter(how, name, transport) {
+    await this.page.goto(this.server.url);
+    await this.page.fill('[name=username]', name);
+    await this.page.fill('[name=password]', PASSWORD);
+    await this.page.click(`[value=${how}]`);
+    await until(`${name} is in`, () => this.page.isVisible('nav.side'));
+    if (transport) await this.use(transport);
   }
 
   /** Enters a room by its name and waits until it is live. */
   async go(room) {
-    await this.page.fill('#room-name', room);
-    await this.page.press('#room-name', 'Enter');
-    await until(`${room} is open`, async () => await this.page.textContent('#title') === room);
+    await this.page.fill('nav [name=room]', room);
+    await this.page.press('nav [name=room]', 'Enter');
+    await this.at(room);
+  }
+
+  /** Waits until a room, or a conversation, is open and live. */
+  async at(name) {
+    await until(`${name} is open`, async () => await this.page.textContent('.stage h1') === name);
     await this.live();
   }
 
   /** Waits until the stream is live and history is there, or is said to be empty. */
   live() {
-    return until('the room is live', async () => await this.state() === 'live'
-      && (await this.page.isVisible('#empty') || (await this.messages()).length > 0));
+    return until('it is live', async () => await this.state() === 'live'
+      && await this.page.locator('.chat:not([data-loading])').count() === 1
+      && (await this.page.isVisible('.empty') || (await this.messages()).length > 0));
   }
 
-  state() { return this.page.evaluate(() => document.getElementById('room').dataset.state); }
+  /** What the indicator says: the state, and the transport in use. */
+  state() { return this.page.getAttribute('.stage .connection', 'data-state'); }
+  transport() { return this.page.getAttribute('.stage .connection', 'data-transport'); }
 
-  use(transport) { return this.page.check(`#transport [value=${transport}]`); }
+  /** Waits until it is live over a transport. */
+  over(transport) {
+    return until(`it is live over ${transport}`, async () => await this.state() === 'live' && await this.transport() === transport);
+  }
+
+  /** Forces a transport, or 'auto', by the indicator. */
+  async use(transport) {
+    await this.page.click('.stage .connection > button');
+    await this.page.check(`.stage .connection [value="${transport}"]`);
+    await this.page.keyboard.press('Escape');
+  }
 
   async say(text) {
-    await this.page.fill('#text', text);
-    await this.page.press('#text', 'Enter');
+    await this.page.fill('[name=message]', text);
+    await this.page.press('[name=message]', 'Enter');
   }
 
-  /** What stands in the transcript, from top to bottom. id is missing where the server has not answered yet. */
+  /**
+   * What stands in the transcript, from top to bottom, as far as it is near the screen. id is missing where the server
+   * has not answered yet.
+   */
   messages() {
-    return this.page.evaluate(() => [...document.querySelectorAll('#messages li')].map((li) => ({
-      id: li.className.match(/queued|sent|failed/) ? undefined : li.entry.id,
-      user: li.querySelector('.name').textContent,
-      text: li.querySelector('.text').textContent,
+    return this.page.evaluate(() => [...document.querySelectorAll('.row')].map((row) => ({
+      id: row.dataset.id ? Number(row.dataset.id) : undefined,
+      user: row.querySelector('.name, .unseen').textContent,
+      text: row.querySelector('.text')?.textContent ?? '',
     })));
   }
 
   async texts() { return (await this.messages()).map((message) => message.text); }
 
-  users() { return this.page.evaluate(() => [...document.querySelectorAll('#users li')].map((li) => li.textContent)); }
+  /** All messages, read by scrolling from the top (where history is loaded until there is no more) to the end. */
+  async all() {
+    await until('the top is reached', () => this.page.evaluate(async () => {
+      const el = document.querySelector('.scroller');
+      el.scrollTop = 0;
+      await new Promise((next) => setTimeout(next, 50));
+      return el.scrollTop === 0 && !!document.querySelector('.scroller:not([data-earlier])');
+    }));
+    const seen = new Map();
+    for (let more = true; more;) {
+      for (const m of await this.messages()) if (m.id) seen.set(m.id, m);
+      more = await this.page.evaluate(async () => {
+        const el = document.querySelector('.scroller');
+        const was = el.scrollTop;
+        el.scrollTop += el.clientHeight / 2;
+        await new Promise((next) => requestAnimationFrame(() => requestAnimationFrame(next)));
+        return el.scrollTop > was;
+      });
+    }
+    for (const m of await this.messages()) if (m.id) seen.set(m.id, m);
+    return [...seen.values()];
+  }
+
+  users() { return this.page.evaluate(() => [...document.querySelectorAll('.here li')].map((li) => li.textContent.trim())); }
+
+  /** The number at a name in the list at the left; 0 where there is none. */
+  async unread(name) {
+    const item = this.page.locator('nav .item', { hasText: name }).first();
+    const badge = item.locator('.unread');
+    return await badge.count() ? parseInt(await badge.textContent(), 10) : 0;
+  }
 }

@@ -1,5 +1,5 @@
 // The browser's own EventSource and WebSocket, which can set no headers: they open with a ticket or the cookie,
-// and come back by themselves after the server was killed. Run against the built binary, like page.test.mjs.
+// and come back by themselves after the server was killed. Run against the built binary, like app.test.mjs.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { PASSWORD, Server, Window, launch, until } from './harness.mjs';

@@ -1,5 +1,5 @@
-// Makes the pictures of the page: `TANDEM_BIN=… node test/screenshot.mjs DIR` writes desktop.png, phone.png and
-// a few more. The conversation goes through the real server; only its times are spread over a morning, since
+// Makes pictures of the app: `TANDEM_BIN=… node test/screenshot.mjs DIR [NAMES]` writes desktop-light.png, phone-dark.png
+// and more. The conversation goes through the real server; only its times are spread over a morning, since
 // the server will not be told when something was said.
 import { join } from 'node:path';
 import { Server, Window, launch, until } from './harness.mjs';
@@ -26,50 +26,67 @@ const talk = [ // days ago, time, who, what
 const rooms = { dev: ['grace', 'linus', 'мария', 'deploy-bot'], lobby: ['grace', 'linus'], design: ['мария'], ops: ['deploy-bot', 'linus'], 'reading-club': [], комната: ['мария'] };
 
 const dir = process.argv[2] ?? '.';
-const server = await Server.start();
+const server = await Server.start('--admin', 'ada:correct horse');
 const browser = await launch();
 const streams = new AbortController();
 try {
   const people = {};
-  for (const name of new Set(talk.map(([, , name]) => name))) people[name] = await server.person(name);
+  for (const name of new Set(talk.map(([, , name]) => name))) people[name] = await server.person(name, name === 'ada' ? 'login' : 'signup');
   for (const room of Object.keys(rooms)) await people.ada.enter(room);
   for (const [room, names] of Object.entries(rooms)) {
     for (const name of names) await people[name].follow(room, streams.signal);
   }
-  for (const [, , name, text] of talk) await people[name].say('dev', text);
+  const ids = [];
+  for (const [, , name, text] of talk) ids.push((await people[name].say('dev', text)).id);
 
-  const shots = [
-    ['desktop', { width: 1280, height: 800 }, 'light', 'ws', 'dev'],
-    ['desktop-dark', { width: 1280, height: 800 }, 'dark', 'sse', 'dev'],
-    ['empty', { width: 1280, height: 800 }, 'light', 'sse', 'reading-club'],
-    ['phone', { width: 390, height: 844 }, 'dark', 'sse', 'dev'],
-    ['phone-light', { width: 390, height: 844 }, 'light', 'ws', 'dev'],
-    ['phone-rooms', { width: 390, height: 844 }, 'dark', 'sse', ''],
-    ['door', { width: 1280, height: 800 }, 'light', 'ws', null],
-  ];
-  for (const [name, viewport, colorScheme, transport, room] of shots) {
-    const phone = viewport.width < 600;
+  await people.linus.call('PUT', 'v1/rooms/dev/messages/SHIP/reactions/%E2%98%95'.replace('SHIP', ids[14]));
+  for (const name of ['grace', 'мария']) await people[name].call('PUT', `v1/rooms/dev/messages/${ids[16]}/reactions/%E2%9D%A4%EF%B8%8F`);
+  await people.ada.call('PUT', 'v1/rooms/dev/read', { id: ids[13] });
+  await people.linus.say('ops', 'disk at 71 %');
+  await people.grace.call('POST', 'v1/private/ada/messages', { message: 'Lunch after the release?' });
+
+  const sizes = { desktop: { width: 1280, height: 800 }, tablet: { width: 820, height: 1100 }, phone: { width: 390, height: 844 } };
+  const shots = [];
+  for (const size of Object.keys(sizes)) for (const scheme of ['light', 'dark']) shots.push([`${size}-${scheme}`, size, scheme, 'rooms/dev', scheme === 'dark' ? 'sse' : 'auto']);
+  shots.push(
+    ['empty', 'desktop', 'light', 'rooms/reading-club', 'poll'], ['door', 'desktop', 'light', null, 'auto'],
+    ['phone-rooms', 'phone', 'light', '', 'ws'], ['phone-here', 'phone', 'dark', 'rooms/dev/here', 'ws'],
+    ['settings', 'desktop', 'dark', 'rooms/dev/settings', 'ws'], ['people', 'desktop', 'light', 'people', 'ws'],
+    ['profile', 'tablet', 'light', 'profile', 'ws'], ['figures', 'desktop', 'dark', 'admin/figures', 'sse'],
+    ['private', 'desktop', 'light', 'private/grace', 'ws'], ['transports', 'desktop', 'light', 'rooms/dev', 'sse'],
+    ['new', 'phone', 'light', 'new', 'ws'], ['chinese', 'desktop', 'light', 'rooms/dev', 'ws'],
+  );
+  for (const [name, size, colorScheme, place, transport] of shots) {
+    if (process.argv[3] && !name.match(process.argv[3])) continue;
+    const phone = size === 'phone';
     const win = await Window.open(browser, server, {
-      viewport, colorScheme, deviceScaleFactor: 2, isMobile: phone, hasTouch: phone, locale: 'en-GB', timezoneId: 'UTC',
+      viewport: sizes[size], colorScheme, deviceScaleFactor: 2, isMobile: phone, hasTouch: phone, timezoneId: 'UTC',
+      locale: name === 'chinese' ? 'zh-CN' : 'en-GB',
     });
-    await win.page.route('**/messages?*', async (route) => {
+    await win.page.route('**/rooms/dev/messages?*', async (route) => {
       const answer = await route.fetch();
       const page = await answer.json();
       page.items.forEach((item, i) => {
         const [ago, time] = talk[i];
-        const day = new Date(Date.now() - ago * 86_400_000).toISOString().slice(0, 10);
-        item.sent_at = `${day}T${time}:00.000Z`;
+        item.sent_at = `${new Date(Date.now() - ago * 86_400_000).toISOString().slice(0, 10)}T${time}:00.000Z`;
       });
       await route.fulfill({ response: answer, json: page });
     });
-    if (room === null) {
+    await win.page.route('**/rooms/dev/read', (route) => route.fulfill({ status: 204 })); // the next one has it unread too
+    if (place === null) {
       await win.page.goto(server.url);
+      await win.page.waitForSelector('.door');
     } else {
-      await win.enter('login', 'ada', transport);
-      if (room) await win.page.click(`#room-list a:has-text("${room}")`);
-      if (room) await win.live();
-      await until('the rooms are listed', async () => await win.page.locator('#room-list a').count() === Object.keys(rooms).length);
+      await win.page.addInitScript((via) => sessionStorage.setItem('tandem.transport.forced', via), transport);
+      await win.enter('login', 'ada');
+      await win.page.goto(`${server.url}#/${place}`);
+      await until('it has come', () => win.page.evaluate(() => !document.querySelector('[data-loading]')
+        && !!document.querySelector(':is(.stage, nav.side) .connection[data-state=live]')));
+      if (name === 'figures') await new Promise((next) => setTimeout(next, 25_000));
+      if (name === 'transports') await win.page.click('.stage .connection > button');
+      await new Promise((next) => setTimeout(next, 400));
     }
+    await win.page.mouse.move(700, 40);
     await win.page.screenshot({ path: join(dir, `${name}.png`) });
     await win.close();
   }

@@ -1,0 +1,48 @@
+// Errors in the user's language: what happened, and what to do.
+import { TandemError } from '@tandem/client';
+import { ref } from 'vue';
+import { useI18n } from 'vue-i18n';
+
+export function useProblems() {
+  const { t, te } = useI18n();
+
+  /** A sentence. The server's own where we have none for its code. */
+  function say(error: unknown): string {
+    if (!(error instanceof TandemError)) return t('errors.unknown', { what: String(error) });
+    const known = `errors.${error.code}`;
+    if (te(known)) return t(known, { seconds: error.retryAfter ?? 1 });
+    const text = error.errors.map(({ detail }) => detail).join(' ') || error.message;
+    return text.charAt(0).toUpperCase() + text.slice(1);
+  }
+
+  return { say };
+}
+
+/** Runs calls one at a time and keeps what went wrong with the last one. */
+export function useAction() {
+  const { say } = useProblems();
+  const busy = ref(false);
+  const problem = ref('');
+  /** What does not fit, by the name of its field. */
+  const fields = ref<Record<string, string>>({});
+
+  async function run(action: () => Promise<unknown>): Promise<boolean> {
+    if (busy.value) return false;
+    busy.value = true;
+    problem.value = '';
+    fields.value = {};
+    try {
+      await action();
+      return true;
+    } catch (error) {
+      const all = error instanceof TandemError ? error.errors : [];
+      fields.value = Object.fromEntries(all.map(({ field, detail }) => [field, all.length > 1 ? detail : say(error)]));
+      problem.value = say(error);
+      return false;
+    } finally {
+      busy.value = false;
+    }
+  }
+
+  return { run, busy, problem, fields };
+}

@@ -1,0 +1,64 @@
+// How far the user has read: marks what is on the screen as read, and says where the new messages begin.
+import type { Message } from '@tandem/client';
+import { onScopeDispose, ref, shallowRef, watch, type Ref } from 'vue';
+
+const PAUSE = 300; // ms, so that a burst is one call
+
+/**
+ * @param messages of the open conversation
+ * @param unread how many of them were not read when it was opened; undefined until that is known
+ * @param atEnd whether the latest is on the screen
+ * @param mark tells the server
+ */
+export function useReading(
+  me: string,
+  messages: Ref<Message[]>,
+  unread: Ref<number | undefined>,
+  atEnd: Ref<boolean>,
+  mark: (id: number) => void,
+) {
+  /** The key of the first new message. */
+  const newFrom = shallowRef<string>();
+  const visible = ref(!document.hidden);
+  let opened = 0; // id of the last message when it was opened
+  let seen = 0; // id of the last message that was on the screen
+  let told = 0; // as far as the server knows
+  let timer: ReturnType<typeof setTimeout> | undefined;
+
+  const others = () => messages.value.filter((m) => m.user !== me && m.id && !m.deleted);
+
+  function look(): void {
+    const last = messages.value.findLast((m) => m.id)?.id;
+    if (!last) return;
+    const shown = visible.value && atEnd.value;
+    if (unread.value !== undefined && !opened) {
+      opened = last;
+      newFrom.value = unread.value ? others().at(-unread.value)?.key : undefined;
+    } else if (opened && !newFrom.value && !shown) {
+      newFrom.value = others().find((m) => m.id! > Math.max(opened, seen))?.key;
+    }
+    if (shown) seen = last;
+    if (!opened || seen <= told) return; // told now, how many were unread could not be asked any more
+    clearTimeout(timer);
+    timer = setTimeout(tell, PAUSE);
+  }
+
+  function tell(): void {
+    if (seen <= told) return;
+    told = seen;
+    mark(seen);
+  }
+
+  const show = () => (visible.value = !document.hidden);
+  document.addEventListener('visibilitychange', show);
+  onScopeDispose(() => {
+    document.removeEventListener('visibilitychange', show);
+    clearTimeout(timer);
+    tell();
+  });
+  watch([messages, unread, atEnd, visible], look, { immediate: true });
+
+  /** The line has done its work. */
+  const clear = () => (newFrom.value = undefined);
+  return { newFrom, clear };
+}

@@ -1,0 +1,341 @@
+// The app in a real browser against the real server: accounts, rooms, messages. TANDEM_BIN is the built binary.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { PASSWORD, until } from './harness.mjs';
+import { TIMEOUT, assertInOrder, range, showing, stage } from './stage.mjs';
+
+const on = stage('ada', 'bob', 'cy', 'dot', 'eve');
+const { newWindow, joined } = on;
+
+test('what is wrong is said next to the field', TIMEOUT, async () => {
+  const { page } = await newWindow();
+  await page.goto(on.server.url);
+  await page.fill('[name=username]', 'nobody');
+  await page.fill('[name=password]', 'short');
+  await page.click('[value=signup]');
+  await until('the password is refused', () => page.isVisible('[name=password] ~ .error'));
+  assert.notEqual(await page.textContent('[name=password] ~ .error'), '');
+  assert.equal(await page.getAttribute('[name=password]', 'aria-invalid'), 'true');
+
+  await page.fill('[name=password]', PASSWORD);
+  await page.click('[value=login]');
+  await until('the log-in is refused', () => page.isVisible('[role=alert]'));
+  assert.equal(await page.textContent('[role=alert]'), 'The name or the password is wrong.');
+  assert.equal(await page.getAttribute('[name=password]', 'aria-invalid'), null);
+});
+
+test('a room is made by name, posted into by curl, survives a reload, and logging out forgets', TIMEOUT, async () => {
+  const win = await newWindow();
+  const { page } = win;
+  await win.context.grantPermissions(['clipboard-read', 'clipboard-write']);
+  await win.enter('login', 'ada');
+  await win.go('комната');
+  const curl = await until('the token is in the line', async () => {
+    const line = await page.textContent('.curl');
+    return /Bearer \S{20}/.test(line) && line;
+  });
+  const [, text, authorization, url] = curl.match(/^curl -d '(.+?)'[^]+'Authorization: (.+?)'[^]+(http\S+)$/);
+  assert.equal(url, `${on.server.url}v1/rooms/${encodeURIComponent('комната')}/messages`);
+  await page.click('.copy');
+  await until('it is copied', async () => await page.textContent('.copy') === 'Copied');
+  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), curl);
+  const posted = await fetch(url, { method: 'POST', body: text, headers: { authorization } });
+  assert.equal(posted.status, 201);
+  await until('the line from the terminal shows', async () => (await win.texts()).join() === text);
+  assert.equal(await page.isVisible('.empty'), false);
+
+  await win.use('sse');
+  await win.over('sse');
+  await page.reload();
+  await win.at('комната');
+  await win.over('sse');
+  assert.deepEqual(await win.texts(), [text]);
+
+  await page.click('.logout');
+  await until('the door is shown', () => page.isVisible('.door'));
+  assert.deepEqual(await page.evaluate(() => Object.keys(localStorage).filter((key) => key.includes('session'))), []);
+});
+
+test('an unknown room in the address is offered, not made', TIMEOUT, async () => {
+  const win = await newWindow();
+  await win.enter('login', 'ada');
+  await win.page.goto(`${on.server.url}#/rooms/nowhere`);
+  await win.page.click('.refused button');
+  await win.at('nowhere');
+});
+
+test('the session is renewed when it is refused in mid-chat, and ends with the refresh token', TIMEOUT, async () => {
+  const win = await joined('login', 'ada', 'lobby', 'sse');
+  const change = (fields) => win.page.evaluate((more) => {
+    const key = Object.keys(localStorage).find((name) => name.startsWith('tandem.session'));
+    const now = JSON.parse(localStorage.getItem(key));
+    localStorage.setItem(key, JSON.stringify({ ...now, ...more }));
+    return now.refresh_token;
+  }, fields);
+  await win.say('before');
+  await showing(win, 1);
+  for (const fields of [{ renew_at: 0 }, { access_token: 'refused' }]) {
+    const old = await change(fields);
+    await win.say(`with ${Object.keys(fields)}`);
+    await until('it is answered', async () => (await win.messages()).every((m) => m.id));
+    assert.notEqual(await change({}), old);
+  }
+  assert.deepEqual(await win.texts(), ['before', 'with renew_at', 'with access_token']);
+  await change({ renew_at: 0, refresh_token: 'refused' });
+  win.say('too late').catch(() => {}); // it may be gone before it is pressed
+  await until('the door is shown', () => win.page.isVisible('.door'));
+});
+
+test('text stays text, and links are links', TIMEOUT, async () => {
+  const attacks = [
+    '<img src=x onerror="window.hit=1">', '<script>window.hit=1</script>', '"><svg onload=window.hit=1>',
+    'javascript:window.hit=1', 'JaVaScRiPt://x%0Awindow.hit=1', 'data:text/html,<script>window.hit=1</script>',
+    '<style>*{display:none}</style>', '{{constructor.constructor("window.hit=1")()}}', '&lt;b&gt;\n  two lines  ',
+    'see http://a.example/?q="><img/src=x/onerror=window.hit=1> and https://b.example/x_(y).',
+  ];
+  await on.people.bob.call('POST', 'v1/rooms', { name: 'quotes', title: '<img src=x onerror=window.hit=1>' });
+  const win = await joined('login', 'bob', 'quotes', 'ws');
+  const reader = await joined('login', 'cy', 'quotes', 'sse');
+  for (const text of attacks) await win.say(text);
+  const links = ['http://a.example/?q=', 'https://b.example/x_(y)'];
+  const look = async (each) => {
+    assert.deepEqual((await showing(each, attacks.length)).map((m) => m.text), attacks);
+    assert.equal(await each.page.locator('.text :is(img, script, svg, style)').count(), 0);
+    assert.deepEqual(await each.page.$$eval('.text a', (all) => all.map((a) => [a.href, a.target, a.rel])), links.map((href) => [href, '_blank', 'noopener noreferrer nofollow']));
+  };
+  await look(win);
+  await look(reader);
+  await reader.page.reload(); // and so from history
+  await reader.at('quotes');
+  await look(reader);
+  for (const each of [win, reader]) assert.equal(await each.page.evaluate(() => window.hit), undefined);
+});
+
+test('too long is said before it is sent', TIMEOUT, async () => {
+  const win = await joined('login', 'bob', 'long', 'ws');
+  await win.page.fill('[name=message]', '🚲'.repeat(4001));
+  await win.page.press('[name=message]', 'Enter');
+  assert.match(await win.page.textContent('#composer-note'), /Too long by 1 character\./);
+  assert.deepEqual(await win.texts(), []);
+  await win.say('🚲'.repeat(4000));
+  assert.equal((await showing(win, 1))[0].text.length, 8000);
+});
+
+test('a lost answer is asked for again and posts once; what is refused is marked', TIMEOUT, async () => {
+  const win = await joined('login', 'bob', 'flaky', 'sse');
+  let lost = 0;
+  await win.page.route('**/messages', async (route) => {
+    if (lost === 2) return route.continue();
+    if (++lost === 1) await route.fetch(); // it arrives, its answer does not
+    return route.abort();
+  });
+  await win.say('once');
+  await win.say('after it');
+  await until('both tries were lost', () => lost === 2);
+  assert.deepEqual((await showing(win, 2)).map((m) => m.text), ['once', 'after it']);
+  await win.page.unroute('**/messages');
+
+  await win.page.route('**/messages', (route) => route.fulfill({
+    status: 403, contentType: 'application/problem+json', body: JSON.stringify({ status: 403, code: 'teapot', detail: 'not today.' }),
+  }));
+  await win.say('again');
+  await until('it is marked', async () => (await win.page.textContent('.failed .error')).includes('Not today.'));
+  await win.page.unroute('**/messages');
+  await win.page.click('text=Try again');
+  assert.deepEqual((await showing(win, 3)).map((m) => m.text), ['once', 'after it', 'again']);
+  assert.equal(await win.page.locator('.row .error').count(), 0);
+});
+
+test('messages are edited, answered, reacted to and deleted, and everybody sees it', TIMEOUT, async () => {
+  const bob = await joined('login', 'bob', 'talk', 'ws');
+  const cy = await joined('login', 'cy', 'talk', 'poll');
+  await bob.say('helo');
+  await showing(cy, 1);
+
+  await cy.page.locator('[name=message]').pressSequentially('hm');
+  await until('bob sees cy writing', async () => await bob.page.textContent('.typing') === 'cy is writing…');
+  await cy.page.fill('[name=message]', '');
+
+  await bob.page.press('[name=message]', 'ArrowUp'); // one's last message
+  await bob.page.fill('[name=message]', 'hello');
+  await bob.page.press('[name=message]', 'Enter');
+  for (const win of [bob, cy]) await until('it is edited', async () => (await win.texts()).join() === 'hello' && await win.page.isVisible('text=edited'));
+
+  const menu = async (win, text, item) => {
+    const row = win.page.locator('.row', { hasText: text });
+    await row.hover();
+    await row.locator('.more').click();
+    await win.page.click(`.menu >> text=${item}`);
+  };
+  await menu(cy, 'hello', '🎉');
+  await menu(cy, 'hello', 'Reply');
+  await cy.say('hi bob');
+  const reactions = (win) => win.page.$$eval('.reactions button', (all) => all.map((b) => [b.textContent.trim(), b.ariaPressed]));
+  await until('bob sees the reaction', async () => (await reactions(bob)).join() === '🎉 1,false');
+  assert.deepEqual(await reactions(cy), [['🎉 1', 'true']]);
+  await until('bob sees whom it answers', async () => (await bob.page.textContent('.quote')).trim() === 'bob hello');
+  await bob.page.click('.reactions button');
+  await until('there are two', async () => (await reactions(cy)).join() === '🎉 2,true');
+  await cy.page.click('.reactions button');
+  for (const win of [bob, cy]) await until('one is left', async () => (await reactions(win))[0]?.[0] === '🎉 1');
+
+  const row = cy.page.locator('.row', { hasText: 'hi bob' });
+  await row.hover();
+  await row.locator('.more').click();
+  assert.deepEqual(await cy.page.locator('.menu button.danger').count(), 1);
+  await cy.page.click('.menu .danger');
+  await cy.page.click('.menu .danger'); // for good
+  for (const win of [bob, cy]) await until('it is gone', async () => (await win.texts()).join() === 'hello,');
+  await bob.page.locator('.row', { hasText: 'Deleted' }).hover();
+  assert.equal(await bob.page.locator('.row', { hasText: 'Deleted' }).locator('.more').count(), 0);
+});
+
+test('what is unread is counted, and the line stands where the new messages begin', TIMEOUT, async () => {
+  const { dot } = on.people;
+  await dot.enter('news');
+  await dot.say('news', 'old');
+  const win = await joined('login', 'bob', 'news', 'ws');
+  await showing(win, 1);
+  await win.go('elsewhere');
+  await until('nothing is unread', async () => await win.unread('news') === 0);
+  await dot.say('news', 'new 1');
+  await dot.say('news', 'new 2');
+  await until('two are unread', async () => await win.unread('news') === 2);
+  assert.match(await win.page.title(), /^\(2\)/);
+  await win.page.reload();
+  await until('the server knows it too', async () => await win.unread('news') === 2);
+  await win.page.click('nav .item:has-text("news")');
+  await win.at('news');
+  await until('the line is above the first', async () => (await win.page.locator('.row:has(.fresh)').textContent()).includes('new 1'));
+  await until('all is read', async () => await win.unread('news') === 0);
+  const rooms = await bobsRooms();
+  assert.equal(rooms.find((room) => room.name === 'news').unread, 0);
+
+  async function bobsRooms() {
+    const { access_token: token } = await on.server.call('POST', 'v1/auth/login', { username: 'bob', password: PASSWORD });
+    return (await on.server.call('GET', 'v1/rooms?limit=100', undefined, token)).items;
+  }
+});
+
+test('a private message comes to the other one alone, and its sender is told', TIMEOUT, async () => {
+  const bob = await joined('login', 'bob', 'lobby', 'ws');
+  const cy = await joined('login', 'cy', 'lobby', 'sse');
+  const dot = await joined('login', 'dot', 'lobby', 'ws');
+  await until('cy is here', async () => (await bob.users()).includes('cy'));
+  await bob.page.click('.here a:has-text("cy")');
+  await bob.at('cy');
+  await bob.say('psst');
+  await until('it is said to be delivered', async () => await bob.page.textContent('.delivered') === 'Delivered');
+  await until('cy has one unread', async () => await cy.unread('bob') === 1);
+  await cy.page.click('nav .item:has-text("bob")');
+  await cy.at('bob');
+  assert.deepEqual((await showing(cy, 1)).map((m) => [m.user, m.text]), [['bob', 'psst']]);
+  await until('it is read', async () => await cy.unread('bob') === 0);
+  await cy.say('what?');
+  assert.deepEqual((await showing(bob, 2)).map((m) => m.text), ['psst', 'what?']);
+  assert.equal(await dot.unread('bob'), 0);
+  assert.equal(await dot.page.locator('nav .conversations').count(), 0);
+});
+
+test('history is loaded upward and what is on the screen stays where it is', TIMEOUT, async () => {
+  const { eve } = on.people;
+  await eve.enter('tall');
+  for (let i = 0; i < 160; i++) await eve.say('tall', i % 7 ? `eve ${i}` : `eve ${i}\n${'and more '.repeat(i)}`);
+  const win = await joined('login', 'bob', 'tall', 'ws');
+  assert.match((await win.texts()).at(-1), /^eve 159/);
+  assert.ok(await win.page.locator('.row').last().isVisible());
+
+  // Read upward as one does, and see that no step moves the rows more than the wheel does.
+  const jumps = await win.page.evaluate(async () => {
+    const el = document.querySelector('.scroller');
+    const frame = () => new Promise((next) => requestAnimationFrame(() => requestAnimationFrame(next)));
+    const jumps = [];
+    for (let i = 0; i < 150; i++) {
+      const top = el.getBoundingClientRect().top;
+      const row = [...el.querySelectorAll('.row')].find((r) => r.getBoundingClientRect().top > top + 100);
+      const id = row.dataset.id;
+      const was = row.getBoundingClientRect().top;
+      el.scrollBy(0, -120);
+      await frame();
+      const now = el.querySelector(`[data-id="${id}"]`)?.getBoundingClientRect().top;
+      if (now !== undefined && el.scrollTop > 0) jumps.push(Math.round(now - was - 120));
+      if (el.scrollTop === 0 && !el.dataset.earlier) break;
+    }
+    return jumps;
+  });
+  assert.ok(jumps.length > 20);
+  assert.deepEqual(jumps.filter((px) => Math.abs(px) > 40), []); // a row that was guessed at is measured
+  const all = await win.all();
+  assert.deepEqual(all.map((m) => m.text.split('\n')[0]), range(160, 'eve'));
+  assertInOrder(all);
+
+  // What is found stands far back in history, and is shown there.
+  const other = await joined('login', 'cy', 'tall', 'sse');
+  await other.page.click('button:has-text("Search")');
+  await other.page.fill('[type=search]', 'eve 5');
+  await other.page.locator('.search li button', { hasText: /eve 5$/ }).click();
+  await until('it is on the screen', () => other.page.locator('.row.marked', { hasText: /eve 5/ }).isVisible());
+});
+
+test('rooms are made, private ones too, roles are given and taken, and bans hold', TIMEOUT, async () => {
+  const bob = await newWindow();
+  await bob.enter('login', 'bob');
+  await bob.page.click('nav .new');
+  await bob.page.fill('.stage [name=name]', 'den');
+  await bob.page.fill('.stage [name=title]', 'Ours alone');
+  await bob.page.check('[value=private]');
+  await bob.page.check('[value=admins]');
+  await bob.page.click('.stage form .primary');
+  await bob.at('den');
+
+  const cy = await newWindow();
+  await cy.enter('login', 'cy');
+  await cy.page.goto(`${on.server.url}#/rooms/den`);
+  await until('it is as if there were none', () => cy.page.isVisible('.refused'));
+  assert.equal(await cy.page.locator('nav .item:has-text("den")').count(), 0);
+
+  await bob.page.click('.stage .link:has-text("Members")');
+  await bob.page.fill('[name=newcomer]', 'cy');
+  await bob.page.press('[name=newcomer]', 'Enter');
+  await until('cy is a member', () => bob.page.isVisible('tr:has-text("cy")'));
+  await cy.page.click('nav .item:has-text("den")');
+  await until('cy sees that it is for announcements', () => cy.page.isVisible('.closed'));
+  await cy.live();
+  assert.equal(await cy.page.locator('[name=message]').count(), 0);
+  await bob.page.selectOption('tr:has-text("cy") select', 'moderator');
+  await until('a moderator may post', () => cy.page.isVisible('[name=message]'));
+  await cy.say('thanks');
+  await showing(cy, 1);
+
+  await bob.page.click('tr:has-text("cy") .danger');
+  await until('cy is banned', () => bob.page.isVisible('text=Lift the ban'));
+  await until('cy sees it no more', async () => await cy.page.locator('nav .item:has-text("den")').count() === 0);
+  await until('nor what is in it', async () => await cy.page.isVisible('.refused') && (await cy.texts()).length === 0);
+});
+
+test('a password is changed, a token is made and works, an account is deleted', TIMEOUT, async () => {
+  const win = await newWindow();
+  await win.enter('signup', 'zoe');
+  await win.page.click('nav .account a');
+  await win.page.fill('[name=current]', 'wrong password');
+  await win.page.fill('[name=new]', 'another horse');
+  await win.page.click('text=Change the password');
+  await until('the wrong one is refused', () => win.page.isVisible('[role=alert], [name=current] ~ .error'));
+  await win.page.fill('[name=current]', PASSWORD);
+  await win.page.click('text=Change the password');
+  await until('it is changed', () => win.page.isVisible('text=Changed.'));
+
+  await win.page.fill('[name=token-name]', 'cron');
+  await win.page.click('text=Make a token');
+  const token = await until('the token is shown', () => win.page.textContent('.made code'));
+  const me = await on.server.call('GET', 'v1/me', undefined, token);
+  assert.equal(me.username, 'zoe');
+  await win.page.click('tr:has-text("cron") .danger');
+  await until('it is revoked', async () => await win.page.locator('tr:has-text("cron")').count() === 0);
+  await assert.rejects(on.server.call('GET', 'v1/me', undefined, token), /401/);
+
+  await win.page.fill('[name=farewell]', 'another horse');
+  await win.page.click('button:has-text("Delete the account")');
+  await win.page.click('button:has-text("Delete for good?")');
+  await until('the door is shown', () => win.page.isVisible('.door'));
+});

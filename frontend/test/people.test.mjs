@@ -1,0 +1,134 @@
+// Who sees what, and who is here: windows of several people, live.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Server, until } from './harness.mjs';
+import { TIMEOUT, assertInOrder, range, showing, stage } from './stage.mjs';
+
+const on = stage('one', 'two', 'bob', 'cy', 'dee');
+const { newWindow, joined } = on;
+
+// The two tests of the Channels tutorial, with its rooms.
+test('when a message is posted then it is seen by everyone in the same room', TIMEOUT, async () => {
+  const one = await joined('login', 'one', 'room_1', 'ws');
+  const two = await joined('login', 'two', 'room_1', 'sse');
+  await one.say('hello');
+  for (const win of [one, two]) assert.deepEqual((await showing(win, 1)).map((m) => m.text), ['hello']);
+});
+
+test('when a message is posted then it is not seen by anyone in a different room', TIMEOUT, async () => {
+  const one = await joined('login', 'one', 'room_2', 'ws');
+  const two = await joined('login', 'two', 'room_3', 'sse');
+  await one.say('hello');
+  await showing(one, 1);
+  await two.say('world'); // an id above the other one's, so that this would have come before
+  assert.deepEqual((await showing(two, 1)).map((m) => m.text), ['world']);
+  assert.deepEqual(await one.texts(), ['hello']);
+});
+
+test('three people on three transports see the same text in the same order', TIMEOUT, async () => {
+  const wins = [
+    await joined('login', 'bob', 'lobby', 'ws'),
+    await joined('login', 'cy', 'lobby', 'sse'),
+    await joined('login', 'dee', 'lobby', 'poll'),
+  ];
+  for (const [i, via] of ['ws', 'sse', 'poll'].entries()) await wins[i].over(via);
+  await Promise.all(wins.map(async (win, i) => {
+    for (const text of range(8, ['bob', 'cy', 'dee'][i])) await win.say(text);
+  }));
+  const [a, ...others] = await Promise.all(wins.map((win) => showing(win, 24)));
+  for (const other of others) assert.deepEqual(other, a);
+  assertInOrder(a);
+  for (const name of ['bob', 'cy', 'dee']) assert.deepEqual(a.filter((m) => m.user === name).map((m) => m.text), range(8, name));
+});
+
+test('the list of who is here is live on both sides: joining, leaving, closing a tab, reloading', TIMEOUT, async () => {
+  const here = (win, names) => until(`here are ${names}`, async () => (await win.users()).join() === names);
+  const bob = await joined('login', 'bob', 'hall', 'ws');
+  await here(bob, 'bob');
+  const cy = await joined('login', 'cy', 'hall', 'sse');
+  for (const win of [bob, cy]) await here(win, 'bob,cy');
+
+  // A reload makes no noise: what bob's list shows meanwhile is recorded.
+  await bob.page.evaluate(() => {
+    window.lists = new Set();
+    const list = document.querySelector('.here ul');
+    new MutationObserver(() => window.lists.add(list.innerText)).observe(list, { childList: true, subtree: true, characterData: true });
+  });
+  await cy.page.reload();
+  await cy.at('hall');
+  await here(cy, 'bob,cy');
+  await cy.say('back');
+  await showing(bob, 1);
+  assert.deepEqual(await bob.page.evaluate(() => [...window.lists]), []);
+
+  // A second tab counts once, and the person leaves with the last one.
+  const tab = await cy.context.newPage();
+  await tab.goto(`${on.server.url}#/rooms/hall`);
+  await tab.waitForSelector('.stage .connection[data-state=live]');
+  await until('the tab has the list', async () => (await tab.locator('.here li').allTextContents()).map((t) => t.trim()).join() === 'bob,cy');
+  await cy.page.close();
+  await bob.say('still here?');
+  await until('the other tab goes on', async () => (await tab.locator('.text').allTextContents()).join() === 'back,still here?');
+  await here(bob, 'bob,cy');
+  await tab.close();
+  await here(bob, 'bob');
+
+  const dee = await joined('login', 'dee', 'hall', 'ws');
+  for (const win of [bob, dee]) await here(win, 'bob,dee');
+  await dee.page.click('.logout');
+  await here(bob, 'bob');
+});
+
+test('going from room to room keeps the connection, and leaving one takes effect', TIMEOUT, async () => {
+  const bob = await joined('login', 'bob', 'hall', 'ws');
+  const { sockets } = bob;
+  const cy = await joined('login', 'cy', 'side', 'ws');
+  await bob.go('side'); // entered now, so a member and followed
+  await bob.go('hall');
+  await cy.say('meanwhile');
+  await until('it is counted', async () => await bob.unread('side') === 1);
+  await bob.page.click('nav .item:has-text("side")');
+  await bob.at('side');
+  assert.deepEqual((await showing(bob, 1)).map((m) => m.text), ['meanwhile']);
+  await until('both are here', async () => (await bob.users()).join() === 'bob,cy');
+  assert.equal(bob.sockets, sockets);
+
+  await bob.page.click('.stage .link:has-text("Members")');
+  await bob.page.click('text=Leave the room');
+  await until('it is among the others', () => bob.page.isVisible('nav .others .item:has-text("side")'));
+  await until('cy sees bob leave', async () => (await cy.users()).join() === 'cy');
+
+  // Reading a public room takes no membership, and is presence all the same.
+  await bob.page.click('nav .others .item:has-text("side")');
+  await bob.at('side');
+  await until('bob is here', async () => (await cy.users()).join() === 'bob,cy');
+  await cy.say('again');
+  assert.deepEqual((await showing(bob, 2)).map((m) => m.text), ['meanwhile', 'again']);
+  await bob.page.click('.join');
+  await until('bob is a member', async () => await bob.page.locator('.join').count() === 0);
+  await cy.say('welcome');
+  assert.deepEqual((await showing(bob, 3)).map((m) => m.text), ['meanwhile', 'again', 'welcome']);
+});
+
+test('the people of the site, and an administration that disables one at once', TIMEOUT, async (t) => {
+  const own = await Server.start('--admin', 'root:correct horse');
+  t.after(() => own.stop());
+  const root = await joined('login', 'root', 'lobby', 'ws', own);
+  const sam = await joined('signup', 'sam', 'lobby', 'sse', own);
+  await own.person('away');
+  await root.page.click('nav >> text=People');
+  await until('all are listed', async () => (await root.page.locator('.people .item').allTextContents()).length === 3);
+  const online = () => root.page.$$eval('.people .item:has(.on) .name', (all) => all.map((n) => n.textContent).join());
+  await until('two are online', async () => await online() === 'root,sam');
+
+  await root.page.click('nav >> text=Administration');
+  await until('there are figures', async () => (await root.page.locator('figure').count()) === 4);
+  await until('streams are counted by transport', async () => {
+    const text = (await root.page.locator('figure').first().textContent()).replace(/\s+/g, ' ');
+    return /WebSocket 1/.test(text) && /SSE 1/.test(text);
+  });
+  await root.page.click('.tabs >> text=People');
+  await root.page.click('tr:has-text("sam") >> text=Disable');
+  await until('sam is out', () => sam.page.isVisible('.door'));
+  await until('it is said', () => root.page.isVisible('tr:has-text("sam") >> text=disabled'));
+});

@@ -1,0 +1,53 @@
+// What the files of tests of the app begin with: a browser, a server, and windows that are closed behind each test,
+// which has failed if something was thrown in one of them or the content security policy was broken.
+import assert from 'node:assert/strict';
+import { after, afterEach, before } from 'node:test';
+import { Server, Window, launch, until } from './harness.mjs';
+
+export const TIMEOUT = { timeout: 120_000 };
+
+/** names: who has an account. */
+export function stage(...names) {
+  const all = { browser: undefined, server: undefined, windows: [], people: {}, newWindow, joined };
+  before(async () => {
+    [all.browser, all.server] = await Promise.all([launch(), Server.start()]);
+    for (const name of names) all.people[name] = await all.server.person(name);
+  }, TIMEOUT);
+  after(async () => {
+    await all.browser?.close();
+    await all.server?.stop();
+  }, TIMEOUT);
+  afterEach(async () => {
+    const open = all.windows.splice(0);
+    for (const win of open) await win.close();
+    for (const win of open) assert.deepEqual(win.faults, []);
+  });
+
+  async function newWindow(at = all.server, options) {
+    const win = await Window.open(all.browser, at, { locale: 'en-GB', ...options });
+    all.windows.push(win);
+    return win;
+  }
+
+  /** A window of somebody in a room; how is 'login' or 'signup'. */
+  async function joined(how, name, room, transport, at) {
+    const win = await newWindow(at);
+    await win.enter(how, name, transport);
+    await win.go(room);
+    return win;
+  }
+  return all;
+}
+
+export const range = (n, name, from = 0) => Array.from({ length: n }, (_, i) => `${name} ${i + from}`);
+
+/** Waits until n messages stand there that the server has answered. */
+export const showing = (win, n) => until(`${n} messages`, async () => {
+  const messages = await win.messages();
+  return messages.length >= n && messages.every((m) => m.id) && messages;
+});
+
+export function assertInOrder(messages) {
+  const ids = messages.map((m) => m.id);
+  assert.deepEqual(ids, [...new Set(ids)].sort((a, b) => a - b));
+}

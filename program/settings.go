@@ -12,7 +12,7 @@ type Settings struct {
 	MetricsAddr     string   `env:"TANDEM_METRICS_ADDR" placeholder:"ADDR" help:"Where to serve /metrics to Prometheus; nowhere if not given."`
 	TLSCert         string   `env:"TANDEM_TLS_CERT" type:"path" placeholder:"FILE" help:"Serve HTTPS and HTTP/2 with this certificate: PEM, with the chain. Needs --tls-key."`
 	TLSKey          string   `env:"TANDEM_TLS_KEY" type:"path" placeholder:"FILE" help:"The certificate's private key, PEM."`
-	DataDir         string   `default:"./data" env:"TANDEM_DATA_DIR" type:"path" help:"Where the SQLite database lies, if there is no database-url; made if missing."`
+	DataDir         string   `default:"./data" env:"TANDEM_DATA_DIR" type:"path" help:"Where the index of words lies, and the SQLite database if there is no database-url; made if missing."`
 	DatabaseURL     string   `name:"database-url" env:"TANDEM_DATABASE_URL" placeholder:"postgres://…" help:"A PostgreSQL database in place of SQLite; several nodes may share it."`
 	DatabaseURLFile string   `name:"database-url-file" env:"TANDEM_DATABASE_URL_FILE" type:"path" placeholder:"FILE" help:"A file that has the database's URL."`
 	ValkeyURL       string   `name:"valkey-url" env:"TANDEM_VALKEY_URL" placeholder:"valkey://…" help:"A Valkey, or with commas a cluster of it, that carries events and presence between the nodes; valkeys:// for TLS. Needs --database-url."`

@@ -10,9 +10,10 @@ import (
 func TestAllRoomsAsMembershipsChange(t *testing.T) {
 	t.Parallel()
 	p := startProgram(t)
-	ada, bob := p.signup(t, "ada"), p.signup(t, "bob")
+	ada := p.signup(t, "ada")
 	onPushing(t, func(t *testing.T, over transport) {
-		ada, bob := ada.in(t), bob.in(t)
+		ada, bob := ada.in(t), p.signup(t, "bob-"+string(over)) // a member of nothing
+		name := bob.User.Username
 		old, live, away := "old-"+string(over), "live-"+string(over), "away-"+string(over)
 		for _, room := range []string{old, live, away} {
 			ada.enter(room)
@@ -27,17 +28,17 @@ func TestAllRoomsAsMembershipsChange(t *testing.T) {
 
 		ada.post(live, "before")
 		bob.enter(live)
-		if e := s.must("member_added"); e.Room != live || e.Target != "bob" {
+		if e := s.must("member_added"); e.Room != live || e.Target != name {
 			t.Errorf("got %s", e.raw)
 		}
-		if e := s.must("user_list"); e.Room != live || !slices.Equal(e.Users, []string{"ada", "bob"}) {
+		if e := s.must("user_list"); e.Room != live || !slices.Equal(e.Users, []string{"ada", name}) {
 			t.Errorf("got %s", e.raw)
 		}
 		ada.post(live, "hello bob")
 		cursor := fmt.Sprintf("%d.%s", s.message("hello bob").ID, s.open.Log)
 		watch.message("before")
 		watch.must("member_added")
-		if e := watch.must("user_join"); e.User != "bob" {
+		if e := watch.must("user_join"); e.User != name {
 			t.Errorf("got %s", e.raw)
 		}
 		s.close()
@@ -50,7 +51,7 @@ func TestAllRoomsAsMembershipsChange(t *testing.T) {
 		if open := s.opening(); !open.Resumed || !slices.Contains(open.Rooms, away) || !slices.Contains(open.Rooms, live) || len(open.Lost) != 0 {
 			t.Errorf("got %s", open.raw)
 		}
-		if e := s.must("member_added"); e.Room != away || e.Target != "bob" {
+		if e := s.must("member_added"); e.Room != away || e.Target != name {
 			t.Errorf("got %s", e.raw)
 		}
 		s.message("first for bob")

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 func signedOut(t *T) {
@@ -93,6 +94,13 @@ func tooManyStreams(t *T) {
 	if t.Over.Wire == WebSocket {
 		t.Open(ada, "").Ended("too_many_streams", 4429)
 		return
+	}
+	if t.Over.Wire == Poll { // the others may be between two polls
+		for end := time.Now().Add(t.Patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+			if a, err := t.callOnce(ada.token, "GET", "/v1/events?wait=0", nil, "Accept: application/json"); err == nil && a.Status == 429 {
+				break
+			}
+		}
 	}
 	a := t.Refused(ada, "")
 	a.Problem(429, "", "")

@@ -6,14 +6,12 @@ import (
 	"io"
 	"log/slog"
 	"os/exec"
-	"runtime"
 	"time"
 )
 
 // HashPasswords derives keys from the passwords and salts that come in, one after another, until in ends: it is what
 // Config.HashCommand's process does. It gives way to everything else that the machine has to do.
 func HashPasswords(in io.Reader, out io.Writer) error {
-	runtime.LockOSThread() // whose priority it is that is lowered
 	lowerPriority()
 	r := bufio.NewReader(in)
 	for {

@@ -27,10 +27,7 @@ func (s *Server) dispatch(ctx context.Context, v chat.Viewer, cmd command) *reco
 	if !overSocket(u.Path) {
 		return s.refuse(ctx, errNotOverSocket, 0)
 	}
-	if v.User != 0 { // else the command is one of nobody's, as a request without credentials is
-		ctx = context.WithValue(ctx, socketKey{}, v)
-	}
-	r := newRequest(ctx, cmd, u)
+	r := newRequest(context.WithValue(ctx, socketKey{}, v), cmd, u)
 	w := &recorder{header: make(http.Header)}
 	s.echo.ServeHTTP(w, r)
 	if w.tooLong || w.body.Len() > 0 && !isJSON(w.header.Get("Content-Type")) {

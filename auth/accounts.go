@@ -113,8 +113,8 @@ func (s *Service) setPassword(ctx context.Context, u User, password string, exce
 	return s.store.SetPassword(ctx, u.ID, hash, except)
 }
 
-// DeleteUser ends id's account for good; its name is not given out again. It returns ErrWrongPassword; of an outside
-// issuer's user the token is all that there is to ask for.
+// DeleteUser ends id's account for good; its name is not given out again. It returns ErrWrongPassword or
+// chat.ErrLastAdmin; of an outside issuer's user the token is all that there is to ask for.
 func (s *Service) DeleteUser(ctx context.Context, id Identity, current string) error {
 	ask := s.confirm
 	if id.Session == 0 {

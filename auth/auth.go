@@ -84,6 +84,7 @@ type Store interface {
 	SetPassword(ctx context.Context, user int64, password string, except int64) error
 	// SetDisabled ends, or allows again, all that the user may do. Deleted accounts are disabled for good, and are
 	// members of no room.
+	// Of the last admin an account is not deleted: chat.ErrLastAdmin.
 	SetDisabled(ctx context.Context, user int64, disabled, deleted bool) error
 	// OutsideUser returns ErrNoUser for an issuer's subject that was never seen.
 	OutsideUser(ctx context.Context, issuer, subject string) (User, error)

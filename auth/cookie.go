@@ -68,6 +68,10 @@ func (s *Service) VerifyCookie(ctx context.Context, value string) (Identity, err
 		return Identity{}, ErrInvalidToken
 	}
 	n, err := s.sessions.get(ctx, id)
+	if err == nil && n.expired(s.now()) { // it may have been refreshed since it was remembered, here or on another node
+		s.sessions.forget(id, 0)
+		n, err = s.sessions.get(ctx, id)
+	}
 	if err != nil {
 		return Identity{}, invalidIfGone(err)
 	}

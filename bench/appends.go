@@ -56,7 +56,7 @@ func appendRun(ctx context.Context, o *options, pg *testservers.Postgres, table 
 	if err != nil {
 		return err
 	}
-	var stores []*store.SQLite
+	var stores []*store.Store
 	defer func() {
 		for _, s := range stores {
 			_ = s.Close()

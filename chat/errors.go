@@ -28,8 +28,13 @@ var (
 	ErrStale = errors.New("decided on an old state")
 )
 
-// RoomNotFound is ErrRoomNotFound saying which.
-func RoomNotFound(room string) error { return fmt.Errorf("%w: %s", ErrRoomNotFound, room) }
+// RoomNotFound is ErrRoomNotFound saying which, or what is wrong with a name that no room can have.
+func RoomNotFound(room string) error {
+	if _, err := PrepareRoomName("room", room); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: %s", ErrRoomNotFound, room)
+}
 
 // Invalid is input that does not fit; Field is its name in body, path, query or header.
 type Invalid struct {

@@ -84,10 +84,11 @@ func (s *Service) Ban(ctx context.Context, v Viewer, room, username string) erro
 		if err := s.keepsOwner(ctx, r, has); err != nil {
 			return err
 		}
-		return s.store.Ban(ctx, guard(r.Room, u), r.ID, target.ID, []Event{
-			memberRemoved(r.Room, u, target, s.now()),
-			ControlEvent{User: target.ID, Room: r.ID}.Event(u.ID),
-		})
+		removed := memberRemoved(r.Room, u, target, s.now())
+		if r.Visibility != Public && has.Role == "" {
+			removed.Also = 0 // a stranger is not told the name of a private room
+		}
+		return s.store.Ban(ctx, guard(r.Room, u), r.ID, target.ID, []Event{removed, ControlEvent{User: target.ID, Room: r.ID}.Event(u.ID)})
 	})
 }
 
@@ -104,7 +105,7 @@ func (s *Service) toUser(ctx context.Context, v Viewer, room, username string, l
 	if err != nil {
 		return err
 	}
-	return s.inRoom(ctx, v, room, func(u User, r RoomView) error {
+	return s.inRoomNow(ctx, v, room, func(u User, r RoomView) error {
 		if err := r.mayAct(least); err != nil {
 			return err
 		}

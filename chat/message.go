@@ -93,10 +93,10 @@ func parseText(e Event) (t text, err error) {
 	return t, err
 }
 
-// Scrub takes the text out of an event that carries one: its message was deleted.
+// Scrub takes out of an event what its author wrote, the text and the nonce: its message was deleted.
 func Scrub(e Event) (Event, error) {
 	t, err := parseText(e)
-	t.Message, t.Deleted = "", true
+	t.Message, t.Nonce, t.Deleted = "", "", true
 	e.Body = body(t)
 	return e, err
 }

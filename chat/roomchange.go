@@ -10,7 +10,7 @@ func (s *Service) Change(ctx context.Context, v Viewer, room string, c RoomChang
 		}
 	}
 	var view RoomView
-	err := s.inRoom(ctx, v, room, func(u User, r RoomView) error {
+	err := s.inRoomNow(ctx, v, room, func(u User, r RoomView) error {
 		if err := r.mayAct(owner); err != nil {
 			return err
 		}
@@ -36,10 +36,10 @@ func (s *Service) Change(ctx context.Context, v Viewer, room string, c RoomChang
 		view.Version, err = s.store.ChangeRoom(ctx, guard(was, u), r.Room, events)
 		return err
 	})
-	if err != nil {
-		return RoomView{}, err
+	if err == nil {
+		view.Unread, err = s.store.Unread(ctx, v.User, RoomTopic(view.ID))
 	}
-	return view, nil
+	return view, err
 }
 
 // Delete removes a room; its name is free again. It returns ErrForbidden.

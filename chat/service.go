@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 )
@@ -87,12 +88,7 @@ func (s *Service) Enter(ctx context.Context, v Viewer, room string) (RoomView, b
 	}
 	var view RoomView
 	join := func() error {
-		return s.inRoom(ctx, v, name, func(u User, r RoomView) error {
-			// Who is a member already is answered without a guard, which would find a remembered membership stale.
-			r, err := s.store.Room(ctx, r.Name, u.ID)
-			if err != nil {
-				return err
-			}
+		return s.inRoomNow(ctx, v, name, func(u User, r RoomView) error {
 			if err := r.mayRead(); err != nil {
 				return err
 			}
@@ -195,6 +191,10 @@ func (s *Service) Follow(ctx context.Context, v Viewer, names []string, open Ope
 	seen := make(map[string]bool, len(names))
 	for _, n := range names {
 		name, err := PrepareRoomName("room", n)
+		if err != nil && utf8.ValidString(n) { // a room that cannot be is one that is not
+			missing = append(missing, n)
+			continue
+		}
 		if err != nil {
 			return nil, nil, err
 		}
@@ -269,13 +269,24 @@ func (s *Service) create(ctx context.Context, v Viewer, r Room) (RoomView, error
 }
 
 // inRoom runs f, which decides and writes, with the caller and the room as they see it. What f is given may be
-// remembered: where the store finds it stale, and where f refuses, f runs again on what is true now.
+// remembered: where the store finds it stale, and where f refuses, f runs again on what is true now. So f must write:
+// that is where the guard is compared.
 func (s *Service) inRoom(ctx context.Context, v Viewer, room string, f func(User, RoomView) error) error {
+	return s.in(ctx, v, room, true, f)
+}
+
+// inRoomNow is inRoom for an f that may find nothing to do: it is given nothing that is remembered.
+func (s *Service) inRoomNow(ctx context.Context, v Viewer, room string, f func(User, RoomView) error) error {
+	return s.in(ctx, v, room, false, f)
+}
+
+func (s *Service) in(ctx context.Context, v Viewer, room string, remembering bool, f func(User, RoomView) error) error {
 	name, err := PrepareRoomName("room", room)
 	if err != nil {
 		return err
 	}
 	return s.decide(func(fresh bool) error {
+		fresh = fresh || !remembering
 		u, remembered, err := s.user(ctx, v.User, fresh)
 		if err != nil {
 			return err
@@ -309,7 +320,8 @@ func guard(r Room, u User) Guard {
 }
 
 // seat is the room with that prepared name as u sees it, and whether it is remembered. What it says of u's rights is
-// as old as its version, which the guard compares.
+// as old as its version, which the guard compares. A room that u may not know of is not remembered, or else asking
+// again would be faster than for one that is not there.
 func (s *Service) seat(ctx context.Context, name string, u User, fresh bool) (view RoomView, remembered bool, err error) {
 	key := seat{name, u.ID}
 	if !fresh {
@@ -319,9 +331,11 @@ func (s *Service) seat(ctx context.Context, name string, u User, fresh bool) (vi
 		if view, err = s.store.Room(ctx, name, u.ID); err != nil {
 			return RoomView{}, false, err
 		}
-		s.seats.Add(key, view)
 	}
 	view.Admin = u.Admin // this goes by the user's version
+	if !remembered && view.mayKnow() == nil {
+		s.seats.Add(key, view)
+	}
 	return view, remembered, nil
 }
 

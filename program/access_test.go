@@ -3,6 +3,7 @@ package program
 import (
 	"fmt"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -310,5 +311,98 @@ func TestNoPostOvertakesItsPostersRemoval(t *testing.T) {
 			t.Errorf("%d of bob's posts were acknowledged, and %d are there", acknowledged, stored)
 		}
 		s.close()
+	}
+}
+
+// What a room was a moment ago is remembered; what is asked for is compared with what it is.
+func TestSettingsGoForthAndBack(t *testing.T) {
+	t.Parallel()
+	p := startProgram(t)
+	ada, bob := p.signup(t, "ada"), p.signup(t, "bob")
+	ada.privateRoom("den")
+	for _, to := range []map[string]string{
+		{"visibility": "public"}, {"visibility": "private"}, {"title": "Den"}, {"title": ""}, {"posting": "admins"}, {"posting": "everyone"},
+	} {
+		posted := ada.post("den", "hello")
+		var changed, is room
+		ada.do("PATCH", roomPath("den"), to).want(200).into(&changed)
+		ada.do("GET", roomPath("den"), nil).want(200).into(&is)
+		if !reflect.DeepEqual(changed, is) {
+			t.Errorf("%v answers %+v, and then it is %+v", to, changed, is)
+		}
+		if is.LastID != posted.ID {
+			t.Errorf("after %v the last message is %v, not %d", to, is.LastID, posted.ID)
+		}
+		status := 404
+		if is.Visible == "public" {
+			status = 200
+		}
+		bob.do("GET", roomPath("den"), nil).want(status)
+	}
+}
+
+// Who moderated a private room learns nothing of it any more, not even by what would change nothing.
+func TestRemovedModeratorsLearnNothing(t *testing.T) {
+	t.Parallel()
+	p := startProgram(t)
+	ada, bob, eve := p.signup(t, "ada"), p.signup(t, "bob"), p.signup(t, "eve")
+	p.signup(t, "dan")
+	for _, gone := range []struct{ method, path string }{{"DELETE", "/members/bob"}, {"PUT", "/bans/bob"}} {
+		den := "den" + gone.path[1:2]
+		ada.privateRoom(den)
+		ada.setMember(den, "bob", "moderator").want(200)
+		bob.setMember(den, "eve", "member").want(200)
+		bob.do("PUT", roomPath(den)+"/bans/dan", nil).want(204)
+		eve.post(den, "hello")
+		ada.do(gone.method, roomPath(den)+gone.path, nil).want(204)
+		for _, try := range []func() answer{
+			func() answer { return bob.setMember(den, "eve", "member") },
+			func() answer { return bob.do("DELETE", roomPath(den)+"/members/dan", nil) },
+			func() answer { return bob.do("PUT", roomPath(den)+"/bans/dan", nil) },
+			func() answer { return bob.do("PATCH", roomPath(den), map[string]string{"visibility": "private"}) },
+		} {
+			try().wantProblem(404, "room_not_found", "")
+		}
+	}
+}
+
+// A ban is told to members; to a stranger of a private room it would tell the name.
+func TestBannedStrangersAreNotToldOfAPrivateRoom(t *testing.T) {
+	t.Parallel()
+	p := startProgram(t)
+	ada, eve := p.signup(t, "ada"), p.signup(t, "eve")
+	ada.privateRoom("den")
+	ada.enter("lobby")
+	onEach(t, func(t *testing.T, over transport) {
+		ada, eve := ada.in(t), eve.in(t)
+		s := eve.open(over, "")
+		s.opening()
+		for _, room := range []string{"den", "lobby"} {
+			ada.do("PUT", roomPath(room)+"/bans/eve", nil).want(204)
+			ada.do("DELETE", roomPath(room)+"/bans/eve", nil).want(204)
+		}
+		if e := s.must("member_removed"); e.Room != "lobby" {
+			t.Errorf("eve is told %s", e.raw)
+		}
+		s.close()
+	})
+}
+
+// A token that reaches one room does not reach another that has got its name.
+func TestLimitedTokenDoesNotReachTheNextRoomOfTheName(t *testing.T) {
+	t.Parallel()
+	p := startProgram(t)
+	ada, bob := p.signup(t, "ada"), p.signup(t, "bob")
+	ada.enter("ops")
+	bob.enter("ops")
+	limited := bob.token(map[string]any{"name": "ops alone", "rooms": []string{"ops"}})
+	limited.post("ops", "deploy done")
+	limited.do("PUT", roomPath("ops"), nil).want(200)
+	ada.do("DELETE", roomPath("ops"), nil).want(204)
+	ada.enter("ops")
+	limited.do("PUT", roomPath("ops"), nil).wantProblem(404, "room_not_found", "")
+	limited.do("POST", roomPath("ops")+"/messages", raw("again")).wantProblem(404, "room_not_found", "")
+	if got := bob.names("/v1/rooms/ops/members"); !slices.Equal(got, []string{"ada"}) {
+		t.Errorf("members are %v", got)
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 // Admin does from the command line what needs no session. A server that runs on the same data sees it within a second.
 type Admin struct {
-	store    *store.SQLite
+	store    *store.Store
 	accounts *auth.Service
 	rooms    *chat.Service
 }
@@ -43,7 +43,7 @@ func OpenAdmin(ctx context.Context, cfg Settings) (_ *Admin, err error) {
 
 // firstAdmin makes the account of the admin setting, unless somebody has the name: later starts change nothing, and
 // neither does a forgotten setting give a password back.
-func firstAdmin(ctx context.Context, s *store.SQLite, accounts *auth.Service, setting string) error {
+func firstAdmin(ctx context.Context, s *store.Store, accounts *auth.Service, setting string) error {
 	if setting == "" {
 		return nil
 	}

@@ -80,6 +80,7 @@ func TestAnAdminIsLeft(t *testing.T) {
 	root, ada := p.admin(t), p.signup(t, "ada")
 	root.changeAccount("admin", map[string]any{"role": "user"}).wantProblem(409, "last_admin", "")
 	root.changeAccount("admin", map[string]any{"disabled": true}).wantProblem(409, "last_admin", "")
+	root.do("DELETE", "/v1/me", map[string]string{"current_password": root.password}).wantProblem(409, "last_admin", "")
 	root.changeAccount("admin", map[string]any{"disabled": false}).want(200)
 	root.changeAccount("unheard-of", map[string]any{"disabled": true}).wantProblem(404, "user_not_found", "")
 	root.changeAccount("ada", map[string]any{}).wantProblem(400, "invalid_request", "")

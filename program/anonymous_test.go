@@ -94,6 +94,22 @@ func TestAnonymousReadersHaveALimit(t *testing.T) {
 		t.Error("an address reads without end")
 	}
 	nobody.do("GET", "/v1/rooms", nil, from(2)).want(200) // another's share
+
+	// Their commands over a WebSocket are counted with the rest of their address, and not with other addresses.
+	ask := func(s *stream) int {
+		s.say(requestFrame(t, "", "GET", "/v1/rooms/lobby/messages", nil))
+		return s.reply().Status
+	}
+	spends, other := nobody.open(overWS, "room=lobby", from(3)), nobody.open(overWS, "room=lobby", from(4))
+	limited = false
+	for range 50 {
+		if limited = ask(spends) == 429; limited {
+			break
+		}
+	}
+	if got := ask(other); !limited || got != 200 {
+		t.Errorf("one is limited: %v; another is answered %d", limited, got)
+	}
 }
 
 func TestWithoutTheSettingNobodyReads(t *testing.T) {

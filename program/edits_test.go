@@ -229,7 +229,7 @@ func TestDeletedTextIsGoneFromEverywhere(t *testing.T) {
 	ada.do("PUT", messagePath("lobby", in.ID)+"/reactions/"+url.PathEscape("👍"), nil).want(204)
 	sent := ada.send("bob", canary+" four", key)
 	ada.do("PATCH", fmt.Sprint(privatePath("bob"), "/messages/", sent.ID), newMessage{Message: canary + " five"}).want(200)
-	note := ada.send("ada", canary+" six")
+	note := ada.do("POST", privatePath("ada")+"/messages", newMessage{canary + " six", canary}).want(201).event()
 	kept := ada.post("lobby", "kept")
 	if got := bob.history("lobby", "q="+canary); len(got.items) != 1 { // it is in the index
 		t.Fatalf("searching finds %s", show(got.items))

@@ -29,7 +29,7 @@ import (
 type Program struct {
 	settings Settings
 	logger   *slog.Logger
-	store    *store.SQLite
+	store    *store.Store
 	hub      *realtime.Hub
 	api      *api.Server
 	http     *http.Server

@@ -10,6 +10,8 @@ import (
 type room struct {
 	Name      string  `json:"name"`
 	Title     string  `json:"title"`
+	Visible   string  `json:"visibility"`
+	Posting   string  `json:"posting"`
 	Role      *string `json:"role"`
 	Online    int     `json:"online"`
 	Unread    int     `json:"unread"`

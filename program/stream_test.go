@@ -248,6 +248,11 @@ func TestStreamOfUnknownRoomIsRefusedBeforeItStreams(t *testing.T) {
 		if open := s.opening(); !slices.Equal(open.Rooms, []string{"lobby"}) || !slices.Equal(open.Lost, []string{"nowhere"}) || !open.Resumed {
 			t.Errorf("it opened with %s", open.raw)
 		}
+		// A name that no room can have is one more room that is not there.
+		bad := ada.open(over, "room=lobby&room=a%20b&since=0")
+		if open := bad.opening(); !slices.Equal(open.Rooms, []string{"lobby"}) || !slices.Equal(open.Lost, []string{"a b"}) {
+			t.Errorf("it opened with %s", open.raw)
+		}
 		ada.do("GET", "/v1/rooms/nowhere", nil).want(404) // and asking made no room
 	})
 }

@@ -106,6 +106,14 @@ func TestTutorialsProtocol(t *testing.T) {
 			}
 		}
 	}
+	// As it does, a private message goes to its target and is told to its sender; the rest of the room sees neither.
+	two.say(`{"message":"/pm ada psst, ada"}`)
+	if e, _ := one.next("private_message"); e.User != "bob" || e.Target != "ada" || e.Message != "psst, ada" {
+		t.Errorf("the private message is %s", e.raw)
+	}
+	if e, _ := two.next("private_message_delivered"); e.Target != "ada" || e.Message != "psst, ada" {
+		t.Errorf("its sender is told %s", e.raw)
+	}
 	// Opening makes nobody a member but who made the room.
 	var made, seen room
 	ada.do("GET", roomPath("комната"), nil).want(200).into(&made)

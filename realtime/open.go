@@ -190,8 +190,12 @@ func (o *opening) look(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		named := make(map[int64]bool, len(may))
+		for _, room := range may {
+			named[room.ID] = true
+		}
 		for _, m := range all {
-			if o.find(m.ID) < 0 {
+			if !named[m.ID] {
 				o.rooms = append(o.rooms, place{id: m.ID, name: m.Name, after: max(0, m.Since-1)})
 			}
 		}

@@ -11,10 +11,10 @@ import (
 	"tandem/chat"
 )
 
-var _ auth.Store = (*SQLite)(nil)
+var _ auth.Store = (*Store)(nil)
 
 // CreateUser implements auth.Store.
-func (s *SQLite) CreateUser(ctx context.Context, name, password string, login *auth.Session) (auth.User, int64, error) {
+func (s *Store) CreateUser(ctx context.Context, name, password string, login *auth.Session) (auth.User, int64, error) {
 	made := auth.User{Name: name, Password: password}
 	var session int64
 	err := s.log.do(ctx, func(t *tx) error {
@@ -37,21 +37,21 @@ func (s *SQLite) CreateUser(ctx context.Context, name, password string, login *a
 const selectUsers = `SELECT id, name, password, admin, disabled FROM users`
 
 // UserByName implements auth.Store.
-func (s *SQLite) UserByName(ctx context.Context, name string) (auth.User, error) {
+func (s *Store) UserByName(ctx context.Context, name string) (auth.User, error) {
 	return s.authUser(ctx, selectUsers+` WHERE name = ?`, name)
 }
 
 // UserByID implements auth.Store.
-func (s *SQLite) UserByID(ctx context.Context, id int64) (auth.User, error) {
+func (s *Store) UserByID(ctx context.Context, id int64) (auth.User, error) {
 	return s.authUser(ctx, selectUsers+` WHERE id = ?`, id)
 }
 
-func (s *SQLite) authUser(ctx context.Context, query string, args ...any) (auth.User, error) {
+func (s *Store) authUser(ctx context.Context, query string, args ...any) (auth.User, error) {
 	return scanUser(s.queryRow(ctx, query, args...))
 }
 
 // SetPassword implements auth.Store.
-func (s *SQLite) SetPassword(ctx context.Context, user int64, password string, except int64) error {
+func (s *Store) SetPassword(ctx context.Context, user int64, password string, except int64) error {
 	return s.log.do(ctx, func(t *tx) error {
 		if _, err := t.exec(`UPDATE users SET password = ? WHERE id = ?`, password, user); err != nil {
 			return unavailable(err)
@@ -74,7 +74,7 @@ func (s *SQLite) SetPassword(ctx context.Context, user int64, password string, e
 }
 
 // SetAdmin gives a user the role admin, or takes it.
-func (s *SQLite) SetAdmin(ctx context.Context, user int64, admin bool) error {
+func (s *Store) SetAdmin(ctx context.Context, user int64, admin bool) error {
 	return s.log.do(ctx, func(t *tx) error { return setAdmin(t, user, admin) })
 }
 
@@ -87,8 +87,17 @@ func setAdmin(t *tx, user int64, admin bool) error {
 }
 
 // SetDisabled implements auth.Store.
-func (s *SQLite) SetDisabled(ctx context.Context, user int64, disabled, deleted bool) error {
-	return s.log.do(ctx, func(t *tx) error { return setDisabled(t, user, disabled, deleted) })
+func (s *Store) SetDisabled(ctx context.Context, user int64, disabled, deleted bool) error {
+	return s.log.do(ctx, func(t *tx) error {
+		var admin bool
+		if err := t.queryRow(`SELECT admin FROM users WHERE id = ?`, user).Scan(&admin); err != nil {
+			return unavailable(err)
+		}
+		if err := setDisabled(t, user, disabled, deleted); err != nil || !deleted || !admin {
+			return err
+		}
+		return keepsAdmin(t)
+	})
 }
 
 func setDisabled(t *tx, user int64, disabled, deleted bool) error {
@@ -133,7 +142,7 @@ func leaveAll(t *tx, user int64) error {
 }
 
 // CreateSession implements auth.Store.
-func (s *SQLite) CreateSession(ctx context.Context, n auth.Session) (int64, error) {
+func (s *Store) CreateSession(ctx context.Context, n auth.Session) (int64, error) {
 	var made int64
 	err := s.log.do(ctx, func(t *tx) (err error) {
 		made, err = insertSession(t, n)
@@ -200,23 +209,23 @@ func scanSession(row scanner) (n auth.Session, err error) {
 }
 
 // Session implements auth.Store.
-func (s *SQLite) Session(ctx context.Context, id int64) (auth.Session, error) {
+func (s *Store) Session(ctx context.Context, id int64) (auth.Session, error) {
 	return scanSession(s.queryRow(ctx, selectSessions+` WHERE s.id = ?`, id))
 }
 
 // SessionByToken implements auth.Store.
-func (s *SQLite) SessionByToken(ctx context.Context, hash []byte) (auth.Session, error) {
+func (s *Store) SessionByToken(ctx context.Context, hash []byte) (auth.Session, error) {
 	return scanSession(s.queryRow(ctx, selectSessions+` WHERE s.token = ?`, hash))
 }
 
 // Tokens implements auth.Store.
-func (s *SQLite) Tokens(ctx context.Context, user, after int64, limit int) ([]auth.Session, error) {
+func (s *Store) Tokens(ctx context.Context, user, after int64, limit int) ([]auth.Session, error) {
 	return list(ctx, s, scanSession, selectSessions+` WHERE s.user_id = ? AND s.id > ? AND s.token IS NOT NULL ORDER BY s.id LIMIT ?`,
 		user, after, limit)
 }
 
 // Rotate implements auth.Store.
-func (s *SQLite) Rotate(ctx context.Context, n auth.Session) error {
+func (s *Store) Rotate(ctx context.Context, n auth.Session) error {
 	times := make([]int64, len(n.RotatedBefore))
 	for i, t := range n.RotatedBefore {
 		times[i] = t.UnixMilli()
@@ -233,7 +242,7 @@ func (s *SQLite) Rotate(ctx context.Context, n auth.Session) error {
 }
 
 // EndSession implements auth.Store.
-func (s *SQLite) EndSession(ctx context.Context, id int64) error {
+func (s *Store) EndSession(ctx context.Context, id int64) error {
 	return s.log.do(ctx, func(t *tx) error { return endSession(t, id) })
 }
 
@@ -251,7 +260,7 @@ func endSession(t *tx, id int64) error {
 }
 
 // CreateTicket implements auth.Store.
-func (s *SQLite) CreateTicket(ctx context.Context, hash []byte, id auth.Identity, expires time.Time) error {
+func (s *Store) CreateTicket(ctx context.Context, hash []byte, id auth.Identity, expires time.Time) error {
 	return s.log.do(ctx, func(t *tx) error {
 		_, err := t.exec(`INSERT INTO tickets (hash, user_id, session_id, until, expires_at) VALUES (?, ?, nullif(?, 0), ?, ?)`,
 			hash, id.User, id.Session, nullTime(id.Expires), expires.UnixMilli())
@@ -263,7 +272,7 @@ func (s *SQLite) CreateTicket(ctx context.Context, hash []byte, id auth.Identity
 }
 
 // SpendTicket implements auth.Store.
-func (s *SQLite) SpendTicket(ctx context.Context, hash []byte) (auth.Identity, time.Time, error) {
+func (s *Store) SpendTicket(ctx context.Context, hash []byte) (auth.Identity, time.Time, error) {
 	var id auth.Identity
 	var expires int64
 	var until sql.NullInt64
@@ -294,7 +303,7 @@ func nullTime(t time.Time) any {
 }
 
 // Setting returns the value kept under name, after keeping made under it if there was none.
-func (s *SQLite) Setting(ctx context.Context, name string, made []byte) ([]byte, error) {
+func (s *Store) Setting(ctx context.Context, name string, made []byte) ([]byte, error) {
 	var value []byte
 	err := s.log.do(ctx, func(t *tx) error {
 		if _, err := t.exec(`INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING`, name, made); err != nil {

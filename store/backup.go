@@ -12,7 +12,7 @@ import (
 // Backup writes a consistent copy of the database to file, which must not be there yet, while a server may be running.
 // The copy is another log: what happens in it and in the original from here on gets the same ids, so that it must not
 // honour the original's cursors. PostgreSQL has tools of its own.
-func (s *SQLite) Backup(ctx context.Context, file string) (err error) {
+func (s *Store) Backup(ctx context.Context, file string) (err error) {
 	if s.dialect != sqliteDialect {
 		return errors.New("the data is in PostgreSQL: use pg_dump")
 	}
@@ -44,6 +44,6 @@ func (s *SQLite) Backup(ctx context.Context, file string) (err error) {
 }
 
 // AllRooms lists every room, by name, behind after.
-func (s *SQLite) AllRooms(ctx context.Context, after string, limit int) ([]chat.RoomView, error) {
+func (s *Store) AllRooms(ctx context.Context, after string, limit int) ([]chat.RoomView, error) {
 	return list(ctx, s, scanRoom, selectRooms+` WHERE r.name > ? ORDER BY r.name LIMIT ?`, 0, after, limit)
 }

@@ -10,10 +10,10 @@ import (
 	"tandem/chat"
 )
 
-var _ chat.Store = (*SQLite)(nil)
+var _ chat.Store = (*Store)(nil)
 
 // Post implements chat.Store.
-func (s *SQLite) Post(ctx context.Context, g chat.Guard, e chat.Event, key *chat.Key) (chat.Event, bool, error) {
+func (s *Store) Post(ctx context.Context, g chat.Guard, e chat.Event, key *chat.Key) (chat.Event, bool, error) {
 	j := &job{post: &post{guard: g, event: e, key: key}, done: make(chan struct{})}
 	// A job may outlive this call (see writer.do), so what came of it is read only after it succeeded.
 	if err := s.log.submit(ctx, j); err != nil {
@@ -23,7 +23,7 @@ func (s *SQLite) Post(ctx context.Context, g chat.Guard, e chat.Event, key *chat
 }
 
 // CreateRoom implements chat.Store.
-func (s *SQLite) CreateRoom(ctx context.Context, g chat.Guard, r chat.Room, events func(chat.Room) []chat.Event) (chat.Room, error) {
+func (s *Store) CreateRoom(ctx context.Context, g chat.Guard, r chat.Room, events func(chat.Room) []chat.Event) (chat.Room, error) {
 	var made chat.Room
 	err := s.log.do(ctx, func(t *tx) error {
 		if err := t.check(g); err != nil {
@@ -57,7 +57,7 @@ func (s *SQLite) CreateRoom(ctx context.Context, g chat.Guard, r chat.Room, even
 }
 
 // SetMember implements chat.Store.
-func (s *SQLite) SetMember(ctx context.Context, g chat.Guard, room, user int64, from, to chat.Role, e chat.Event) error {
+func (s *Store) SetMember(ctx context.Context, g chat.Guard, room, user int64, from, to chat.Role, e chat.Event) error {
 	return s.log.do(ctx, func(t *tx) error {
 		if err := t.check(g); err != nil {
 			return err
@@ -92,7 +92,7 @@ func setMember(t *tx, room, user int64, role chat.Role) error {
 }
 
 // User implements chat.Store.
-func (s *SQLite) User(ctx context.Context, id int64) (chat.User, error) {
+func (s *Store) User(ctx context.Context, id int64) (chat.User, error) {
 	u := chat.User{ID: id}
 	err := s.queryRow(ctx, `SELECT name, admin, disabled, version FROM users WHERE id = ?`, id).
 		Scan(&u.Name, &u.Admin, &u.Disabled, &u.Version)
@@ -103,7 +103,7 @@ func (s *SQLite) User(ctx context.Context, id int64) (chat.User, error) {
 }
 
 // UserNamed implements chat.Store.
-func (s *SQLite) UserNamed(ctx context.Context, name string) (chat.User, error) {
+func (s *Store) UserNamed(ctx context.Context, name string) (chat.User, error) {
 	u := chat.User{Name: name}
 	err := s.queryRow(ctx, `SELECT id, admin, disabled, version FROM users WHERE name = ? AND NOT deleted`, name).
 		Scan(&u.ID, &u.Admin, &u.Disabled, &u.Version)
@@ -114,7 +114,7 @@ func (s *SQLite) UserNamed(ctx context.Context, name string) (chat.User, error) 
 }
 
 // SetBlock implements chat.Store.
-func (s *SQLite) SetBlock(ctx context.Context, user, other int64, blocked bool) error {
+func (s *Store) SetBlock(ctx context.Context, user, other int64, blocked bool) error {
 	query := `DELETE FROM blocks WHERE user_id = ? AND blocked_id = ?`
 	if blocked {
 		query = `INSERT INTO blocks (user_id, blocked_id) VALUES (?, ?) ON CONFLICT DO NOTHING`
@@ -131,7 +131,7 @@ func (s *SQLite) SetBlock(ctx context.Context, user, other int64, blocked bool) 
 }
 
 // Blocks implements chat.Store.
-func (s *SQLite) Blocks(ctx context.Context, user int64, after string, limit int) ([]string, error) {
+func (s *Store) Blocks(ctx context.Context, user int64, after string, limit int) ([]string, error) {
 	return list(ctx, s, scanOne[string], `SELECT u.name FROM blocks b JOIN users u ON u.id = b.blocked_id
 		WHERE b.user_id = ? AND u.name > ? ORDER BY u.name LIMIT ?`, user, after, limit)
 }
@@ -155,7 +155,7 @@ func scanRoom(row scanner) (r chat.RoomView, err error) {
 }
 
 // Room implements chat.Store.
-func (s *SQLite) Room(ctx context.Context, name string, viewer int64) (chat.RoomView, error) {
+func (s *Store) Room(ctx context.Context, name string, viewer int64) (chat.RoomView, error) {
 	r, err := scanRoom(s.queryRow(ctx, selectRooms+` WHERE r.name = ?`, viewer, name))
 	if errors.Is(err, sql.ErrNoRows) {
 		return chat.RoomView{}, chat.ErrRoomNotFound
@@ -164,7 +164,7 @@ func (s *SQLite) Room(ctx context.Context, name string, viewer int64) (chat.Room
 }
 
 // OpenRoom implements chat.Store.
-func (s *SQLite) OpenRoom(ctx context.Context, name string) (chat.Room, error) {
+func (s *Store) OpenRoom(ctx context.Context, name string) (chat.Room, error) {
 	r := chat.Room{Name: name}
 	var created int64
 	err := s.queryRow(ctx, `SELECT id, title, visibility, posting, created_at, version FROM rooms r
@@ -178,7 +178,7 @@ func (s *SQLite) OpenRoom(ctx context.Context, name string) (chat.Room, error) {
 }
 
 // Rooms implements chat.Store.
-func (s *SQLite) Rooms(ctx context.Context, v chat.Viewer, after string, limit int) ([]chat.RoomView, error) {
+func (s *Store) Rooms(ctx context.Context, v chat.Viewer, after string, limit int) ([]chat.RoomView, error) {
 	only := "null" // every room
 	if v.Only != nil {
 		numbers, err := json.Marshal(v.Only)
@@ -192,7 +192,7 @@ func (s *SQLite) Rooms(ctx context.Context, v chat.Viewer, after string, limit i
 }
 
 // RoomNames implements chat.Store.
-func (s *SQLite) RoomNames(ctx context.Context, rooms []int64) (map[int64]string, error) {
+func (s *Store) RoomNames(ctx context.Context, rooms []int64) (map[int64]string, error) {
 	numbers, err := json.Marshal(rooms)
 	if err != nil {
 		return nil, err

@@ -38,10 +38,10 @@ type dialect struct {
 	// posts commits a batch of posts faster than one after the other; nil where nothing does. It sets each job's
 	// err and returns the events that are durable now.
 	posts func(w *writer, posts []*job) []chat.Event
-	// shared is SQLite.Shared.
-	shared func(ctx context.Context, s *SQLite, name string) (int64, error)
-	// read is SQLite.Read.
-	read func(ctx context.Context, s *SQLite, topics []chat.TopicSince, upto int64, limit int) ([]chat.Event, error)
+	// shared is Store.Shared.
+	shared func(ctx context.Context, s *Store, name string) (int64, error)
+	// read is Store.Read.
+	read func(ctx context.Context, s *Store, topics []chat.TopicSince, upto int64, limit int) ([]chat.Event, error)
 }
 
 // numbers is the subquery of the numbers in a JSON list: arg is ? or ?3.

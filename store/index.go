@@ -21,7 +21,7 @@ import (
 //
 // Its goroutine is started by openIndex and ends with close.
 type index struct {
-	log *SQLite
+	log *Store
 	db  *sql.DB
 
 	more chan struct{} // something was committed
@@ -56,7 +56,7 @@ CREATE VIRTUAL TABLE words USING fts5 (text, tokenize = 'ascii', detail = 'none'
 -- A deleted message's words are taken out of the index, not marked as deleted there.
 INSERT INTO words (words, rank) VALUES ('secure-delete', 1);`
 
-func openIndex(ctx context.Context, dir string, log *SQLite) (*index, error) {
+func openIndex(ctx context.Context, dir string, log *Store) (*index, error) {
 	state, err := log.Head(ctx)
 	if err != nil {
 		return nil, err

@@ -9,7 +9,7 @@ import (
 
 // Memberships implements chat.Store. When a membership began is in the log: its first member_added behind the last
 // member_removed, as later ones change the role alone.
-func (s *SQLite) Memberships(ctx context.Context, user int64) ([]chat.Membership, error) {
+func (s *Store) Memberships(ctx context.Context, user int64) ([]chat.Membership, error) {
 	inbox := int64(chat.InboxTopic(user))
 	return list(ctx, s, func(row scanner) (m chat.Membership, err error) {
 		var created int64

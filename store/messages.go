@@ -11,7 +11,7 @@ import (
 )
 
 // Edit implements chat.Store.
-func (s *SQLite) Edit(ctx context.Context, g chat.Guard, topic chat.Topic, message int64, e chat.Event) error {
+func (s *Store) Edit(ctx context.Context, g chat.Guard, topic chat.Topic, message int64, e chat.Event) error {
 	return s.log.do(ctx, func(t *tx) error {
 		if err := errors.Join(t.check(g), t.notDeleted(topic, message)); err != nil {
 			return err
@@ -36,7 +36,7 @@ func (t *tx) notDeleted(topic chat.Topic, message int64) error {
 }
 
 // Delete implements chat.Store.
-func (s *SQLite) Delete(ctx context.Context, g chat.Guard, topic chat.Topic, message int64, e chat.Event) error {
+func (s *Store) Delete(ctx context.Context, g chat.Guard, topic chat.Topic, message int64, e chat.Event) error {
 	return s.log.do(ctx, func(t *tx) error {
 		if err := t.check(g); err != nil {
 			return err
@@ -81,7 +81,7 @@ func (t *tx) scrub(message int64) error {
 }
 
 // React implements chat.Store.
-func (s *SQLite) React(ctx context.Context, g chat.Guard, topic chat.Topic, message int64, emoji string, on bool, e chat.Event) error {
+func (s *Store) React(ctx context.Context, g chat.Guard, topic chat.Topic, message int64, emoji string, on bool, e chat.Event) error {
 	return s.log.do(ctx, func(t *tx) error {
 		if err := errors.Join(t.check(g), t.notDeleted(topic, message)); err != nil {
 			return err
@@ -121,7 +121,7 @@ func messagesOf(topic chat.Topic) (string, []any) {
 }
 
 // Message implements chat.Store.
-func (s *SQLite) Message(ctx context.Context, topic chat.Topic, id int64) (chat.Event, error) {
+func (s *Store) Message(ctx context.Context, topic chat.Topic, id int64) (chat.Event, error) {
 	where, args := messagesOf(topic)
 	e, err := scanEvent(s.queryRow(ctx, selectEvents+` WHERE id = ? AND `+where, append([]any{id}, args...)...))
 	if errors.Is(err, sql.ErrNoRows) {
@@ -131,7 +131,7 @@ func (s *SQLite) Message(ctx context.Context, topic chat.Topic, id int64) (chat.
 }
 
 // Messages implements chat.Store.
-func (s *SQLite) Messages(ctx context.Context, topic chat.Topic, p chat.Page) (chat.MessagePage, error) {
+func (s *Store) Messages(ctx context.Context, topic chat.Topic, p chat.Page) (chat.MessagePage, error) {
 	if p.Words != nil {
 		return s.search(ctx, topic, p)
 	}
@@ -185,7 +185,7 @@ func makePage(events []chat.Event, p chat.Page, from int64, edge func(side strin
 }
 
 // Changes implements chat.Store.
-func (s *SQLite) Changes(ctx context.Context, viewer int64, messages []int64) (map[int64]chat.Changes, error) {
+func (s *Store) Changes(ctx context.Context, viewer int64, messages []int64) (map[int64]chat.Changes, error) {
 	if len(messages) == 0 {
 		return nil, nil
 	}
@@ -243,7 +243,7 @@ func (s *SQLite) Changes(ctx context.Context, viewer int64, messages []int64) (m
 }
 
 // Unread implements chat.Store.
-func (s *SQLite) Unread(ctx context.Context, user int64, topic chat.Topic) (int, error) {
+func (s *Store) Unread(ctx context.Context, user int64, topic chat.Topic) (int, error) {
 	if user == 0 {
 		return 0, nil // nobody has read nothing
 	}
@@ -258,7 +258,7 @@ func (s *SQLite) Unread(ctx context.Context, user int64, topic chat.Topic) (int,
 }
 
 // MarkRead implements chat.Store.
-func (s *SQLite) MarkRead(ctx context.Context, user int64, topic chat.Topic, id int64) (int64, error) {
+func (s *Store) MarkRead(ctx context.Context, user int64, topic chat.Topic, id int64) (int64, error) {
 	where, args := messagesOf(topic)
 	var at int64
 	err := s.queryRow(ctx, `SELECT id FROM events WHERE `+where+` AND id <= ?

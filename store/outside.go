@@ -12,12 +12,12 @@ import (
 const selectOutsideUser = selectUsers + ` WHERE id = (SELECT user_id FROM outside_users WHERE issuer = ? AND subject = ?)`
 
 // OutsideUser implements auth.Store.
-func (s *SQLite) OutsideUser(ctx context.Context, issuer, subject string) (auth.User, error) {
+func (s *Store) OutsideUser(ctx context.Context, issuer, subject string) (auth.User, error) {
 	return s.authUser(ctx, selectOutsideUser, issuer, subject)
 }
 
 // CreateOutsideUser implements auth.Store.
-func (s *SQLite) CreateOutsideUser(ctx context.Context, issuer, subject, password string, names iter.Seq[string]) (auth.User, error) {
+func (s *Store) CreateOutsideUser(ctx context.Context, issuer, subject, password string, names iter.Seq[string]) (auth.User, error) {
 	var made auth.User
 	err := s.log.do(ctx, func(t *tx) error {
 		u, err := scanUser(t.queryRow(selectOutsideUser, issuer, subject))

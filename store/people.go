@@ -21,14 +21,14 @@ func scanAccount(row scanner) (a chat.Account, err error) {
 var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
 
 // Users implements chat.Store.
-func (s *SQLite) Users(ctx context.Context, p chat.People, all bool) ([]chat.Account, error) {
+func (s *Store) Users(ctx context.Context, p chat.People, all bool) ([]chat.Account, error) {
 	return list(ctx, s, scanAccount, `SELECT `+accountColumns+` FROM users
 		WHERE name > ? AND name LIKE ? ESCAPE '\' AND (? OR NOT disabled) ORDER BY name LIMIT ?`,
 		p.After, "%"+likeEscaper.Replace(p.Part)+"%", all, p.Limit)
 }
 
 // ChangeAccount implements chat.Store.
-func (s *SQLite) ChangeAccount(ctx context.Context, g chat.Guard, user int64, c chat.AccountChange) (chat.Account, error) {
+func (s *Store) ChangeAccount(ctx context.Context, g chat.Guard, user int64, c chat.AccountChange) (chat.Account, error) {
 	var is chat.Account
 	err := s.change(ctx, g, func(t *tx) (bool, error) {
 		was, err := scanAccount(t.queryRow(`SELECT `+accountColumns+` FROM users WHERE id = ?`, user))
@@ -59,12 +59,7 @@ func (s *SQLite) ChangeAccount(ctx context.Context, g chat.Guard, user int64, c 
 			}
 		}
 		if was.Admin && !was.Disabled && (!is.Admin || is.Disabled) {
-			var left bool
-			err := t.queryRow(`SELECT EXISTS (SELECT 1 FROM users WHERE admin AND NOT disabled)`).Scan(&left)
-			if err == nil && !left {
-				return false, chat.ErrLastAdmin
-			}
-			return true, unavailable(err)
+			return true, keepsAdmin(t)
 		}
 		return true, nil
 	})
@@ -74,8 +69,18 @@ func (s *SQLite) ChangeAccount(ctx context.Context, g chat.Guard, user int64, c 
 	return is, nil
 }
 
+// keepsAdmin returns ErrLastAdmin where no admin is left who is not disabled.
+func keepsAdmin(t *tx) error {
+	var left bool
+	err := t.queryRow(`SELECT EXISTS (SELECT 1 FROM users WHERE admin AND NOT disabled)`).Scan(&left)
+	if err == nil && !left {
+		return chat.ErrLastAdmin
+	}
+	return unavailable(err)
+}
+
 // Counts implements chat.Store.
-func (s *SQLite) Counts(ctx context.Context) (users, rooms int64, err error) {
+func (s *Store) Counts(ctx context.Context) (users, rooms int64, err error) {
 	err = s.queryRow(ctx, `SELECT (SELECT count(*) FROM users WHERE NOT disabled), (SELECT count(*) FROM rooms)`).
 		Scan(&users, &rooms)
 	return users, rooms, unavailable(err)

@@ -65,7 +65,7 @@ func parseURL(url string) (*pgx.ConnConfig, error) {
 }
 
 // openPostgres opens the database at cfg.URL, and gives its name for errors.
-func openPostgres(cfg Config) (*SQLite, string, error) {
+func openPostgres(cfg Config) (*Store, string, error) {
 	c, err := parseURL(cfg.URL)
 	if err != nil {
 		return nil, "", err
@@ -93,12 +93,12 @@ func openPostgres(cfg Config) (*SQLite, string, error) {
 	reads.SetConnMaxIdleTime(5 * time.Minute)
 	// One connection writes, and a second migrates while the first holds the migration's lock.
 	write.SetMaxOpenConns(2)
-	return &SQLite{dialect: postgresDialect(), reads: reads, write: write}, name, nil
+	return &Store{dialect: postgresDialect(), reads: reads, write: write}, name, nil
 }
 
 // readPostgres is the dialect's read: per topic its first ids from the index, then one sort and the rows. A filter
 // by = ANY would walk the whole tail of a log for a quiet room (DESIGN.md §10).
-func readPostgres(ctx context.Context, s *SQLite, topics []chat.TopicSince, upto int64, limit int) ([]chat.Event, error) {
+func readPostgres(ctx context.Context, s *Store, topics []chat.TopicSince, upto int64, limit int) ([]chat.Event, error) {
 	keys, after := make([]int64, len(topics)), make([]int64, len(topics))
 	for i, t := range topics {
 		keys[i], after[i] = int64(t.Topic), t.After
@@ -140,7 +140,7 @@ func sameServer(ctx context.Context, conn *sql.Conn) error {
 }
 
 // sharedPostgres is the dialect's shared.
-func sharedPostgres(ctx context.Context, s *SQLite, name string) (upto int64, err error) {
+func sharedPostgres(ctx context.Context, s *Store, name string) (upto int64, err error) {
 	err = s.queryRow(ctx, `SELECT upto FROM past_logs WHERE name = ?`, name).Scan(&upto)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil

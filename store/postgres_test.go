@@ -123,7 +123,7 @@ func TestNodesShareTheLog(t *testing.T) {
 	b := p.open(t, Config{})
 	errs := make(chan error)
 	const each = 200
-	for _, s := range []*SQLite{a, b, a, b} {
+	for _, s := range []*Store{a, b, a, b} {
 		go func() {
 			for range each {
 				if _, _, err := s.Post(context.Background(), guardOf(u, r), message(u, r, "hi"), nil); err != nil {

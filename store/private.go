@@ -9,7 +9,7 @@ import (
 )
 
 // Send implements chat.Store.
-func (s *SQLite) Send(ctx context.Context, g chat.Guard, user, other int64, e chat.Event, delivered func(int64) chat.Event, key *chat.Key) (chat.Event, bool, error) {
+func (s *Store) Send(ctx context.Context, g chat.Guard, user, other int64, e chat.Event, delivered func(int64) chat.Event, key *chat.Key) (chat.Event, bool, error) {
 	var sent chat.Event
 	var fresh bool
 	err := s.log.do(ctx, func(t *tx) error {
@@ -51,7 +51,7 @@ func (s *SQLite) Send(ctx context.Context, g chat.Guard, user, other int64, e ch
 }
 
 // Correspondent implements chat.Store.
-func (s *SQLite) Correspondent(ctx context.Context, user int64, name string) (chat.Correspondent, error) {
+func (s *Store) Correspondent(ctx context.Context, user int64, name string) (chat.Correspondent, error) {
 	c := chat.Correspondent{User: chat.User{Name: name}}
 	err := s.queryRow(ctx, `SELECT id, admin, disabled, deleted, version,
 			EXISTS (SELECT 1 FROM blocks b WHERE b.user_id = u.id AND b.blocked_id = ?)
@@ -65,7 +65,7 @@ func (s *SQLite) Correspondent(ctx context.Context, user int64, name string) (ch
 }
 
 // Conversations implements chat.Store.
-func (s *SQLite) Conversations(ctx context.Context, user, before int64, limit int) ([]chat.Conversation, error) {
+func (s *Store) Conversations(ctx context.Context, user, before int64, limit int) ([]chat.Conversation, error) {
 	return list(ctx, s, func(row scanner) (c chat.Conversation, err error) {
 		err = row.Scan(&c.With.ID, &c.With.Name, &c.LastID)
 		return c, err

@@ -9,7 +9,7 @@ import (
 type scanner interface{ Scan(dest ...any) error }
 
 // list reads all rows of a query, each by scan.
-func list[T any](ctx context.Context, s *SQLite, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
+func list[T any](ctx context.Context, s *Store, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
 	s.asked.Add(1)
 	ctx, cancel := s.dialect.patience(ctx)
 	defer cancel()
@@ -52,11 +52,11 @@ func (r row) Scan(dest ...any) error {
 }
 
 // queryRow asks for one row.
-func (s *SQLite) queryRow(ctx context.Context, query string, args ...any) row {
+func (s *Store) queryRow(ctx context.Context, query string, args ...any) row {
 	s.asked.Add(1)
 	ctx, cancel := s.dialect.patience(ctx)
 	return row{s.reads.QueryRowContext(ctx, s.dialect.bind(query), args...), cancel}
 }
 
 // Reads is how often the database was read since Open, other than in a transaction that writes.
-func (s *SQLite) Reads() uint64 { return s.asked.Load() }
+func (s *Store) Reads() uint64 { return s.asked.Load() }

@@ -10,7 +10,7 @@ import (
 )
 
 // change runs f where g fits, then appends the events; f returns false where there is nothing to change.
-func (s *SQLite) change(ctx context.Context, g chat.Guard, f func(*tx) (bool, error), events ...chat.Event) error {
+func (s *Store) change(ctx context.Context, g chat.Guard, f func(*tx) (bool, error), events ...chat.Event) error {
 	return s.log.do(ctx, func(t *tx) error {
 		if err := t.check(g); err != nil {
 			return err
@@ -34,7 +34,7 @@ func touchRoom(t *tx, room int64) error {
 }
 
 // RemoveMember implements chat.Store.
-func (s *SQLite) RemoveMember(ctx context.Context, g chat.Guard, room, user int64, events []chat.Event) error {
+func (s *Store) RemoveMember(ctx context.Context, g chat.Guard, room, user int64, events []chat.Event) error {
 	return s.change(ctx, g, func(t *tx) (bool, error) {
 		n, err := affected(t, `DELETE FROM members WHERE room_id = ? AND user_id = ?`, room, user)
 		if err != nil || n == 0 {
@@ -45,7 +45,7 @@ func (s *SQLite) RemoveMember(ctx context.Context, g chat.Guard, room, user int6
 }
 
 // Ban implements chat.Store.
-func (s *SQLite) Ban(ctx context.Context, g chat.Guard, room, user int64, events []chat.Event) error {
+func (s *Store) Ban(ctx context.Context, g chat.Guard, room, user int64, events []chat.Event) error {
 	return s.change(ctx, g, func(t *tx) (bool, error) {
 		n, err := affected(t, `INSERT INTO bans (room_id, user_id, by_id, since) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 			room, user, g.User, t.now.UnixMilli())
@@ -60,7 +60,7 @@ func (s *SQLite) Ban(ctx context.Context, g chat.Guard, room, user int64, events
 }
 
 // Unban implements chat.Store.
-func (s *SQLite) Unban(ctx context.Context, g chat.Guard, room, user int64) error {
+func (s *Store) Unban(ctx context.Context, g chat.Guard, room, user int64) error {
 	return s.change(ctx, g, func(t *tx) (bool, error) {
 		_, err := t.exec(`DELETE FROM bans WHERE room_id = ? AND user_id = ?`, room, user)
 		return false, unavailable(err)
@@ -68,7 +68,7 @@ func (s *SQLite) Unban(ctx context.Context, g chat.Guard, room, user int64) erro
 }
 
 // ChangeRoom implements chat.Store.
-func (s *SQLite) ChangeRoom(ctx context.Context, g chat.Guard, r chat.Room, events []chat.Event) (int64, error) {
+func (s *Store) ChangeRoom(ctx context.Context, g chat.Guard, r chat.Room, events []chat.Event) (int64, error) {
 	var version int64
 	err := s.change(ctx, g, func(t *tx) (bool, error) {
 		err := t.queryRow(`UPDATE rooms SET title = ?, visibility = ?, posting = ?, version = version + 1 WHERE id = ? RETURNING version`,
@@ -82,7 +82,7 @@ func (s *SQLite) ChangeRoom(ctx context.Context, g chat.Guard, r chat.Room, even
 }
 
 // DeleteRoom implements chat.Store.
-func (s *SQLite) DeleteRoom(ctx context.Context, g chat.Guard, room int64, e chat.Event) error {
+func (s *Store) DeleteRoom(ctx context.Context, g chat.Guard, room int64, e chat.Event) error {
 	return s.change(ctx, g, func(t *tx) (bool, error) {
 		// Idempotency keys go by their topic, which no other room gets, and the sweep takes them.
 		_, err := t.exec(`DELETE FROM rooms WHERE id = ?`, room)
@@ -91,7 +91,7 @@ func (s *SQLite) DeleteRoom(ctx context.Context, g chat.Guard, room int64, e cha
 }
 
 // Members implements chat.Store.
-func (s *SQLite) Members(ctx context.Context, room int64, after string, limit int) ([]chat.Member, error) {
+func (s *Store) Members(ctx context.Context, room int64, after string, limit int) ([]chat.Member, error) {
 	return list(ctx, s, func(row scanner) (m chat.Member, err error) {
 		var since int64
 		err = row.Scan(&m.Name, &m.Role, &since)
@@ -102,7 +102,7 @@ func (s *SQLite) Members(ctx context.Context, room int64, after string, limit in
 }
 
 // Bans implements chat.Store.
-func (s *SQLite) Bans(ctx context.Context, room int64, after string, limit int) ([]chat.Ban, error) {
+func (s *Store) Bans(ctx context.Context, room int64, after string, limit int) ([]chat.Ban, error) {
 	return list(ctx, s, func(row scanner) (b chat.Ban, err error) {
 		var since int64
 		err = row.Scan(&b.Name, &b.By, &since)
@@ -113,7 +113,7 @@ func (s *SQLite) Bans(ctx context.Context, room int64, after string, limit int) 
 }
 
 // Member implements chat.Store.
-func (s *SQLite) Member(ctx context.Context, room, user int64) (chat.Member, error) {
+func (s *Store) Member(ctx context.Context, room, user int64) (chat.Member, error) {
 	var m chat.Member
 	var since int64
 	err := s.queryRow(ctx, `SELECT coalesce(m.role, ''), coalesce(m.since, 0), b.user_id IS NOT NULL FROM rooms r
@@ -128,7 +128,7 @@ func (s *SQLite) Member(ctx context.Context, room, user int64) (chat.Member, err
 }
 
 // Owners implements chat.Store.
-func (s *SQLite) Owners(ctx context.Context, room int64) (n int, err error) {
+func (s *Store) Owners(ctx context.Context, room int64) (n int, err error) {
 	err = s.queryRow(ctx, `SELECT count(*) FROM members WHERE room_id = ? AND role = ?`, room, chat.RoleOwner).Scan(&n)
 	return n, unavailable(err)
 }

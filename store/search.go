@@ -12,7 +12,7 @@ import (
 )
 
 // search is Messages for those with all of p.Words.
-func (s *SQLite) search(ctx context.Context, topic chat.Topic, p chat.Page) (chat.MessagePage, error) {
+func (s *Store) search(ctx context.Context, topic chat.Topic, p chat.Page) (chat.MessagePage, error) {
 	if s.index == nil {
 		return chat.MessagePage{}, fmt.Errorf("%w: there is no index", chat.ErrUnavailable)
 	}

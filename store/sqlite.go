@@ -21,7 +21,7 @@ var sqliteDialect = &dialect{
 	list:       `SELECT value FROM json_each(%s)`,
 	prepare:    true,
 	read:       readSQLite,
-	shared:     func(context.Context, *SQLite, string) (int64, error) { return 0, nil },
+	shared:     func(context.Context, *Store, string) (int64, error) { return 0, nil },
 	goose:      goose.DialectSQLite3,
 	migrations: "migrations/sqlite",
 	// What is in the file is all there is then: the WAL holds pages with texts that were deleted since.
@@ -29,7 +29,7 @@ var sqliteDialect = &dialect{
 }
 
 // openSQLite opens the database below cfg.Dir, and gives its name for errors.
-func openSQLite(cfg Config) (*SQLite, string, error) {
+func openSQLite(cfg Config) (*Store, string, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, "", fmt.Errorf("make the data directory: %w", err)
 	}
@@ -51,7 +51,7 @@ func openSQLite(cfg Config) (*SQLite, string, error) {
 	reads.SetMaxOpenConns(max(4, runtime.GOMAXPROCS(0)))
 	reads.SetMaxIdleConns(max(4, runtime.GOMAXPROCS(0)))
 
-	return &SQLite{dialect: sqliteDialect, reads: reads, write: write}, file, nil
+	return &Store{dialect: sqliteDialect, reads: reads, write: write}, file, nil
 }
 
 func open(file string, pragmas ...string) *sql.DB {
@@ -65,7 +65,7 @@ func open(file string, pragmas ...string) *sql.DB {
 
 // readSQLite is the dialect's read: per topic its first ids from the index, no more than limit each, so that a long
 // tail in one busy room is not walked for every page; then the rows of those that are wanted.
-func readSQLite(ctx context.Context, s *SQLite, topics []chat.TopicSince, upto int64, limit int) ([]chat.Event, error) {
+func readSQLite(ctx context.Context, s *Store, topics []chat.TopicSince, upto int64, limit int) ([]chat.Event, error) {
 	asked := make([][2]int64, 0, len(topics))
 	for _, t := range topics {
 		if t.After < upto {

@@ -39,8 +39,8 @@ type Config struct {
 	sweepEvery time.Duration // for tests; 0 is the constant
 }
 
-// SQLite is the store. Its methods may be called concurrently.
-type SQLite struct {
+// Store is the log and what goes with it, in one of the two databases. Its methods may be called concurrently.
+type Store struct {
 	dialect *dialect
 	reads   *sql.DB
 	write   *sql.DB
@@ -50,7 +50,7 @@ type SQLite struct {
 }
 
 // Open opens the database, brings its schema up to date and starts the log writer.
-func Open(ctx context.Context, cfg Config) (*SQLite, error) {
+func Open(ctx context.Context, cfg Config) (*Store, error) {
 	connect := openSQLite
 	if cfg.URL != "" {
 		connect = openPostgres
@@ -68,7 +68,7 @@ func Open(ctx context.Context, cfg Config) (*SQLite, error) {
 	return s, nil
 }
 
-func (s *SQLite) prepare(ctx context.Context, cfg Config) error {
+func (s *Store) prepare(ctx context.Context, cfg Config) error {
 	dir, err := fs.Sub(migrations, s.dialect.migrations)
 	if err != nil {
 		return err
@@ -125,7 +125,7 @@ func (s *SQLite) prepare(ctx context.Context, cfg Config) error {
 func newLogName() string { return strings.ToLower(rand.Text()[:10]) }
 
 // Close answers the writes that wait, ends the log writer and closes the database.
-func (s *SQLite) Close() error {
+func (s *Store) Close() error {
 	s.log.stop()
 	var err error
 	if s.index != nil {
@@ -140,7 +140,7 @@ func (s *SQLite) Close() error {
 }
 
 // Ping reports whether the database answers.
-func (s *SQLite) Ping(ctx context.Context) error {
+func (s *Store) Ping(ctx context.Context) error {
 	var one int
 	return unavailable(s.queryRow(ctx, `SELECT one FROM log`).Scan(&one))
 }

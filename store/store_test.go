@@ -18,7 +18,7 @@ import (
 // place is where a test's database is; each Open there opens the same one.
 type place Config
 
-func (p place) try(cfg Config) (*SQLite, error) {
+func (p place) try(cfg Config) (*Store, error) {
 	cfg.URL, cfg.Dir = p.URL, p.Dir
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -26,7 +26,7 @@ func (p place) try(cfg Config) (*SQLite, error) {
 	return Open(context.Background(), cfg)
 }
 
-func (p place) open(t *testing.T, cfg Config) *SQLite {
+func (p place) open(t *testing.T, cfg Config) *Store {
 	t.Helper()
 	s, err := p.try(cfg)
 	if err != nil {
@@ -49,7 +49,7 @@ func TestMain(m *testing.M) {
 }
 
 // world is a store with one user and one room.
-func world(t *testing.T, p place, committed func(string, []chat.Event)) (*SQLite, chat.User, chat.Room) {
+func world(t *testing.T, p place, committed func(string, []chat.Event)) (*Store, chat.User, chat.Room) {
 	t.Helper()
 	s := p.open(t, Config{Committed: committed})
 	a, _, err := s.CreateUser(t.Context(), "ada", "hash", nil)
@@ -63,7 +63,7 @@ func world(t *testing.T, p place, committed func(string, []chat.Event)) (*SQLite
 	return s, u, makeRoom(t, s, u, "lobby")
 }
 
-func makeRoom(t *testing.T, s *SQLite, u chat.User, name string) chat.Room {
+func makeRoom(t *testing.T, s *Store, u chat.User, name string) chat.Room {
 	t.Helper()
 	r, err := s.CreateRoom(t.Context(), chat.Guard{User: u.ID, UserVersion: u.Version},
 		chat.Room{Name: name, Visibility: chat.Public, Posting: chat.PostingEveryone, CreatedAt: time.Now()},
@@ -163,7 +163,7 @@ func testIDsAreDenseWhateverFails(t *testing.T, p place) {
 func TestPublishedIsCommitted(t *testing.T) { onBoth(t, testPublishedIsCommitted) }
 
 func testPublishedIsCommitted(t *testing.T, p place) {
-	var s *SQLite
+	var s *Store
 	var u chat.User
 	var r chat.Room
 	published := 0

@@ -117,7 +117,8 @@ export interface paths {
         post?: never;
         /**
          * Delete the account
-         * @description Ends all sessions and API tokens, and every membership. Messages stay; the name is not given out again.
+         * @description Ends all sessions and API tokens, and every membership. Messages stay; the name is not given out again. The last
+         *     admin who is not disabled has to make another first (409 `last_admin`).
          *     Where another service signs people in there is no password to be asked for: the body is `{}`.
          */
         delete: operations["deleteMe"];
@@ -226,7 +227,7 @@ export interface paths {
         put?: never;
         /**
          * Make a room
-         * @description The caller becomes its owner. A taken name is 409 `room_exists`, also where the caller may not see the room: this alone tells that a private room of the name exists.
+         * @description The caller becomes its owner. A taken name is 409 `room_exists`, also where the caller may not see the room: making a room, here or by entering it, alone tells that a private room of the name exists.
          */
         post: operations["createRoom"];
         delete?: never;

@@ -146,6 +146,36 @@ func TestManyTabsRefreshingAtOnceGetOneAnswer(t *testing.T) {
 	}
 }
 
+// What is remembered of a session is as old as the process; the cookie lasts as long as the session.
+func TestCookieLastsAsLongAsItsSessionIsRefreshed(t *testing.T) {
+	s, _, c := newService(t)
+	ctx := t.Context()
+	begun, err := s.begin(ctx, User{ID: 1, Name: "ada"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := s.Verify(ctx, begun.AccessToken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cookie, _, err := s.Cookie(ctx, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.t = c.t.Add(SessionLife - 24*time.Hour)
+	if _, err := s.Refresh(ctx, begun.RefreshToken); err != nil {
+		t.Fatal(err)
+	}
+	c.t = c.t.Add(48 * time.Hour)
+	if got, err := s.VerifyCookie(ctx, cookie); err != nil || got.User != 1 {
+		t.Errorf("the cookie of a session that was refreshed: %+v, %v", got, err)
+	}
+	c.t = c.t.Add(SessionLife)
+	if _, err := s.VerifyCookie(ctx, cookie); !errors.Is(err, ErrInvalidToken) {
+		t.Errorf("the cookie of one that was not: %v", err)
+	}
+}
+
 func TestForgedRefreshTokensAreInvalidAndHarmless(t *testing.T) {
 	s, m, c := newService(t)
 	first, _ := s.begin(t.Context(), User{ID: 1, Name: "ada"})

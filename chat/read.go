@@ -2,7 +2,8 @@ package chat
 
 import "context"
 
-// MaxUnread is up to where unread messages are counted: to count on would cost more than anybody reads.
+// MaxUnread is up to where unread messages are counted, and ten times as many are looked at: to count on would cost more
+// than anybody reads.
 const MaxUnread = 1000
 
 // Read notes how far v has read in a room: the latest message up to id. It returns what v's other streams are to hear

@@ -249,11 +249,14 @@ func (s *Store) Unread(ctx context.Context, user int64, topic chat.Topic) (int, 
 	}
 	where, args := messagesOf(topic)
 	var n int
-	err := s.queryRow(ctx, `SELECT count(*) FROM (SELECT 1 FROM events e WHERE `+where+`
-			AND id > coalesce((SELECT message_id FROM markers WHERE user_id = ? AND topic = ?), 0) AND author <> ?
-			AND NOT EXISTS (SELECT 1 FROM deletions d WHERE d.topic = ? AND d.message_id = e.id)
-		ORDER BY id DESC LIMIT ?) latest`,
-		append(args, user, int64(topic), user, int64(topic), chat.MaxUnread)...).Scan(&n)
+	// The inner limit is for who posts and never reads: a script's own messages are many, and do not count.
+	err := s.queryRow(ctx, `SELECT count(*) FROM (SELECT 1 FROM (
+			SELECT id, author FROM events WHERE `+where+`
+				AND id > coalesce((SELECT message_id FROM markers WHERE user_id = ? AND topic = ?), 0)
+			ORDER BY id DESC LIMIT ?) e
+		WHERE author <> ? AND NOT EXISTS (SELECT 1 FROM deletions d WHERE d.topic = ? AND d.message_id = e.id)
+		LIMIT ?) latest`,
+		append(args, user, int64(topic), 10*chat.MaxUnread, user, int64(topic), chat.MaxUnread)...).Scan(&n)
 	return n, unavailable(err)
 }
 

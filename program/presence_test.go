@@ -118,6 +118,36 @@ func TestPresenceIsToldInItsRoomAlone(t *testing.T) {
 	}
 }
 
+// Who shares no room with a user learns nothing of where they are, not even who is present in a private room by name.
+func TestPresenceInPrivateRoomsIsTheirMembersAlone(t *testing.T) {
+	t.Parallel()
+	p := startProgram(t)
+	ada, bob, eve := p.signup(t, "ada"), p.signup(t, "bob"), p.signup(t, "eve")
+	ada.privateRoom("den")
+	ada.setMember("den", "bob", "member").want(200)
+	eve.enter("lobby")
+	onPushing(t, func(t *testing.T, over transport) {
+		ada, bob, eve := ada.in(t), bob.in(t), eve.in(t)
+		watch := ada.open(over, "room=den")
+		watch.opening()
+		inbox, all := eve.open(over, ""), eve.open(over, "room=*&room=lobby")
+		inbox.opening()
+		all.opening()
+		there := bob.open(over, "room=den")
+		there.opening()
+		bob.do("POST", roomPath("den")+"/typing", nil).want(204)
+		there.close()
+		watch.untilLeft("bob")
+		ada.send("eve", "that was all")
+		for _, s := range []*stream{inbox, all} {
+			s.must("private_message") // and nothing before it
+			s.close()
+		}
+		eve.do("GET", roomPath("den")+"/users", nil).wantProblem(404, "room_not_found", "")
+		watch.close()
+	})
+}
+
 // Presence is not stored: a resumed stream gets fresh lists, and no joins and leaves of the past.
 func TestPresenceIsNotReplayed(t *testing.T) {
 	t.Parallel()

@@ -70,6 +70,9 @@ export class Tandem implements Host {
     this.#account?.changed.add(() => {
       this.#live?.close(); // it is of somebody who is gone
       this.#live = undefined;
+      const gone = new TandemError('signed_out', 'Logged out.', 401);
+      // Nor does what they wrote go out under the next one's name.
+      this.#conversations.forEach(({ outbox }) => outbox.items.forEach((item) => outbox.drop(item, gone)));
       this.#conversations.clear();
       for (const c of this.#watched.keys()) c.followed = false;
       this.#follow();

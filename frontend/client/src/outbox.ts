@@ -79,9 +79,9 @@ export class Outbox<E extends Posted> {
     void this.#work();
   }
 
-  drop(item: Outgoing<E>): void {
+  drop(item: Outgoing<E>, why = new TandemError('discarded', 'Discarded.')): void {
     if (!this.items.includes(item)) return;
-    this.#settle(item, 'failed', new TandemError('discarded', 'Discarded.'));
+    this.#settle(item, 'failed', why);
     this.#remove(item);
   }
 

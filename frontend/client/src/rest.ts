@@ -1,6 +1,6 @@
 // REST calls, typed by the generated `paths`: a new endpoint needs generating anew and nothing else.
 import type { paths } from './openapi.js';
-import { noAnswer, problemOf } from './problem.js';
+import { noAnswer, problemOf, TandemError } from './problem.js';
 import { child } from './wait.js';
 
 type Verb = 'get' | 'put' | 'post' | 'delete' | 'patch';
@@ -65,6 +65,8 @@ export interface Call {
 export interface Tokens {
   /** A token that is good for a while, never `refused`. Undefined where nobody is logged in. */
   token(refused?: string): Promise<string | undefined>;
+  /** Whose they are, where that is known. */
+  readonly user?: string | null;
   /** The server said that the session has ended. */
   ended?(): Promise<void>;
 }
@@ -112,17 +114,21 @@ export class Rest {
 
   /** A call in somebody's name. A token that is refused is replaced once. Throws TandemError for what is not 2xx. */
   async open(method: string, path: string, call: Call, tokens?: Tokens): Promise<Response> {
-    let token = await tokens?.token();
-    let res = await this.send(method, path, call, token);
-    if (res.status === 401 && token && tokens) {
-      const problem = await problemOf(res);
-      const fresh = await tokens.token(token);
-      if (!fresh || fresh === token) throw problem;
-      token = fresh;
-      res = await this.send(method, path, call, token);
+    const who = tokens?.user;
+    let refused: string | undefined;
+    let problem: TandemError | undefined;
+    for (;;) {
+      const token = await tokens?.token(refused);
+      // Another tab may have logged in somebody else: what one began is not done in the other's name.
+      if (who && tokens?.user !== who) throw new TandemError('signed_out', 'Logged out.', 401);
+      if (problem && (!token || token === refused)) throw problem;
+      const res = await this.send(method, path, call, token);
+      if (res.ok) return res;
+      const last = problem || !token || res.status !== 401;
+      problem = await problemOf(res);
+      if (last) throw problem;
+      refused = token;
     }
-    if (!res.ok) throw await problemOf(res);
-    return res;
   }
 
   /** A call whose answer is JSON, or nothing. Throws TandemError `timeout` too. */

@@ -201,6 +201,45 @@ describe('sending', () => {
   });
 });
 
+describe('what one has written and not got out', () => {
+  const history = async (room: string) => {
+    const reader = await person(running.now.url);
+    const { items } = await reader.request('GET', '/v1/rooms/{room}/messages', { path: { room } });
+    return items.map((m) => m.message);
+  };
+
+  test('does not go out in the name of who logs in next', async () => {
+    let away = true;
+    const { fetch } = faulty((path, go) => (away && path.endsWith('/messages') ? lost() : go()));
+    const client = await person(running.now.url, { fetch });
+    await client.room('handed-on').enter();
+    const mine = client.room('handed-on').send('mine');
+    await until('it waits', () => mine.error?.code === 'unreachable');
+    await client.logout();
+    away = false;
+    await client.signup(`next-${Date.now()}`, PASSWORD);
+    await expect(mine.sent()).rejects.toMatchObject({ code: 'signed_out' });
+    await client.room('handed-on').send('theirs').sent();
+    expect(await history('handed-on')).toEqual(['theirs']);
+  });
+
+  test('nor in the name of who has logged in by another tab, which this one has not heard of', async () => {
+    const [mine, theirs] = [memoryStore(), memoryStore()];
+    const client = await person(running.now.url, { session: mine });
+    await client.room('taken-over').enter();
+    await person(running.now.url, { session: theirs });
+    await mine.set(await theirs.get());
+    const call = client.request('POST', '/v1/rooms/{room}/messages', {
+      path: { room: 'taken-over' },
+      body: { message: 'called' },
+    });
+    await expect(call).rejects.toMatchObject({ code: 'signed_out' });
+    await mine.set({ ...((await theirs.get()) as StoredSession), user: { username: 'ghost', role: 'user' } });
+    await expect(client.room('taken-over').send('sent').sent()).rejects.toMatchObject({ code: 'signed_out' });
+    expect(await history('taken-over')).toEqual([]);
+  });
+});
+
 describe('a room', () => {
   test('shows its history, what is said, and who is here, each message under one key', async () => {
     const [ada, bob] = [await person(running.now.url), await person(running.now.url)];

@@ -39,9 +39,13 @@ export const transports: Record<Transport, Open> = {
   // A browser's WebSocket cannot carry a token in a header, so a ticket goes into the URL.
   async ws({ rest, tokens, query, signal, hear, WebSocket }) {
     if (!WebSocket) throw unsupported('No WebSocket here.');
-    const ticket =
-      (await tokens.token()) &&
-      ((await rest.json('POST', '/v1/auth/ticket', { signal }, tokens)) as { ticket: string }).ticket;
+    let ticket: string | undefined;
+    try {
+      const call = (await tokens.token()) && rest.json('POST', '/v1/auth/ticket', { signal }, tokens);
+      ticket = ((await call) as { ticket: string } | undefined)?.ticket;
+    } catch (err) {
+      throw (err as TandemError).code === 'token_scope' ? unsupported('API tokens get no ticket.') : err;
+    }
     const socket = new WebSocket(rest.url(PATH, { query: { ...query, ticket } }).replace(/^http/, 'ws'), 'tandem.v1');
     await new Promise<void>((done, fail) => {
       const close = () => {

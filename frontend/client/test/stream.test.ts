@@ -1,7 +1,8 @@
 // Streams over the wire: against the real program, through proxies that fail.
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { startProxy, type Faults, type Proxy } from '../../test/proxy.mjs';
-import { TandemError, type Stream, type Tandem, type Transport } from '../src/index.js';
+import WebSocket from 'ws';
+import { createClient, TandemError, type Stream, type Tandem, type Transport } from '../src/index.js';
 import { events, live, person, range, server, texts, until } from './people.js';
 
 const running = server();
@@ -112,6 +113,15 @@ test('without WebSocket it goes on with SSE, and remembers', async () => {
   const second = follow(reader, {});
   await live(second);
   expect(proxy.seen.filter((line) => line.startsWith('WS'))).toEqual([]);
+});
+
+test('an API token, which gets no ticket, goes on with SSE', async () => {
+  const owner = await person(running.now.url);
+  const { token } = await owner.request('POST', '/v1/tokens', { body: { name: 'bot' } });
+  const bot = createClient({ url: running.now.url, WebSocket, getToken: () => token });
+  const stream = follow(bot, {});
+  await until('it has opened, or not', () => ['live', 'closed'].includes(stream.status.state));
+  expect(stream.status).toMatchObject({ state: 'live', transport: 'sse' });
 });
 
 test('a proxy that passes heads and holds bodies back leaves the long poll', async () => {

@@ -106,6 +106,45 @@ test('tabs share one connection; each gets everything once, also when the one th
   }
 });
 
+test('tabs started together share; what one may not follow costs the others nothing, and is followed once it may', { timeout: 120_000 }, async () => {
+  const site = await source();
+  const context = await browser.newContext();
+  try {
+    const writer = await server.person('early');
+    for (const room of ['dawn', 'dusk']) await writer.enter(room);
+    await writer.call('POST', 'v1/rooms', { name: 'den', visibility: 'private' });
+    const pages = [await tab(context, site.url), await tab(context, site.url), await tab(context, site.url)];
+    await pages[0].evaluate((password) => window.client.signup('bird', password), PASSWORD);
+    for (const page of pages) await until('it knows who is logged in', () => page.evaluate(() => window.client.user === 'bird'));
+    const rooms = [['dawn'], ['dawn'], ['dusk']];
+    await Promise.all(pages.map((page, i) => page.evaluate((all) => window.follow(all), rooms[i])));
+    await Promise.all(pages.map(isLive));
+    const shared = async () => Promise.all(pages.map(async (page) => (await status(page)).shared));
+    const oneSocket = () => pages.reduce((sum, page) => sum + page.sockets, 0) === 1;
+    await until('one has the connection', oneSocket);
+    assert.deepEqual((await shared()).sort(), [false, true, true]);
+
+    const guest = pages[(await shared()).indexOf(true)];
+    await guest.evaluate(() => {
+      window.lost = [];
+      window.stream.on('lost', (room) => window.lost.push(room));
+      window.stream.add('den');
+    });
+    await until('it is told', () => guest.evaluate(() => window.lost.join() === 'den'));
+    await isLive(guest);
+    assert.equal((await status(guest)).shared, true);
+    await writer.call('PUT', 'v1/rooms/den/members/bird', { role: 'member' });
+    await guest.evaluate(() => window.stream.add('den'));
+    await until('it is followed', () => guest.evaluate(() => window.stream.follows('den') && window.stream.status.state === 'live'));
+    await writer.say('den', 'inside');
+    await until('it came', async () => (await said(guest)).includes('inside'));
+    assert.ok(oneSocket());
+  } finally {
+    await context.close();
+    await site.close();
+  }
+});
+
 test('tabs refresh their session once, and log out together', { timeout: 60_000 }, async () => {
   const site = await source();
   const context = await browser.newContext();

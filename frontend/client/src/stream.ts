@@ -66,6 +66,7 @@ export interface Parts {
 
 /** Names are compared as the server does, near enough (RFC 8265). */
 export const fold = (name: string) => name.normalize('NFC').toLowerCase();
+const same = (a: string) => (b: string) => fold(a) === fold(b);
 
 type Told = { [T in EventType]: EventOf<T> } & { '*': TandemEvent; status: Status; lost: string };
 
@@ -222,7 +223,7 @@ export class Stream implements AsyncIterable<TandemEvent> {
 
   /** @internal Whether a room is followed, by its name or as all of the user's are. */
   follows(room: string): boolean {
-    return this.#members.has(fold(room)) || !!this.#link?.query.room.some((r) => fold(r) === fold(room));
+    return this.#members.has(fold(room)) || !!this.#link?.query.room.some(same(room));
   }
 
   /** @internal Shows how the tab is that has the connection. */
@@ -471,15 +472,14 @@ export class Stream implements AsyncIterable<TandemEvent> {
       this.#greeted = this.#link;
       this.#log = event.log;
       this.#user = event.user;
-      const query = this.#link?.query ?? { room: [] };
-      const named = query.room.map(fold);
+      const named = this.#link?.query.room.map(fold) ?? [];
       if (first) this.#members = new Set(event.rooms.map(fold).filter((r) => !named.includes(r)));
       if (!event.resumed) [this.#last] = parse(event.since); // resumed, it is the cursor that is known already
       for (const room of event.lost) {
-        const own = [...this.#rooms].find((r) => fold(r) === fold(room));
+        this.#unfollow(room);
+        const own = [...this.#rooms].find(same(room));
         if (own !== undefined) {
           this.#rooms.delete(own);
-          query.room = query.room.filter((r) => r !== own); // asked for again, it is asked for anew
           this.#emitAs('lost', room);
         }
       }
@@ -492,14 +492,22 @@ export class Stream implements AsyncIterable<TandemEvent> {
       if (event.id <= this.#last) return;
       this.#last = event.id;
       const { room, target, type } = event as { room?: string; target?: string; type: EventType };
-      if (room && this.#rooms.has('*') && (type === 'room_deleted' || target === this.#user)) {
-        this.#members[type === 'member_added' ? 'add' : 'delete'](fold(room));
+      if (room && (type === 'room_deleted' || target === this.#user)) {
+        if (type !== 'member_added') this.#unfollow(room);
+        else if (this.#rooms.has('*')) this.#members.add(fold(room));
       }
     }
     this.#emit(event);
   }
   #greeted?: Link;
   #user?: string;
+
+  /** The connection brings a room no more. Asked for again, it is asked for anew. */
+  #unfollow(room: string): void {
+    this.#members.delete(fold(room));
+    const query = this.#link?.query;
+    if (query) query.room = query.room.filter((r) => !same(room)(r));
+  }
 
   #emit(event: TandemEvent): void {
     this.#tabs?.heard(event);

@@ -68,13 +68,23 @@ export class TabGroup implements Tabs {
   }
 
   heard(event: TandemEvent): void {
-    if (this.#leads) this.#say({ kind: 'event', event });
+    if (!this.#leads) return;
+    this.#say({ kind: 'event', event });
+    if (event.type !== 'stream_open') return;
+    // Who wants what is not there is served all the same, and told so by its own poll.
+    const lost = event.lost.map(fold);
+    this.#wants.forEach((rooms, tab) => {
+      this.#wants.set(
+        tab,
+        rooms.filter((room) => !lost.includes(fold(room))),
+      );
+    });
+    this.#gather();
+    this.#serve(); // not before: the cursor is known since now
   }
 
   told(status: Status): void {
-    if (!this.#leads) return;
-    this.#say({ kind: 'status', status });
-    this.#serve();
+    if (this.#leads) this.#say({ kind: 'status', status });
   }
 
   #say(message: Message): void {

@@ -263,6 +263,33 @@ test('a room that is not there is an error at the beginning, and lost later', as
   expect(stream.rooms).toEqual([]);
 });
 
+test.each(['removed', 'deleted'])('a room that is %s and is there again is followed again', async (how) => {
+  const name = `again-${how}`;
+  const owner = await person(running.now.url);
+  const reader = await person(running.now.url);
+  const members = { path: { room: name, username: reader.user! } };
+  const make = async () => {
+    await owner.request('POST', '/v1/rooms', { body: { name, visibility: 'private' } });
+    await owner.request('PUT', '/v1/rooms/{room}/members/{username}', { ...members, body: { role: 'member' } });
+  };
+  await make();
+  const stream = follow(reader, { rooms: [name] });
+  const heard = events(stream);
+  const said = texts(stream);
+  await live(stream);
+  if (how === 'removed') await owner.request('DELETE', '/v1/rooms/{room}/members/{username}', members);
+  else await owner.request('DELETE', '/v1/rooms/{room}', { path: { room: name } });
+  await until('it is lost', () => heard.some((e) => e.type === (how === 'removed' ? 'member_removed' : 'room_deleted')));
+  if (how === 'removed') {
+    await owner.request('PUT', '/v1/rooms/{room}/members/{username}', { ...members, body: { role: 'member' } });
+  } else await make();
+  stream.add(name);
+  await until('it is opened anew', () => heard.filter((e) => e.type === 'stream_open').length === 2);
+  await owner.room(name).send('again').sent();
+  await until('it came', () => said.length > 0);
+  expect(said).toEqual(['again']);
+});
+
 test('the iterator gives what comes, and ends with the stream', async () => {
   const writer = await lobby('iterate');
   const end = new AbortController();

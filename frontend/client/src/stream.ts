@@ -350,8 +350,11 @@ export class Stream implements AsyncIterable<TandemEvent> {
     if (this.#forced) return [this.#forced];
     const order = this.#parts.transports;
     const first = Math.max(0, order.indexOf(this.#parts.winner.name ?? order[0]!));
-    const all = [...order.slice(first), ...order.slice(0, first)];
-    return this.#tabs?.open ? ['tab', ...all] : all;
+    const all: Link['via'][] = [...order.slice(first), ...order.slice(0, first)];
+    if (this.#tabs?.open) all.unshift('tab');
+    // What opens and dies at once, again and again, works no better than what does not open.
+    const bad = (via: Link['via']) => +(this.#failures > 1 && via === this.#worked);
+    return all.sort((a, b) => bad(a) - bad(b));
   }
 
   async #connectTo(via: Link['via']): Promise<Link> {

@@ -79,6 +79,8 @@ export const transports: Record<Transport, Open> = {
         )) as { events: TandemEvent[]; since: string };
         answer.events.forEach(hear);
         since = answer.since;
+        // One second more as long as nothing cuts it: doubled, each third would be cut where something always does.
+        if (wait && Date.now() - asked >= wait * 1000) pace.wait = Math.min(25, wait + 1);
       } catch (err) {
         const lasted = Date.now() - asked;
         if (!signal.aborted && wait > 2 && lasted < wait * 1000) pace.wait = Math.max(1, Math.floor(lasted / 2000));

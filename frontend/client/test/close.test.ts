@@ -46,7 +46,7 @@ async function fake(answers: Answer[], options: ClientOptions = {}) {
     getToken: (refused) => `t${refused ? ++tokens : tokens}`,
     ...options,
   });
-  const stream: Stream = client.stream({ rooms: ['r'], transport: 'sse' });
+  const stream: Stream = client.stream({ rooms: ['r'], transport: options.transports ? undefined : 'sse' });
   closing.push(() => {
     stream.close();
     server.closeAllConnections();
@@ -153,6 +153,34 @@ test('a connection that has gone silent counts as dead', async () => {
   const said = texts(stream);
   await until('it is replaced', () => said.length === 1);
   expect(asked[1]!.url.searchParams.get('since')).toBe('1.log');
+});
+
+test('a transport that opens and dies at once is stepped down from', async () => {
+  const answer: Answer = (say, res, req) =>
+    req.method === 'GET' ? ends(open(1))(say, res, req) : says(open(1, true), message(2))(say, res, req);
+  const { stream, asked } = await fake([answer], { transports: ['sse', 'sse-post'] });
+  const said = texts(stream);
+  await until('it came by the other', () => said.length === 1);
+  expect(stream.status.transport).toBe('sse-post');
+  expect(asked).toHaveLength(3);
+});
+
+const list = (event: object, since: string) => JSON.stringify({ events: [event], since });
+
+test('a poll that was cut waits less, and more again as long as nothing cuts it', async () => {
+  const { stream, asked } = await fake(
+    [
+      (_, res) => res.end(list(open(1), '1.log')),
+      (_, res) => void setTimeout(() => res.destroy(), 2000),
+      (_, res) => res.end(list(open(1, true), '1.log')),
+      (_, res) => void setTimeout(() => res.end(list(open(1, true), '1.log')), 1050),
+      () => {},
+    ],
+    { transports: ['poll'] },
+  );
+  await until('it has waited as long as it asked for', () => asked.length === 5);
+  expect(asked.map(({ url }) => url.searchParams.get('wait'))).toEqual(['0', '25', '0', '1', '2']);
+  expect(stream.status.state).toBe('live');
 });
 
 test('a listener that throws keeps nobody from hearing', async () => {

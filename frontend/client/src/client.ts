@@ -227,7 +227,8 @@ export class Tandem implements Host {
         if (n > 0) return void this.#watched.set(c, n);
         this.#watched.delete(c);
         c.followed = false;
-        if (c instanceof RoomHandle) this.#live?.remove(c.name);
+        const always = [this.#options.live?.rooms ?? []].flat();
+        if (c instanceof RoomHandle && !always.includes(c.name)) this.#live?.remove(c.name);
         this.#idle();
       }, LINGER);
     };

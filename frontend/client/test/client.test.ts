@@ -282,6 +282,18 @@ describe('a room', () => {
     offs.forEach((off) => off());
   });
 
+  test('that is always followed still is when it is shown no more', async () => {
+    const client = await person(running.now.url, { live: { rooms: ['always'] } });
+    for (const name of ['always', 'shown-once']) await client.room(name).enter();
+    const off = client.onEvent(() => {});
+    // In this order, so that the one is left before the other.
+    for (const name of ['always', 'shown-once']) client.room(name).subscribe(() => {})();
+    await until('both are followed', () => client.live?.rooms.length === 2);
+    await until('one is left', () => client.live!.rooms.length < 2);
+    expect(client.live?.rooms).toEqual(['always']);
+    off();
+  });
+
   test('left for a while and shown again has what was said meanwhile', async () => {
     const [ada, bob] = [await person(running.now.url), await person(running.now.url)];
     await ada.room('away').enter();

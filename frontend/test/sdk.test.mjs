@@ -100,6 +100,9 @@ test('tabs share one connection; each gets everything once, also when the one th
     await writer.say('tabs', 'end');
     for (const page of others) await until('it came', async () => (await said(page)).at(-1) === 'end');
     assert.equal((await status(others[0])).shared, false);
+    await others[0].evaluate(() => window.stream.use('auto'));
+    await until('they share again', async () => (await Promise.all(others.map(status))).filter(({ state, shared }) => state === 'live' && shared).length === 1);
+    await until('by one connection', () => others[0].sockets + others[1].sockets === 1);
   } finally {
     await context.close();
     await site.close();

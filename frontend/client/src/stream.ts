@@ -266,9 +266,9 @@ export class Stream implements AsyncIterable<TandemEvent> {
   async #run(tabs?: (stream: Stream) => Promise<Tabs>): Promise<void> {
     const { signal } = this.#end;
     await sleep(0); // whoever made the stream can listen before anything comes
-    if (tabs && !this.#forced) this.#tabs = await tabs(this).catch(() => undefined); // it goes without, too
-    if (this.#forced || signal.aborted) this.#leaveTabs();
     for (let n = 0; !signal.aborted;) {
+      if (!this.#forced) this.#tabs ??= await tabs?.(this).catch(() => undefined); // it goes without, too
+      if (this.#forced || signal.aborted) this.#leaveTabs(); // meanwhile
       this.#hurry = false;
       const link = await this.#connect();
       if (signal.aborted) return;
@@ -298,6 +298,7 @@ export class Stream implements AsyncIterable<TandemEvent> {
       error: error instanceof TandemError ? error : undefined,
     });
     await sleep(ms, this.#nap.signal);
+    this.#nap.abort(); // lets go of the end's
   }
 
   /** Milliseconds until the next try. */

@@ -141,9 +141,12 @@ export abstract class Conversation {
 
   getSnapshot = (): Snapshot => this.#snapshot;
 
-  /** Sends a message. It is in the list at once, and is retried until the server has answered. */
-  send(message: string, options: { reply_to?: number } = {}): Outgoing {
-    return this.outbox.add(message, options.reply_to) as unknown as Outgoing;
+  /**
+   * Sends a message. It is in the list at once, and is retried until the server has answered. nonce: of a message that
+   * a page before this one had not got out; if it did arrive, it is not posted again.
+   */
+  send(message: string, options: { reply_to?: number; nonce?: string } = {}): Outgoing {
+    return this.outbox.add(message, options.reply_to, options.nonce) as unknown as Outgoing;
   }
 
   async edit(id: number, message: string): Promise<void> {

@@ -12,7 +12,6 @@ export interface Posted {
 
 /** A message on its way. */
 export class Outgoing<E extends Posted = Posted> {
-  readonly nonce = unique();
   readonly sent_at = new Date().toISOString();
   state: 'queued' | 'sending' | 'sent' | 'failed' = 'queued';
   /** Why it was refused, when it has failed; or why it is still waiting. */
@@ -27,6 +26,7 @@ export class Outgoing<E extends Posted = Posted> {
     readonly message: string,
     readonly reply_to: number | undefined,
     box: Outbox<E>,
+    readonly nonce = unique(),
   ) {
     this.#box = box;
   }
@@ -64,8 +64,8 @@ export class Outbox<E extends Posted> {
     private changed: (event?: E) => void,
   ) {}
 
-  add(message: string, reply_to?: number): Outgoing<E> {
-    const item = new Outgoing(message, reply_to, this);
+  add(message: string, reply_to?: number, nonce?: string): Outgoing<E> {
+    const item = new Outgoing(message, reply_to, this, nonce);
     this.items = [...this.items, item];
     this.queue(item);
     return item;

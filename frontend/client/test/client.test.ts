@@ -166,6 +166,17 @@ describe('sending', () => {
     expect(items.map((m) => m.message)).toEqual(range(4));
   });
 
+  test('what was sent under a nonce is not posted again by who comes back with it', async () => {
+    const store = memoryStore();
+    const client = await person(running.now.url, { session: store });
+    await client.room('reloaded').enter();
+    const first = client.room('reloaded').send('once');
+    const event = await first.sent();
+    const next = createClient({ url: running.now.url, session: store });
+    const again = await next.room('reloaded').send('once', { nonce: first.nonce }).sent();
+    expect(again.id).toBe(event.id);
+  });
+
   test('429 is waited for as it says', async () => {
     let asked = 0;
     const { fetch } = faulty((path, go) => {

@@ -360,7 +360,12 @@ export class RoomHandle extends Conversation {
 
   /** Makes the user a member, and the room where there is none. */
   async enter(): Promise<void> {
-    await this.call('PUT', '');
+    try {
+      await this.call('PUT', '');
+    } catch (err) {
+      if (err instanceof TandemError) this.change({ error: err });
+      throw err;
+    }
     if (!this.followed) this.change({ error: undefined, loading: true });
     this.entered.tell();
   }

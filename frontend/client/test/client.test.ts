@@ -293,6 +293,13 @@ describe('a room', () => {
     offs.forEach((off) => off());
   });
 
+  test('that cannot be entered says why', async () => {
+    const client = await person(running.now.url);
+    const room = client.room('no/name');
+    await expect(room.enter()).rejects.toMatchObject({ status: 400 });
+    await until('it is told', () => room.getSnapshot().error?.code === 'invalid_request');
+  });
+
   test('that is always followed still is when it is shown no more', async () => {
     const client = await person(running.now.url, { live: { rooms: ['always'] } });
     for (const name of ['always', 'shown-once']) await client.room(name).enter();

@@ -4,6 +4,7 @@ import { createI18n } from 'vue-i18n';
 import type en from './locales/en.json';
 import type ru from './locales/ru.json';
 import type zh from './locales/zh.json';
+import { local } from './state/storage';
 
 type Messages = typeof en;
 /** Fails to compile where a language lacks a message. */
@@ -37,7 +38,7 @@ export const i18n = createI18n({
 });
 
 function preferred(): Language {
-  const known = [localStorage.getItem(KEY) ?? '', ...navigator.languages].map((tag) => tag.slice(0, 2).toLowerCase());
+  const known = [local.get(KEY) ?? '', ...navigator.languages].map((tag) => tag.slice(0, 2).toLowerCase());
   return (known.find((tag) => tag in LANGUAGES) ?? 'en') as Language;
 }
 
@@ -50,7 +51,7 @@ async function show(language: Language): Promise<void> {
 }
 
 export async function choose(language: Language): Promise<void> {
-  localStorage.setItem(KEY, language);
+  local.set(KEY, language);
   await show(language);
 }
 

@@ -82,7 +82,7 @@ test('everything is reached and done by the keyboard', TIMEOUT, async () => {
   await until('the reaction is there', () => page.isVisible('.reactions'));
   await tabTo('.stage .connection > button');
   await page.keyboard.press('Enter');
-  await tabTo('[name=transport]');
+  await tabTo('[name^=transport]');
   await page.keyboard.press('ArrowDown');
   await page.keyboard.press('ArrowDown');
   await until('it is SSE', () => page.isVisible('.stage .connection.http'));

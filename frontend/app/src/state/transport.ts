@@ -1,14 +1,17 @@
 // The transport that was forced in this tab outlives a reload.
 import type { Transport } from '@tandem/client';
+import { ref } from 'vue';
+import { session } from './storage';
 
 export type Choice = Transport | 'auto';
 export const CHOICES: readonly Choice[] = ['auto', 'ws', 'sse', 'sse-post', 'poll'];
 
 const KEY = 'tandem.transport.forced';
+const kept = session.get(KEY) as Choice | null;
 
-export function kept(): Choice {
-  const choice = sessionStorage.getItem(KEY) as Choice | null;
-  return choice && CHOICES.includes(choice) ? choice : 'auto';
+export const choice = ref<Choice>(kept && CHOICES.includes(kept) ? kept : 'auto');
+
+export function choose(to: Choice): void {
+  choice.value = to;
+  session.set(KEY, to);
 }
-
-export const keep = (choice: Choice): void => sessionStorage.setItem(KEY, choice);

@@ -84,6 +84,7 @@ test('the session is renewed when it is refused in mid-chat, and ends with the r
   await change({ renew_at: 0, refresh_token: 'refused' });
   win.say('too late').catch(() => {}); // it may be gone before it is pressed
   await until('the door is shown', () => win.page.isVisible('.door'));
+  assert.equal((await win.page.textContent('.door [role=status]')).trim(), 'The session has ended. Log in again.');
 });
 
 test('text stays text, and links are links', TIMEOUT, async () => {
@@ -144,6 +145,47 @@ test('a lost answer is asked for again and posts once; what is refused is marked
   await win.page.click('text=Try again');
   assert.deepEqual((await showing(win, 3)).map((m) => m.text), ['once', 'after it', 'again']);
   assert.equal(await win.page.locator('.row .error').count(), 0);
+});
+
+test('what waits to be sent, and what is half written, outlives a reload', TIMEOUT, async () => {
+  const win = await joined('login', 'bob', 'reload', 'sse');
+  let tries = 0;
+  await win.page.route('**/reload/messages', (route) => (++tries, route.abort()));
+  await win.say('waiting');
+  await until('it was tried', () => tries > 0);
+  await win.page.fill('[name=message]', 'half a');
+  await win.page.reload();
+  await win.at('reload');
+  await until('it waits again', async () => (await win.messages()).some((m) => m.text === 'waiting' && !m.id));
+  assert.equal(await win.page.inputValue('[name=message]'), 'half a');
+  await win.page.unroute('**/reload/messages');
+  await showing(win, 1);
+  await win.page.reload(); // and now it is not sent again
+  await win.at('reload');
+  await win.say('last');
+  assert.deepEqual((await showing(win, 2)).map((m) => m.text), ['waiting', 'last']);
+});
+
+test('whoever logs in next finds neither what was open nor what was written', TIMEOUT, async () => {
+  const win = await joined('login', 'bob', 'desk', 'sse');
+  await win.page.route('**/desk/messages', (route) => (route.request().method() === 'POST' ? route.abort() : route.continue()));
+  await win.say('not gone out');
+  await win.page.fill('[name=message]', 'a secret');
+  await on.people.bob.say('lobby', 'for the count');
+  await win.page.click('.logout');
+  await until('the door is shown', () => win.page.isVisible('.door'));
+  await until('the title says nothing', async () => await win.page.title() === 'tandem');
+  assert.equal(await win.page.locator('.door [role=status]').count(), 0);
+  await win.page.unroute('**/desk/messages');
+  await win.page.fill('[name=username]', 'cy');
+  await win.page.fill('[name=password]', PASSWORD);
+  await win.page.click('[value=login]');
+  await until('cy is in', () => win.page.isVisible('nav.side'));
+  await until('at home', () => new URL(win.page.url()).hash === '#/');
+  await win.go('desk');
+  assert.equal(await win.page.inputValue('[name=message]'), '');
+  await win.say('mine');
+  assert.deepEqual((await showing(win, 1)).map((m) => [m.user, m.text]), [['cy', 'mine']]);
 });
 
 test('messages are edited, answered, reacted to and deleted, and everybody sees it', TIMEOUT, async () => {

@@ -130,5 +130,6 @@ test('the people of the site, and an administration that disables one at once', 
   await root.page.click('.tabs >> text=People');
   await root.page.click('tr:has-text("sam") >> text=Disable');
   await until('sam is out', () => sam.page.isVisible('.door'));
+  await until('and told why', async () => /The account is disabled/.test(await sam.page.textContent('.door [role=status]')));
   await until('it is said', () => root.page.isVisible('tr:has-text("sam") >> text=disabled'));
 });

@@ -1,2 +1,28 @@
-// What stands in the composers of conversations that are not open.
-export const drafts = new Map<string, string>();
+// What stands in somebody's composers, over a reload too. Whoever comes next has drafts of their own.
+import { session } from './storage';
+
+export function createDrafts(user: string) {
+  const key = `tandem.drafts:${user}`;
+  const all = new Map(JSON.parse(session.get(key) ?? '[]') as [string, string][]);
+  let gone = false;
+
+  function write(): void {
+    session.set(key, all.size ? JSON.stringify([...all]) : null);
+  }
+
+  return {
+    get: (to: string): string => all.get(to) ?? '',
+    set(to: string, text: string): void {
+      if (gone) return;
+      if (text) all.set(to, text);
+      else all.delete(to);
+      write();
+    },
+    /** For good: the composers that are open do not write on. */
+    forget(): void {
+      gone = true;
+      all.clear();
+      write();
+    },
+  };
+}

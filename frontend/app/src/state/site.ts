@@ -4,17 +4,23 @@ import type { User } from '@tandem/client';
 import { useEvents, useTandem } from '@tandem/client/vue';
 import { computed, inject, onScopeDispose, provide, shallowRef, type InjectionKey } from 'vue';
 import { createConversations } from './conversations';
+import { createDrafts } from './drafts';
+import { farewell } from './farewell';
 import { createOnline } from './online';
 import { createRooms } from './rooms';
+import { createUnsent } from './unsent';
 
 const LOOK = 30_000; // ms between looks at the list of rooms: what others make is no event of ours
 
 function create() {
   const tandem = useTandem();
+  const user = tandem.user!;
+  const drafts = createDrafts(user);
+  const unsent = createUnsent(tandem, user);
   const rooms = createRooms(tandem);
   const conversations = createConversations(tandem);
   const online = createOnline();
-  const me = shallowRef<User>({ username: tandem.user ?? '', role: 'user' });
+  const me = shallowRef<User>({ username: user, role: 'user' });
 
   // A list that could not be loaded stays as it is until the next look.
   const load = () => Promise.allSettled([rooms.load(), conversations.load()]);
@@ -28,6 +34,7 @@ function create() {
     rooms.hear(event);
     conversations.hear(event);
     online.hear(event);
+    if (event.type === 'stream_close' && event.reason === 'disabled') farewell.value = 'disabled';
     if (event.type === 'stream_reset' || (event.type === 'stream_open' && !fresh)) void load();
     if (event.type === 'stream_open') fresh = true; // from now on events tell what changes
   });
@@ -46,7 +53,14 @@ function create() {
       rooms.list.value.reduce((sum, room) => sum + (room.role ? room.unread : 0), 0) +
       conversations.list.value.reduce((sum, c) => sum + c.unread, 0),
   );
-  return { rooms, conversations, online, me, unread };
+  /** Ends the session, and forgets what its user has written. Here in any case, also where the server is not reached. */
+  async function leave(): Promise<void> {
+    farewell.value = 'left';
+    drafts.forget();
+    unsent.forget();
+    await tandem.logout().catch(() => {});
+  }
+  return { rooms, conversations, online, me, unread, drafts, unsent, leave };
 }
 
 export type Site = ReturnType<typeof create>;

@@ -171,7 +171,6 @@ test('whoever logs in next finds neither what was open nor what was written', TI
   await win.page.route('**/desk/messages', (route) => (route.request().method() === 'POST' ? route.abort() : route.continue()));
   await win.say('not gone out');
   await win.page.fill('[name=message]', 'a secret');
-  await on.people.bob.say('lobby', 'for the count');
   await win.page.click('.logout');
   await until('the door is shown', () => win.page.isVisible('.door'));
   await until('the title says nothing', async () => await win.page.title() === 'tandem');
@@ -186,6 +185,22 @@ test('whoever logs in next finds neither what was open nor what was written', TI
   assert.equal(await win.page.inputValue('[name=message]'), '');
   await win.say('mine');
   assert.deepEqual((await showing(win, 1)).map((m) => [m.user, m.text]), [['cy', 'mine']]);
+});
+
+test('an edit that fails keeps its text', TIMEOUT, async () => {
+  const win = await joined('login', 'bob', 'typo', 'sse');
+  await win.say('helo');
+  await showing(win, 1);
+  await win.page.route('**/typo/messages/*', (route) => route.abort());
+  await win.page.press('[name=message]', 'ArrowUp');
+  await win.page.fill('[name=message]', 'hello');
+  await win.page.press('[name=message]', 'Enter');
+  await until('it is said', () => win.page.isVisible('.problem'));
+  assert.equal(await win.page.inputValue('[name=message]'), 'hello');
+  await win.page.unroute('**/typo/messages/*');
+  await win.page.press('[name=message]', 'Enter');
+  await until('it is edited', async () => (await win.texts()).join() === 'hello');
+  await until('the composer is free', async () => await win.page.inputValue('[name=message]') === '');
 });
 
 test('messages are edited, answered, reacted to and deleted, and everybody sees it', TIMEOUT, async () => {

@@ -110,6 +110,25 @@ test('going from room to room keeps the connection, and leaving one takes effect
   assert.deepEqual((await showing(bob, 3)).map((m) => m.text), ['meanwhile', 'again', 'welcome']);
 });
 
+test('the last words that were typed are looked for, also while an answer is awaited', TIMEOUT, async () => {
+  const win = await newWindow();
+  await win.enter('login', 'bob');
+  let go;
+  const held = new Promise((resolve) => { go = resolve; });
+  const asked = [];
+  await win.page.route(/\/v1\/users\?/, async (route) => {
+    asked.push(new URL(route.request().url()).searchParams.get('q'));
+    if (asked.length === 1) await held;
+    await route.continue();
+  });
+  await win.page.click('nav >> text=People');
+  await until('the first is asked for', () => asked.length === 1);
+  await win.page.fill('.find [name=q]', 'dee');
+  await until('dee is asked for', () => asked.includes('dee'));
+  go();
+  await until('dee alone is listed', async () => (await win.page.locator('.people .name').allTextContents()).join() === 'dee');
+});
+
 test('the people of the site, and an administration that disables one at once', TIMEOUT, async (t) => {
   const own = await Server.start('--admin', 'root:correct horse');
   t.after(() => own.stop());

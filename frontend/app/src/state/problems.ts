@@ -18,7 +18,7 @@ export function useProblems() {
   return { say };
 }
 
-/** Runs calls one at a time and keeps what went wrong with the last one. */
+/** Runs calls and keeps what went wrong with the last one. */
 export function useAction() {
   const { say } = useProblems();
   const busy = ref(false);
@@ -26,23 +26,36 @@ export function useAction() {
   /** What does not fit, by the name of its field. */
   const fields = ref<Record<string, string>>({});
 
-  async function run(action: () => Promise<unknown>): Promise<boolean> {
-    if (busy.value) return false;
-    busy.value = true;
+  async function attempt(action: () => Promise<unknown>, matters = () => true): Promise<boolean> {
     problem.value = '';
     fields.value = {};
     try {
       await action();
       return true;
     } catch (error) {
+      if (!matters()) return false;
       const all = error instanceof TandemError ? error.errors : [];
       fields.value = Object.fromEntries(all.map(({ field, detail }) => [field, all.length > 1 ? detail : say(error)]));
       problem.value = say(error);
       return false;
-    } finally {
-      busy.value = false;
     }
   }
 
-  return { run, busy, problem, fields };
+  let looks = 0;
+  /** Runs what only looks something up, whatever else is under way. */
+  function look(action: () => Promise<unknown>): Promise<boolean> {
+    const mine = ++looks;
+    return attempt(action, () => mine === looks);
+  }
+
+  /** Runs what is not to be done twice: nothing, and false, while one is under way. */
+  async function run(action: () => Promise<unknown>): Promise<boolean> {
+    if (busy.value) return false;
+    busy.value = true;
+    const done = await attempt(action);
+    busy.value = false;
+    return done;
+  }
+
+  return { run, look, busy, problem, fields };
 }

@@ -107,6 +107,23 @@ for (const [locale, placeholder, title] of [['zh-CN', '发消息给 lobby', '在
   });
 }
 
+test('what is wrong is said in the language of the page, whoever says it', TIMEOUT, async () => {
+  const { page } = await newWindow(on.server, { locale: 'ru-RU' });
+  await page.goto(on.server.url);
+  await page.fill('[name=username]', 'новый');
+  await page.fill('[name=password]', 'коротк');
+  await page.click('[value=signup]');
+  await until('the password is refused', async () => await page.textContent('[name=password] ~ .error') === 'В пароле не меньше 8 знаков.');
+  const answers = { login_closed: /по паролю/, internal: /Сбой/, http_502: /по дороге/ };
+  for (const [code, words] of Object.entries(answers)) {
+    const [status, body] = code === 'http_502' ? [502, '<h1>Bad gateway</h1>'] : [code === 'internal' ? 500 : 403, JSON.stringify({ code, detail: 'English.' })];
+    await page.route('**/v1/auth/login', (route) => route.fulfill({ status, body }));
+    await page.click('[value=login]');
+    await until(`${code} is said`, async () => words.test(await page.textContent('[role=alert]')));
+    await page.unroute('**/v1/auth/login');
+  }
+});
+
 test('10,000 messages scroll smoothly', TIMEOUT, async (t) => {
   const { cy } = on.people;
   await cy.enter('crowd');

@@ -3,24 +3,33 @@ import { TandemError } from '@tandem/client';
 import { ref } from 'vue';
 import { useI18n } from 'vue-i18n';
 
+type Field = TandemError['errors'][number];
+
 export function useProblems() {
   const { t, te } = useI18n();
 
   /** A sentence. The server's own where we have none for its code. */
   function say(error: unknown): string {
     if (!(error instanceof TandemError)) return t('errors.unknown', { what: String(error) });
-    const known = `errors.${error.code}`;
-    if (te(known)) return t(known, { seconds: error.retryAfter ?? 1 });
-    const text = error.errors.map(({ detail }) => detail).join(' ') || error.message;
-    return text.charAt(0).toUpperCase() + text.slice(1);
+    if (error.code === 'invalid_request' && error.errors.length) return error.errors.map(sayField).join(' ');
+    // What stands between us and the server answers with a page of its own: http_502 and the like.
+    const known = `errors.${error.code.replace(/^http_.*/, 'http')}`;
+    return te(known) ? t(known, { seconds: error.retryAfter ?? 1 }) : sentence(error.message);
   }
 
-  return { say };
+  /** What does not fit in a field. */
+  function sayField({ field, detail }: Field): string {
+    return te(`invalid.${field}`) ? t(`invalid.${field}`) : sentence(detail);
+  }
+
+  const sentence = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
+
+  return { say, sayField };
 }
 
 /** Runs calls and keeps what went wrong with the last one. */
 export function useAction() {
-  const { say } = useProblems();
+  const { say, sayField } = useProblems();
   const busy = ref(false);
   const problem = ref('');
   /** What does not fit, by the name of its field. */
@@ -35,7 +44,7 @@ export function useAction() {
     } catch (error) {
       if (!matters()) return false;
       const all = error instanceof TandemError ? error.errors : [];
-      fields.value = Object.fromEntries(all.map(({ field, detail }) => [field, all.length > 1 ? detail : say(error)]));
+      fields.value = Object.fromEntries(all.map((one) => [one.field, all.length > 1 ? sayField(one) : say(error)]));
       problem.value = say(error);
       return false;
     }

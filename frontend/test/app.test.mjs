@@ -167,7 +167,7 @@ test('what waits to be sent, and what is half written, outlives a reload', TIMEO
 });
 
 test('whoever logs in next finds neither what was open nor what was written', TIMEOUT, async () => {
-  const win = await joined('login', 'bob', 'desk', 'sse');
+  const win = await joined('login', 'eve', 'desk', 'sse');
   await win.page.route('**/desk/messages', (route) => (route.request().method() === 'POST' ? route.abort() : route.continue()));
   await win.say('not gone out');
   await win.page.fill('[name=message]', 'a secret');
@@ -272,6 +272,32 @@ test('what is unread is counted, and the line stands where the new messages begi
     const { access_token: token } = await on.server.call('POST', 'v1/auth/login', { username: 'bob', password: PASSWORD });
     return (await on.server.call('GET', 'v1/rooms?limit=100', undefined, token)).items;
   }
+});
+
+test('the line is there too where more is new than a page holds; what is read as it comes is not counted', TIMEOUT, async () => {
+  const { bob, dot } = on.people;
+  await bob.enter('flood');
+  for (let i = 0; i < 60; i++) await dot.say('flood', `new ${i}`);
+  const win = await joined('login', 'bob', 'elsewhere', 'ws');
+  await until('all are unread', async () => await win.unread('flood') === 60);
+  await win.page.click('nav .item:has-text("flood")');
+  await win.at('flood');
+  await until('all is read', async () => await win.unread('flood') === 0);
+  await win.page.evaluate(() => {
+    window.flashes = 0;
+    const look = () => { window.flashes += [...document.querySelectorAll('nav .unread')].filter((el) => el.closest('.item').innerText.includes('flood')).length; };
+    new MutationObserver(look).observe(document.querySelector('nav.side'), { childList: true, subtree: true });
+  });
+  await dot.say('flood', 'read as it comes');
+  await until('it came', async () => (await win.texts()).at(-1) === 'read as it comes');
+  await dot.say('elsewhere', 'and one that is not');
+  await until('that is counted', async () => await win.unread('elsewhere') === 1);
+  assert.equal(await win.page.evaluate(() => window.flashes), 0);
+  await win.page.locator('.scroller').hover();
+  await until('there are new ones above', async () => {
+    await win.page.mouse.wheel(0, -2000);
+    return (await win.page.locator('.latest').allTextContents()).some((text) => text.includes('New messages'));
+  });
 });
 
 test('a private message comes to the other one alone, and its sender is told', TIMEOUT, async () => {

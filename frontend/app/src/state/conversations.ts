@@ -1,11 +1,11 @@
 // The private conversations of the user, the latest first.
 import type { components, Tandem, TandemEvent } from '@tandem/client';
-import { computed, shallowRef } from 'vue';
+import { computed, shallowRef, type Ref } from 'vue';
 import { pages } from './pages';
 
 type Conversation = components['schemas']['Conversation'];
 
-export function createConversations(tandem: Tandem) {
+export function createConversations(tandem: Tandem, seen: Ref<string | undefined>) {
   const all = shallowRef(new Map<string, Conversation>());
 
   function change(username: string, change: (c: Conversation) => Partial<Conversation>): void {
@@ -26,7 +26,7 @@ export function createConversations(tandem: Tandem) {
       case 'private_message':
         return change(event.user, ({ unread }) => ({
           last_id: event.id,
-          unread: event.user === me ? 0 : unread + 1,
+          unread: event.user === me ? 0 : seen.value === `private ${event.user}` ? unread : unread + 1,
         }));
       case 'private_message_delivered':
         return change(event.target, () => ({ last_id: event.message_id }));

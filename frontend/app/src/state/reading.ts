@@ -1,11 +1,12 @@
 // How far the user has read: marks what is on the screen as read, and says where the new messages begin.
 import type { Message } from '@tandem/client';
-import { onScopeDispose, ref, shallowRef, watch, type Ref } from 'vue';
+import { computed, onScopeDispose, ref, shallowRef, watch, type Ref } from 'vue';
 
 const PAUSE = 300; // ms, so that a burst is one call
 
 /**
  * @param messages of the open conversation
+ * @param loading whether what is in messages is about to be replaced by the latest page
  * @param unread how many of them were not read when it was opened; undefined until that is known
  * @param atEnd whether the latest is on the screen
  * @param mark tells the server
@@ -13,6 +14,7 @@ const PAUSE = 300; // ms, so that a burst is one call
 export function useReading(
   me: string,
   messages: Ref<Message[]>,
+  loading: Ref<boolean>,
   unread: Ref<number | undefined>,
   atEnd: Ref<boolean>,
   mark: (id: number) => void,
@@ -20,6 +22,7 @@ export function useReading(
   /** The key of the first new message. */
   const newFrom = shallowRef<string>();
   const visible = ref(!document.hidden);
+  const shown = computed(() => visible.value && atEnd.value);
   let opened = 0; // id of the last message when it was opened
   let seen = 0; // id of the last message that was on the screen
   let told = 0; // as far as the server knows
@@ -29,15 +32,15 @@ export function useReading(
 
   function look(): void {
     const last = messages.value.findLast((m) => m.id)?.id;
-    if (!last) return;
-    const shown = visible.value && atEnd.value;
+    if (!last || loading.value) return;
     if (unread.value !== undefined && !opened) {
       opened = last;
-      newFrom.value = unread.value ? others().at(-unread.value)?.key : undefined;
-    } else if (opened && !newFrom.value && !shown) {
+      // More may be unread than a page holds.
+      newFrom.value = unread.value ? (others().at(-unread.value) ?? others()[0])?.key : undefined;
+    } else if (opened && !newFrom.value && !shown.value) {
       newFrom.value = others().find((m) => m.id! > Math.max(opened, seen))?.key;
     }
-    if (shown) seen = last;
+    if (shown.value) seen = last;
     if (!opened || seen <= told) return; // told now, how many were unread could not be asked any more
     clearTimeout(timer);
     timer = setTimeout(tell, PAUSE);
@@ -56,9 +59,9 @@ export function useReading(
     clearTimeout(timer);
     tell();
   });
-  watch([messages, unread, atEnd, visible], look, { immediate: true });
+  watch([messages, loading, unread, shown], look, { immediate: true });
 
   /** The line has done its work. */
   const clear = () => (newFrom.value = undefined);
-  return { newFrom, clear };
+  return { newFrom, clear, shown };
 }

@@ -1,12 +1,12 @@
 // The rooms that the user may see, with what is unread in those that they are a member of.
 import type { components, Room, Tandem, TandemEvent } from '@tandem/client';
-import { computed, shallowRef } from 'vue';
+import { computed, shallowRef, type Ref } from 'vue';
 import { pages } from './pages';
 
 type Change = components['schemas']['RoomChange'];
 type New = components['schemas']['NewRoom'];
 
-export function createRooms(tandem: Tandem) {
+export function createRooms(tandem: Tandem, seen: Ref<string | undefined>) {
   const all = shallowRef(new Map<string, Room>());
   const loaded = shallowRef(false);
 
@@ -40,7 +40,7 @@ export function createRooms(tandem: Tandem) {
       case 'chat_message':
         return change(event.room, ({ unread }) => ({
           last_id: event.id,
-          unread: event.user === me ? unread : unread + 1,
+          unread: event.user === me || seen.value === `room ${event.room}` ? unread : unread + 1,
         }));
       case 'room_updated': {
         const { title, visibility, posting } = event;

@@ -17,8 +17,10 @@ function create() {
   const user = tandem.user!;
   const drafts = createDrafts(user);
   const unsent = createUnsent(tandem, user);
-  const rooms = createRooms(tandem);
-  const conversations = createConversations(tandem);
+  /** Whose latest messages are on the screen: `room lobby`, `private bob`. They are read as they come. */
+  const seen = shallowRef<string>();
+  const rooms = createRooms(tandem, seen);
+  const conversations = createConversations(tandem, seen);
   const online = createOnline();
   const me = shallowRef<User>({ username: user, role: 'user' });
 
@@ -60,7 +62,7 @@ function create() {
     unsent.forget();
     await tandem.logout().catch(() => {});
   }
-  return { rooms, conversations, online, me, unread, drafts, unsent, leave };
+  return { rooms, conversations, online, me, unread, seen, drafts, unsent, leave };
 }
 
 export type Site = ReturnType<typeof create>;

@@ -396,6 +396,24 @@ test('rooms are made, private ones too, roles are given and taken, and bans hold
   await until('nor what is in it', async () => await cy.page.isVisible('.refused') && (await cy.texts()).length === 0);
 });
 
+test('on a phone the way back does not lead into what was left', TIMEOUT, async () => {
+  const win = await newWindow(on.server, { viewport: { width: 390, height: 800 } });
+  const { page } = win;
+  const state = () => page.evaluate(() => ({ at: location.hash, back: history.state.back, forward: history.state.forward }));
+  await win.enter('login', 'bob');
+  await win.go('pocket');
+  await page.click('.stage .back');
+  await until('the list is shown', async () => (await state()).at === '#/');
+  assert.deepEqual(await state(), { at: '#/', back: null, forward: '/rooms/pocket' });
+
+  // Opened by its address, there is nothing to go back to.
+  const other = await win.context.newPage();
+  await other.goto(`${on.server.url}#/rooms/pocket`);
+  await other.click('.stage .back');
+  await until('the list is shown', () => other.evaluate(() => location.hash === '#/'));
+  assert.equal(await other.evaluate(() => history.state.back), null);
+});
+
 test('a password is changed, a token is made and works, an account is deleted', TIMEOUT, async () => {
   const win = await newWindow();
   await win.enter('signup', 'zoe');

@@ -414,6 +414,23 @@ test('on a phone the way back does not lead into what was left', TIMEOUT, async 
   assert.equal(await other.evaluate(() => history.state.back), null);
 });
 
+test('a page of the version before is loaded anew where it finds its parts gone', TIMEOUT, async () => {
+  const { page } = await newWindow();
+  await page.clock.install();
+  await page.goto(on.server.url);
+  await page.fill('[name=username]', 'bob');
+  await page.fill('[name=password]', PASSWORD);
+  await page.click('[value=login]');
+  await page.waitForSelector('nav.side');
+  await page.clock.fastForward(11_000);
+  let before = true;
+  page.on('load', () => { before = false; });
+  await page.route(/assets\/PeopleView.*\.js/, (route) => (before ? route.fulfill({ status: 404, body: '' }) : route.continue()));
+  await page.click('nav >> text=People'); // once
+  await until('the people are shown', () => page.isVisible('.people'));
+  assert.equal(before, false);
+});
+
 test('a password is changed, a token is made and works, an account is deleted', TIMEOUT, async () => {
   const win = await newWindow();
   await win.enter('signup', 'zoe');

@@ -6,7 +6,7 @@ import { Rest, type Answer, type Call, type Method, type OptionsArgument, type T
 import { Account, type SessionStore } from './session.js';
 import { fold, Stream, TIMING, type Status, type StreamOptions, type Timing } from './stream.js';
 import { ORDER, type Connection, type Transport } from './transports.js';
-import { here, Listeners, type Unsubscribe } from './wait.js';
+import { here, Listeners, locks, type Unsubscribe } from './wait.js';
 import { Winner } from './winner.js';
 
 export interface ClientOptions {
@@ -34,9 +34,6 @@ export interface ClientOptions {
   timing?: Partial<Timing>;
 }
 
-/** Whether tabs can share here. Locks need a secure context: https, or localhost. */
-const canShare = () => !!(here.document && here.BroadcastChannel && here.navigator?.locks);
-
 /** Milliseconds that a room is still followed when nothing shows it any more: one may be on the way back. */
 const LINGER = 1000;
 
@@ -47,6 +44,7 @@ export class Tandem implements Host {
   #options: ClientOptions;
   #winner: Winner;
   #timing: Timing;
+  #always: string[]; // followed whatever is shown
   #conversations = new Map<string, Conversation>();
   #watched = new Map<Conversation, number>(); // how many watch each
   #events = new Set<(event: TandemEvent) => void>();
@@ -58,6 +56,7 @@ export class Tandem implements Host {
 
   constructor(options: ClientOptions = {}) {
     this.#options = options;
+    this.#always = [options.live?.rooms ?? []].flat();
     const base = (options.url ?? (globalThis.location as Location | undefined)?.origin ?? '').replace(/\/+$/, '');
     if (!base) throw new TypeError('createClient needs a url here.');
     this.#rest = new Rest(base, options.fetch ?? ((input, init) => fetch(input, init)));
@@ -132,7 +131,7 @@ export class Tandem implements Host {
 
   /** @internal A call without types. */
   call(method: string, path: string, call: Call = {}): Promise<unknown> {
-    const open = path === '/v1/auth/signup' || path === '/v1/auth/login' || path === '/v1/auth/refresh';
+    const open = /^\/v1\/auth\/(signup|login|refresh)$/.test(path);
     return this.#rest.json(method, path, call, open ? undefined : this.#tokens);
   }
 
@@ -161,7 +160,7 @@ export class Tandem implements Host {
     return new Stream(
       parts,
       options,
-      name && canShare() ? async (stream) => new (await import('./tabs.js')).TabGroup(key, stream) : undefined,
+      name && locks() ? async (stream) => new (await import('./tabs.js')).TabGroup(key, stream) : undefined,
     );
   }
 
@@ -227,8 +226,7 @@ export class Tandem implements Host {
         if (n > 0) return void this.#watched.set(c, n);
         this.#watched.delete(c);
         c.followed = false;
-        const always = [this.#options.live?.rooms ?? []].flat();
-        if (c instanceof RoomHandle && !always.includes(c.name)) this.#live?.remove(c.name);
+        if (c instanceof RoomHandle && !this.#always.includes(c.name)) this.#live?.remove(c.name);
         this.#idle();
       }, LINGER);
     };
@@ -257,10 +255,10 @@ export class Tandem implements Host {
       if (added && !added.followed && this.#live.cursor && (!room || this.#live.follows(added.name))) void added.load();
       return;
     }
-    const base = this.#options.live ?? {};
     // Which rooms need naming besides all that the user is a member of is known when these have been told.
-    const own = base.rooms?.includes('*') ? [] : [...this.#watched.keys()].filter((c) => c instanceof RoomHandle);
-    const options = { ...base, rooms: [base.rooms ?? [], own.map((c) => c.name)].flat(), transport: this.#forced };
+    const own = this.#always.includes('*') ? [] : [...this.#watched.keys()].filter((c) => c instanceof RoomHandle);
+    const rooms = [...this.#always, ...own.map((c) => c.name)];
+    const options = { ...this.#options.live, rooms, transport: this.#forced };
     const live = (this.#live = this.#stream(options, true));
     live.on('*', (event) => this.#hear(event));
     live.on('lost', (name) => {

@@ -86,14 +86,13 @@ export class Outbox<E extends Posted> {
   }
 
   /** Takes out the message that a post has become, by its answer or by its event, whichever is first. */
-  heard(event: E): boolean {
+  heard(event: E): void {
     const item = this.items.find((i) => i.nonce === event.nonce);
-    if (!item) return false;
+    if (!item) return;
     item.event = event;
     this.keys.set(event.id, item.nonce);
     this.#settle(item, 'sent');
     this.#remove(item);
-    return true;
   }
 
   /** Does not wait any longer: the network is back. */
@@ -104,7 +103,7 @@ export class Outbox<E extends Posted> {
   #settle(item: Outgoing<E>, state: 'sent' | 'failed', error?: TandemError): void {
     item.state = state;
     item.error = error;
-    item.settled.splice(0).forEach((wake) => wake());
+    item.settled.forEach((wake) => wake());
   }
 
   #remove(item: Outgoing<E>): void {

@@ -1,8 +1,8 @@
 // Who is logged in, and access tokens that are good. Tabs share the session through its store.
 import type { Session } from './events.js';
-import { TandemError } from './problem.js';
+import type { TandemError } from './problem.js';
 import type { Rest, Tokens } from './rest.js';
-import { here, Listeners, sleep, storage } from './wait.js';
+import { here, Listeners, locks, sleep, storage } from './wait.js';
 
 /** A session as it is kept. `renew_at` is in milliseconds, by this machine's clock. */
 export type StoredSession = Session & { renew_at: number };
@@ -68,7 +68,7 @@ export class Account implements Tokens {
     try {
       await this.rest.json('POST', '/v1/auth/logout', {}, this);
     } catch (err) {
-      if (!(err instanceof TandemError && err.final)) throw err;
+      if (!(err as TandemError).final) throw err;
     } finally {
       await this.#keep(null); // here in any case, also where the server cannot be reached
     }
@@ -80,9 +80,9 @@ export class Account implements Tokens {
     if (s.access_token !== refused && Date.now() < s.renew_at) return s.access_token;
     // One at a time here, and one at a time in all tabs: a refresh token is good for one use.
     const refresh = () => this.#refresh(refused);
-    this.#refreshing ??= Promise.resolve(
-      here.document && here.navigator?.locks ? here.navigator.locks.request(this.#key, refresh) : refresh(),
-    ).finally(() => (this.#refreshing = undefined));
+    this.#refreshing ??= Promise.resolve(locks()?.request(this.#key, refresh) ?? refresh()).finally(
+      () => (this.#refreshing = undefined),
+    );
     return this.#refreshing;
   }
 
@@ -104,7 +104,7 @@ export class Account implements Tokens {
         if (still) await this.#keep(s); // else there was a logout or a login meanwhile
         return (await this.load())?.access_token;
       } catch (err) {
-        if (err instanceof TandemError && err.final) {
+        if ((err as TandemError).final) {
           if ((await this.load())?.refresh_token === old.refresh_token) await this.#keep(null);
           return undefined;
         }

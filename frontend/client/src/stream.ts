@@ -128,10 +128,11 @@ export class Stream implements AsyncIterable<TandemEvent> {
     this.#forced = options.transport;
     this.#end = child(options.signal);
     [this.#last, this.#log] = parse(options.since);
-    for (const [type, fn] of Object.entries(this.#outside)) here.addEventListener?.(type, fn);
-    here.document?.addEventListener('visibilitychange', this.#outside.online);
-    this.#end.signal.addEventListener('abort', () => this.#closed());
-    if (this.#end.signal.aborted) this.#closed();
+    const { signal } = this.#end;
+    for (const [type, fn] of Object.entries(this.#outside)) here.addEventListener?.(type, fn, { signal });
+    here.document?.addEventListener('visibilitychange', this.#outside.online, { signal });
+    signal.addEventListener('abort', () => this.#closed());
+    if (signal.aborted) this.#closed();
     else void this.#run(tabs);
   }
 
@@ -202,8 +203,7 @@ export class Stream implements AsyncIterable<TandemEvent> {
     this.#forced = forced;
     this.#failures = 0;
     if (forced) this.#leaveTabs();
-    if (this.#link?.via !== forced || !forced) this.#reopen();
-    else this.#tell({ forced: !!forced });
+    this.reopen();
   }
 
   close(): void {
@@ -215,9 +215,8 @@ export class Stream implements AsyncIterable<TandemEvent> {
     clearTimeout(this.#change); // several changes in one breath are one
     this.#change = setTimeout(() => {
       const link = this.#dialing ?? this.#link;
-      const now = this.#query().room;
-      if (link && (now.length !== link.query.room.length || now.some((r) => !link.query.room.includes(r))))
-        this.#reopen();
+      const all = (rooms: string[]) => rooms.sort().join();
+      if (link && all(link.query.room) !== all(this.#query().room)) this.reopen();
     }, 10);
   }
 
@@ -231,19 +230,16 @@ export class Stream implements AsyncIterable<TandemEvent> {
     if (this.#link?.via === 'tab' && state !== 'closed') this.#tell({ state, transport, retryAt, error });
   }
 
-  /** @internal Begins anew, at once: who has the connection has changed. */
-  restart(): void {
-    this.#reopen();
-  }
-
   #leaveTabs(): void {
     this.#tabs?.close();
     this.#tabs = undefined;
   }
 
-  // The old connection ends before the new one begins: while both ran, with other rooms, the one could move the
-  // cursor past what only the other would bring.
-  #reopen(): void {
+  /**
+   * @internal Begins anew, at once. The old connection ends before the new one begins: while both ran, with other rooms,
+   * the one could move the cursor past what only the other would bring.
+   */
+  reopen(): void {
     this.#hurry = true;
     this.#dialing?.cut.abort();
     this.#link?.cut.abort();
@@ -256,7 +252,7 @@ export class Stream implements AsyncIterable<TandemEvent> {
       this.#nap.abort();
       // After sleep a connection may be dead without having been told.
       const quiet = Date.now() - this.#heardAt > this.#parts.timing.silence / 2;
-      if (this.#link && quiet) this.#reopen();
+      if (this.#link && quiet) this.reopen();
     },
     offline: () => this.#link?.cut.abort(),
   };
@@ -303,7 +299,7 @@ export class Stream implements AsyncIterable<TandemEvent> {
 
   /** Milliseconds until the next try. */
   #wait({ close, error, openedAt }: Link, n: number): number {
-    const asked = close?.retry_ms ?? (error instanceof TandemError ? (error.retryAfter ?? 0) * 1000 : 0);
+    const asked = close?.retry_ms ?? ((error as TandemError | undefined)?.retryAfter ?? 0) * 1000;
     if (close?.reason === 'token_expired' && openedAt && Date.now() - openedAt > STEADY) return 0;
     return close?.reason === 'restart' ? asked : Math.max(asked, backoff(n));
   }
@@ -532,8 +528,6 @@ export class Stream implements AsyncIterable<TandemEvent> {
   }
 
   #closed(): void {
-    for (const [type, fn] of Object.entries(this.#outside)) here.removeEventListener?.(type, fn);
-    here.document?.removeEventListener('visibilitychange', this.#outside.online);
     clearTimeout(this.#climb);
     clearTimeout(this.#change);
     this.#tell({ state: 'closed', retryAt: undefined });

@@ -96,7 +96,7 @@ export class TabGroup implements Tabs {
     this.#leads = true;
     this.open = undefined;
     this.#say({ kind: 'lead' });
-    this.stream.restart();
+    this.stream.reopen();
   }
 
   #hear(m: Message): void {

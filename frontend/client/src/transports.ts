@@ -69,14 +69,13 @@ export const transports: Record<Transport, Open> = {
     for (let wait = 0; !signal.aborted; wait = pace.wait) {
       const asked = Date.now();
       try {
-        const q = { ...query, since, wait, history: since ? undefined : query.history };
-        const timeout = (wait + 20) * 1000;
-        const answer = (await rest.json(
-          'GET',
-          PATH,
-          { query: q, accept: 'application/json', signal, timeout },
-          tokens,
-        )) as { events: TandemEvent[]; since: string };
+        const call = {
+          query: { ...query, since, wait, history: since ? undefined : query.history },
+          accept: 'application/json',
+          signal,
+          timeout: (wait + 20) * 1000,
+        };
+        const answer = (await rest.json('GET', PATH, call, tokens)) as { events: TandemEvent[]; since: string };
         answer.events.forEach(hear);
         since = answer.since;
         // One second more as long as nothing cuts it: doubled, each third would be cut where something always does.

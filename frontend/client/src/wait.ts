@@ -29,14 +29,8 @@ export function child(parent?: AbortSignal): AbortController {
   return c;
 }
 
-/** A name that nobody else has made. */
-export function unique(): string {
-  const bytes = new Uint8Array(16);
-  // React Native has no crypto of its own; keys need to differ, not to be secret.
-  if (globalThis.crypto) crypto.getRandomValues(bytes);
-  else bytes.forEach((_, i) => (bytes[i] = Math.random() * 256));
-  return Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('');
-}
+/** A name that nobody else has made. It is to differ, not to be secret; React Native has no crypto. */
+export const unique = () => Array.from('abc', () => Math.random().toString(36).slice(2)).join('');
 
 export type Unsubscribe = () => void;
 
@@ -65,9 +59,12 @@ export class Listeners<A extends unknown[]> {
 }
 
 /** What of a browser there is; React Native and Node have less. */
-export const here = globalThis as Partial<
-  Pick<typeof globalThis, 'addEventListener' | 'removeEventListener' | 'localStorage' | 'document' | 'BroadcastChannel'>
-> & { navigator?: { onLine?: boolean; locks?: LockManager } };
+export const here = globalThis as Partial<Pick<typeof globalThis, 'addEventListener' | 'localStorage' | 'document'>> & {
+  navigator?: { onLine?: boolean; locks?: LockManager };
+};
+
+/** Locks between tabs. They need a secure context: https, or localhost. */
+export const locks = () => here.document && here.navigator?.locks;
 
 /** localStorage, where there is one that may be used. */
 export function storage(): Storage | undefined {

@@ -31,7 +31,7 @@ export class Winner {
 
   /** Milliseconds until a better one is to be tried again. */
   get rest(): number {
-    return Math.max(0, (this.#read()?.until ?? 0) - Date.now());
+    return (this.#read()?.until ?? 0) - Date.now();
   }
 
   /** Keeps name; not longer, if it is kept already. */

@@ -143,7 +143,7 @@ export class TabGroup implements Tabs {
       if (signal.aborted) return over(); // while it waited: this tab leads now
       signal.addEventListener('abort', over);
       this.#told = (m) => {
-        if (m.kind === 'lead') return over();
+        if (m.kind === 'lead') return this.stream.reopen(); // asks it, and takes no connection of its own
         if (m.kind === 'ready' && m.to === this.#id) {
           early = [];
           catchUp(m.since).catch(fail);

@@ -1,6 +1,9 @@
 package suite
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // removal: who loses a room reads that, and nothing of the room after it; the stream goes on with the rest.
 func removal(t *T) {
@@ -114,6 +117,9 @@ func (t *T) openStar(u *User) *Stream {
 
 // starRooms follows all rooms that the user is a member of, as memberships change.
 func starRooms(t *T) {
+	if t.Over.Wire == Poll {
+		t.Patience += 30 * time.Second // a list that comes behind an answer comes with the next, which may wait its 25 s
+	}
 	ada, bob := t.User(), t.User()
 	room, stays, never := t.Room(ada), t.Room(ada), t.Room(ada)
 	bob.Enter(stays)

@@ -86,7 +86,7 @@ func (s *Service) Ban(ctx context.Context, v Viewer, room, username string) erro
 		}
 		removed := memberRemoved(r.Room, u, target, s.now())
 		if r.Visibility != Public && has.Role == "" {
-			removed.Also = 0 // a stranger is not told the name of a private room
+			removed.Also = NoTopic // a stranger is not told the name of a private room
 		}
 		return s.store.Ban(ctx, guard(r.Room, u), r.ID, target.ID, []Event{removed, ControlEvent{User: target.ID, Room: r.ID}.Event(u.ID)})
 	})

@@ -95,20 +95,26 @@ func tooManyStreams(t *T) {
 		t.Open(ada, "").Ended("too_many_streams", 4429)
 		return
 	}
-	var a Answer
-	if t.Over.Wire != Poll {
-		a = t.Refused(ada, "")
-	}
-	// The others may be between two polls.
-	for end := time.Now().Add(t.Patience); t.Over.Wire == Poll && a.Status != 429 && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		if a, err = t.callOnce(ada.token, "GET", "/v1/events?wait=0", nil, "Accept: application/json"); err != nil {
-			t.Fatalf("a poll: %v", err)
-		}
-		a.t = t
-	}
+	a := t.oneTooMany(ada)
 	a.Problem(429, "", "")
 	if after, err := strconv.Atoi(a.Header.Get("Retry-After")); err != nil || after < 1 {
 		t.Errorf("Retry-After is %q", a.Header.Get("Retry-After"))
+	}
+}
+
+// oneTooMany is how a stream is answered that u opens beyond the limit.
+func (t *T) oneTooMany(u *User) Answer {
+	if t.Over.Wire != Poll {
+		return t.Refused(u, "")
+	}
+	for end := time.Now().Add(t.Patience); ; time.Sleep(10 * time.Millisecond) { // the others may be between two polls
+		a, err := t.callOnce(u.token, "GET", "/v1/events?wait=0", nil, "Accept: application/json")
+		if err != nil {
+			t.Fatalf("a poll: %v", err)
+		}
+		if a.t = t; a.Status == 429 || time.Now().After(end) {
+			return a
+		}
 	}
 }
 

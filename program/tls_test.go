@@ -17,6 +17,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tandem/testservers"
 )
 
 // writeCertificate makes a certificate for 127.0.0.1 and its key, and returns their files and who trusts it.
@@ -112,7 +114,7 @@ func TestCurlFollowsOverHTTP2(t *testing.T) {
 	t.Parallel()
 	curl, err := exec.LookPath("curl")
 	if err != nil {
-		t.Skip("curl is not installed")
+		testservers.Need(t, fmt.Errorf("curl %w", testservers.ErrMissing))
 	}
 	p := startTLS(t)
 	ada := p.signup(t, "ada")

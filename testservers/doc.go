@@ -19,8 +19,8 @@ import (
 // ErrMissing means that the server's program is not installed; scripts/setup installs it.
 var ErrMissing = errors.New("is not installed (scripts/setup installs it)")
 
-// need ends the test for an error: as skipped if the server is missing and need not be there.
-func need(t testing.TB, err error) {
+// Need ends the test for an error: as skipped if the server is missing and need not be there.
+func Need(t testing.TB, err error) {
 	t.Helper()
 	switch {
 	case err == nil:

@@ -74,7 +74,7 @@ func StartPostgres(settings ...string) (*Postgres, error) {
 func NewPostgres(t testing.TB, settings ...string) *Postgres {
 	t.Helper()
 	p, err := StartPostgres(settings...)
-	need(t, err)
+	Need(t, err)
 	t.Cleanup(p.Remove)
 	return p
 }
@@ -225,9 +225,9 @@ func Database(t testing.TB) string {
 		// What tests do not try is a power cut, and syncing is most of the time of making a database.
 		shared.p, shared.err = StartPostgres("fsync=off", "max_connections=300")
 	})
-	need(t, shared.err)
+	Need(t, shared.err)
 	name, err := shared.p.NewDatabase()
-	need(t, err)
+	Need(t, err)
 	return shared.p.URL(name)
 }
 

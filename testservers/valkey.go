@@ -46,7 +46,7 @@ func StartValkey(args ...string) (*Valkey, error) {
 func NewValkey(t testing.TB, args ...string) *Valkey {
 	t.Helper()
 	v, err := StartValkey(args...)
-	need(t, err)
+	Need(t, err)
 	t.Cleanup(v.Remove)
 	return v
 }

@@ -143,7 +143,7 @@ func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) 
 		return nil, err
 	}
 	p.api, err = api.New(api.Config{
-		Chat: rooms, Auth: accounts, Hub: p.hub, Spec: spec, Page: frontend.Page(), Ready: p.store.Ping, Logger: logger,
+		Chat: rooms, Auth: accounts, Hub: p.hub, Spec: spec, Page: frontend.Page(), Ready: p.ready, Logger: logger,
 		Origins:        cfg.Origins,
 		AnonymousRead:  cfg.AnonymousRead,
 		Limits:         cfg.limits(),
@@ -161,6 +161,14 @@ func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) 
 	}
 	p.serve(cert)
 	return p, nil
+}
+
+// ready tells whether the program can serve: it has asked the other nodes who is there, and the database answers.
+func (p *Program) ready(ctx context.Context) error {
+	if !p.hub.Met() {
+		return fmt.Errorf("%w: asking the other nodes who is online", chat.ErrUnavailable)
+	}
+	return p.store.Ping(ctx)
 }
 
 // nodes is what there is to know where other nodes may share the database.

@@ -14,7 +14,7 @@ type Bus interface {
 	// could have heard it.
 	Send(m Message)
 	// Receive calls f with each message, from one goroutine, until ctx ends. The zero Message says that something
-	// was lost.
+	// may have been lost; it comes each time the bus begins to bring what the others send.
 	Receive(ctx context.Context, f func(Message))
 }
 
@@ -23,6 +23,10 @@ type Message struct {
 	Commit    *Commit    `json:",omitempty"`
 	Notice    *Notice    `json:",omitempty"`
 	Statement *Statement `json:",omitempty"`
+
+	// Reached comes from the bus itself, after this node's statements have been sent: how many nodes they went to,
+	// this one included.
+	Reached int `json:"-"`
 }
 
 // Commit is what one transaction has appended to the log of that name, in the order of the ids.

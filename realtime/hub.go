@@ -104,6 +104,9 @@ type Hub struct {
 	heard      time.Time        // when this node last heard itself
 	deaf       time.Time        // when it last did not
 	stated     time.Time        // when it last stated all its people
+	owed       owed             // what it is about to state
+	reached    int              // how many nodes its statements went to, itself included; 0 before the first
+	leaving    time.Time        // until when its people count after its bye; zero before
 	pos        int64            // every event up to it is in the ring, or was
 	ring       ring
 	topics     map[chat.Topic]*topic
@@ -118,6 +121,8 @@ type Hub struct {
 	typing     map[typist]time.Time // when each was last told of
 	draining   bool
 
+	met     chan struct{} // closed by meet
+	meet    func()
 	serving sync.WaitGroup
 }
 
@@ -145,6 +150,13 @@ func New(ctx context.Context, log Log, access Access, bus Bus, cfg Config) (*Hub
 		typing:    make(map[typist]time.Time),
 		anonymous: make(map[string]int),
 		openRooms: openRooms{rooms: make(map[string]chat.Room)},
+		met:       make(chan struct{}),
+	}
+	h.meet = sync.OnceFunc(func() { close(h.met) })
+	if h.node == "" {
+		h.meet()
+	} else {
+		time.AfterFunc(meetWithin, h.meet)
 	}
 	if cfg.RingBytes > 0 {
 		h.recall(ctx, state)
@@ -175,8 +187,6 @@ func (h *Hub) Run(ctx context.Context) {
 	wg.Go(func() { every(ctx, h.every, func(time.Time) { h.look(ctx) }) })
 	wg.Go(func() { every(ctx, time.Second, h.tick) })
 	if h.node != "" {
-		h.state(Statement{Kind: ask})
-		h.sayAlive(h.now())
 		wg.Go(func() { every(ctx, aliveEvery, h.sayAlive) })
 	}
 	wg.Wait()
@@ -207,9 +217,12 @@ func (h *Hub) receive(ctx context.Context, m Message) {
 		h.notice(m.Notice)
 	case m.Statement != nil:
 		h.hear(m.Statement)
+	case m.Reached > 0:
+		h.noteReached(m.Reached)
 	case m.Commit != nil:
 		h.committed(ctx, m.Commit.Log, m.Commit.Events)
 	default:
+		h.introduce()
 		h.look(ctx)
 	}
 }

@@ -1,6 +1,7 @@
 package realtime
 
 import (
+	"cmp"
 	"encoding/binary"
 	"hash/fnv"
 	"time"
@@ -9,16 +10,17 @@ import (
 )
 
 // Who is present on several nodes: each node says who has come to it and who has left it, and every few seconds a sum
-// over all who are there. Whoever finds another sum asks for the whole list. Nothing of it is kept outside the nodes,
-// so a Valkey that was away, or comes back empty, has nothing to mend.
+// over all who are there. Whoever finds another sum asks for the whole list. A node that begins to hear the others, at
+// its start and after each interruption, states its own list and asks for theirs: either side may have missed the other.
+// Nothing of it is kept outside the nodes, so a Valkey that was away, or comes back empty, has nothing to mend.
 
 // Statement is what a node says of who is present on it.
 type Statement struct {
 	Node   string
 	Kind   string        // one of the constants below
-	People []Presence    `json:",omitempty"` // of all, came and left
+	People []Presence    `json:",omitempty"` // of all, came and left; of a bye that another node repeats
 	Sum    uint64        `json:",omitempty"` // of alive
-	Of     string        `json:",omitempty"` // of ask: who is to answer; empty for everybody
+	Of     string        `json:",omitempty"` // of ask and bye: the node that is spoken to; empty for everybody
 	Hold   time.Duration `json:",omitempty"` // of bye: how long its people still count
 }
 
@@ -51,6 +53,7 @@ const (
 // node is another node, as it has stated itself. Guarded by Hub.mu.
 type node struct {
 	people map[Presence]struct{}
+	listed bool      // it has stated all its people
 	heard  time.Time // its last word
 	until  time.Time // after its bye: when its people are gone; else zero
 }
@@ -68,7 +71,7 @@ func (p Presence) hash() uint64 {
 // state sends a statement of this node's, if there may be others.
 func (h *Hub) state(st Statement) {
 	if h.node != "" {
-		st.Node = h.node
+		st.Node = cmp.Or(st.Node, h.node)
 		h.bus.Send(Message{Statement: &st})
 	}
 }
@@ -90,8 +93,8 @@ func (h *Hub) here() (people []Presence, sum uint64) {
 // sayAlive is called by a clock.
 func (h *Hub) sayAlive(time.Time) {
 	h.mu.RLock()
+	defer h.mu.RUnlock() // a change that is stated in between would make the sum a wrong one
 	_, sum := h.here()
-	h.mu.RUnlock()
 	h.state(Statement{Kind: alive, Sum: sum})
 }
 
@@ -106,8 +109,11 @@ func (h *Hub) hear(st *Statement) {
 		}
 		return
 	}
+	if st.Of != "" && st.Of != h.node {
+		return
+	}
 	if st.Kind == ask {
-		h.answer(st.Of, now)
+		h.owe(false, st.Node)
 		return
 	}
 	asking := false
@@ -119,6 +125,9 @@ func (h *Hub) hear(st *Statement) {
 	}
 	n.heard = now
 	switch st.Kind {
+	case bye:
+		n.until = now.Add(st.Hold)
+		fallthrough
 	case came:
 		for _, p := range st.People {
 			h.arrive(n, p)
@@ -138,36 +147,18 @@ func (h *Hub) hear(st *Statement) {
 				h.part(n, p)
 			}
 		}
+		n.listed = true
+		h.metAll()
 	case alive:
 		var sum uint64
 		for p := range n.people {
 			sum += p.hash()
 		}
 		asking = sum != st.Sum
-	case bye:
-		n.until = now.Add(st.Hold)
 	}
 	h.unlockAndWake()
 	if asking {
 		h.state(Statement{Kind: ask, Of: st.Node})
-	}
-}
-
-// answer states everybody who is here, if that is asked of this node; once a second is enough for all who ask.
-func (h *Hub) answer(of string, now time.Time) {
-	if of != "" && of != h.node {
-		return
-	}
-	h.mu.Lock()
-	var people []Presence
-	due := now.Sub(h.stated) >= time.Second
-	if due {
-		h.stated = now
-		people, _ = h.here()
-	}
-	h.mu.Unlock()
-	if due {
-		h.state(Statement{Kind: all, People: people})
 	}
 }
 

@@ -2,8 +2,10 @@ package realtime
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -22,7 +24,25 @@ type wire struct {
 
 type wireEnd struct {
 	*Memory
-	wire *wire
+	wire       *wire
+	lag        time.Duration // from its start to its subscription; negative for never
+	subscribed bool
+}
+
+// Receive begins to bring what the others send when it is subscribed.
+func (e *wireEnd) Receive(ctx context.Context, f func(Message)) {
+	if e.lag >= 0 {
+		t := time.AfterFunc(e.lag, func() { e.wire.subscribe(e) })
+		defer t.Stop()
+	}
+	e.Memory.Receive(ctx, f)
+}
+
+func (w *wire) subscribe(e *wireEnd) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e.subscribed = true
+	e.Memory.Send(Message{})
 }
 
 func (e *wireEnd) Send(m Message) {
@@ -37,10 +57,18 @@ func (e *wireEnd) Send(m Message) {
 	if m.Statement != nil && m.Statement.Kind == e.wire.lost {
 		return
 	}
+	reached := 0
 	for _, other := range e.wire.ends {
+		if !other.subscribed {
+			continue
+		}
+		reached++
 		if other != e || m.Statement != nil {
 			other.Memory.Send(m)
 		}
+	}
+	if m.Statement != nil {
+		e.Memory.Send(Message{Reached: reached})
 	}
 }
 
@@ -48,6 +76,11 @@ func (w *wire) set(cut bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.cut = cut
+	if !cut { // connections are made anew
+		for _, e := range w.ends {
+			e.Memory.Send(Message{})
+		}
+	}
 }
 
 func (w *wire) lose(kind string) {
@@ -64,8 +97,11 @@ type cluster struct {
 }
 
 // node starts another hub; kill ends it without a word.
-func (c *cluster) node(name string) (hub *Hub, kill func()) {
-	end := &wireEnd{NewMemory(), c.wire}
+func (c *cluster) node(name string) (hub *Hub, kill func()) { return c.slowNode(name, 0) }
+
+// slowNode is a node whose subscription takes a while; a negative lag is for ever.
+func (c *cluster) slowNode(name string, lag time.Duration) (hub *Hub, kill func()) {
+	end := &wireEnd{Memory: NewMemory(), wire: c.wire, lag: lag}
 	c.wire.mu.Lock()
 	c.wire.ends = append(c.wire.ends, end)
 	c.wire.mu.Unlock()
@@ -102,6 +138,11 @@ func enter(t *testing.T, h *Hub, user int64, name string) *Stream {
 
 func wantUsers(t *testing.T, when string, want []string, hubs ...*Hub) {
 	t.Helper()
+	for _, h := range hubs {
+		if err := h.awaitOthers(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
 	synctest.Wait()
 	for i, h := range hubs {
 		if names, _ := h.Users(lobby.Number()); !slices.Equal(names, want) {
@@ -144,11 +185,11 @@ func TestLostStatementsAreMadeUpFor(t *testing.T) {
 		two, killTwo := c.node("two")
 		defer killTwo()
 		defer killOne()
-		synctest.Wait()
+		time.Sleep(time.Second) // they have met, and owe each other nothing
 		c.wire.lose(came)
 		ada := enter(c.t, one, 1, "ada")
 		wantUsers(c.t, "told by nobody", nil, two)
-		time.Sleep(aliveEvery + time.Second)
+		time.Sleep(aliveEvery - time.Second/2)
 		wantUsers(c.t, "by the sum", []string{"ada"}, one, two)
 		c.wire.lose(left)
 		ada.Drop()
@@ -256,5 +297,154 @@ func TestAnotherLogSendsStreamsBack(t *testing.T) {
 		if err := o.judge(b.t.Context()); err != nil || o.reset != chat.ResetOtherLog {
 			t.Errorf("a cursor beyond the cut is reset as %q, %v", o.reset, err)
 		}
+	})
+}
+
+// Nodes that start at about the same time: whichever hears the other first, a list that is opened lacks nobody. Streams
+// are opened as soon as the node listens; those of people who came before their node was heard count too.
+func TestFirstListOfNodesThatStartTogetherLacksNobody(t *testing.T) {
+	for _, lags := range [][2]time.Duration{{0, 0}, {0, 400 * time.Millisecond}, {400 * time.Millisecond, 0}, {300 * time.Millisecond, 310 * time.Millisecond}, {time.Second, 1900 * time.Millisecond}} {
+		inCluster(t, func(c *cluster) {
+			one, killOne := c.slowNode("one", lags[0])
+			two, killTwo := c.slowNode("two", lags[1])
+			defer killTwo()
+			defer killOne()
+			ada := enter(c.t, two, 1, "ada")
+			defer ada.Drop()
+			synctest.Wait() // the word of it is on its way, unless nobody was there to hear it
+			bob := enter(c.t, one, 2, "bob")
+			defer bob.Drop()
+			if s := string(bob.opening); !strings.Contains(s, `"users":["ada","bob"]`) {
+				c.t.Errorf("subscribed after %v: the list that bob begins with: %s", lags, s)
+			}
+			wantUsers(c.t, "then", []string{"ada", "bob"}, one, two)
+		})
+	}
+}
+
+// A node that is alone waits for nobody; one that does not hear the others waits 2 s, and goes on.
+func TestStartDoesNotWaitForNobody(t *testing.T) {
+	inCluster(t, func(c *cluster) {
+		began := time.Now()
+		one, killOne := c.node("one")
+		defer killOne()
+		enter(c.t, one, 1, "ada").Drop()
+		if took := time.Since(began); took > statePace {
+			c.t.Errorf("a lone node's first stream was open after %s", took)
+		}
+		began = time.Now()
+		deaf, killDeaf := c.slowNode("deaf", -1)
+		defer killDeaf()
+		synctest.Wait()
+		if deaf.Met() {
+			c.t.Error("a node that hears nothing says that it knows the others")
+		}
+		enter(c.t, deaf, 2, "bob").Drop()
+		if took := time.Since(began); took != meetWithin {
+			c.t.Errorf("without a subscription the first stream was open after %s", took)
+		}
+		// Whoever is subscribed and has died is not waited for longer either.
+		killOne()
+		mute := &wireEnd{Memory: NewMemory(), wire: c.wire, subscribed: true}
+		c.wire.mu.Lock()
+		c.wire.ends = append(c.wire.ends, mute)
+		c.wire.mu.Unlock()
+		began = time.Now()
+		three, killThree := c.node("three")
+		defer killThree()
+		enter(c.t, three, 3, "cyd").Drop()
+		if took := time.Since(began); took != meetWithin {
+			c.t.Errorf("beside a dead node the first stream was open after %s", took)
+		}
+	})
+}
+
+// Each confirmation of a subscription makes up at once for what passed before it, in both directions.
+func TestNewSubscriptionMakesUpForWhatPassed(t *testing.T) {
+	inCluster(t, func(c *cluster) {
+		one, killOne := c.node("one")
+		two, killTwo := c.node("two")
+		defer killTwo()
+		defer killOne()
+		wantUsers(c.t, "at first", nil, one, two)
+		cyd := enter(c.t, two, 3, "cyd")
+		for round := range 3 {
+			wantUsers(c.t, "before", []string{"cyd"}, one, two)
+			c.wire.set(true)
+			ada, bob := enter(c.t, one, 1, "ada"), enter(c.t, two, 2, "bob")
+			wantUsers(c.t, "without the bus", []string{"bob", "cyd"}, two)
+			c.wire.set(false)
+			time.Sleep(2 * statePace)
+			wantUsers(c.t, "after it", []string{"ada", "bob", "cyd"}, one, two)
+			c.wire.set(true)
+			ada.Drop()
+			bob.Drop()
+			for names, _ := two.Users(lobby.Number()); slices.Contains(names, "bob"); names, _ = two.Users(lobby.Number()) {
+				time.Sleep(100 * time.Millisecond)
+			}
+			for names, _ := one.Users(lobby.Number()); slices.Contains(names, "ada"); names, _ = one.Users(lobby.Number()) {
+				time.Sleep(100 * time.Millisecond)
+			}
+			c.wire.set(false)
+			time.Sleep(2 * statePace)
+			wantUsers(c.t, fmt.Sprintf("after round %d", round), []string{"cyd"}, one, two)
+		}
+		cyd.Drop()
+	})
+}
+
+// Many nodes that ask at once are all answered, with few statements.
+func TestManyThatAskAreAnsweredTogether(t *testing.T) {
+	inCluster(t, func(c *cluster) {
+		one, killOne := c.node("one")
+		defer killOne()
+		defer enter(c.t, one, 1, "ada").Drop()
+		spy := &wireEnd{Memory: NewMemory(), wire: c.wire, subscribed: true}
+		c.wire.mu.Lock()
+		c.wire.ends = append(c.wire.ends, spy)
+		c.wire.mu.Unlock()
+		synctest.Wait()
+		time.Sleep(time.Second)
+		for len(spy.queue) > 0 {
+			<-spy.queue
+		}
+		for i := range 100 {
+			one.hear(&Statement{Node: fmt.Sprint("n", i), Kind: ask})
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(time.Second)
+		answers := 0
+		for len(spy.queue) > 0 {
+			if m := <-spy.queue; m.Statement != nil && m.Statement.Kind == all {
+				answers++
+			}
+		}
+		if answers != 2 { // at once for the first, and after statePace for those who asked meanwhile
+			c.t.Errorf("100 nodes that asked within 100 ms got %d answers", answers)
+		}
+	})
+}
+
+// A node that starts while another has said bye: that one's people are in its lists until their time to come back is
+// over, as they are in everybody's.
+func TestNodeThatReplacesADrainedOneListsItsPeople(t *testing.T) {
+	inCluster(t, func(c *cluster) {
+		one, killOne := c.node("one")
+		two, killTwo := c.node("two")
+		defer killTwo()
+		ada, cyd := enter(c.t, one, 1, "ada"), enter(c.t, one, 3, "cyd")
+		go func() { ada.Drop(); cyd.Drop() }()
+		one.Drain(c.t.Context())
+		synctest.Wait()
+		killOne()
+		three, killThree := c.node("three")
+		defer killThree()
+		defer enter(c.t, three, 4, "dan").Drop()
+		wantUsers(c.t, "the new node", []string{"ada", "cyd", "dan"}, three, two)
+		defer enter(c.t, three, 1, "ada").Drop()
+		time.Sleep(4 * time.Second)
+		wantUsers(c.t, "a while after", []string{"ada", "cyd", "dan"}, three, two)
+		time.Sleep(8 * time.Second)
+		wantUsers(c.t, "later", []string{"ada", "dan"}, three, two)
 	})
 }

@@ -403,8 +403,12 @@ func (h *Hub) Drain(ctx context.Context) {
 	for s := range h.streams {
 		s.Close(chat.CloseRestart, 500*time.Millisecond+rand.N(spread))
 	}
+	// Its people still count while they come back elsewhere.
+	hold := 500*time.Millisecond + spread + graceOfRestart
+	h.leaving = h.now().Add(hold)
+	h.state(Statement{Kind: bye, Hold: hold})
 	h.mu.Unlock()
-	h.state(Statement{Kind: bye, Hold: 500*time.Millisecond + spread + graceOfRestart})
+	h.meet() // nobody is to wait for it any more
 
 	ended := make(chan struct{})
 	go func() { h.serving.Wait(); close(ended) }()

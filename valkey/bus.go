@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -102,7 +103,11 @@ func (b *Bus) publish(ctx context.Context) {
 			b.logger.Error("a message for the other nodes cannot be written", "error", err)
 			continue
 		}
-		if err := b.client.publish(ctx, b.channel, string(sign(b.key, text))); err != nil && ctx.Err() == nil {
+		reached, err := b.client.publish(ctx, b.channel, string(sign(b.key, text)))
+		switch {
+		case err == nil && slices.ContainsFunc(l.Messages, func(m realtime.Message) bool { return m.Statement != nil }):
+			b.Memory.Send(realtime.Message{Reached: reached})
+		case err != nil && ctx.Err() == nil:
 			b.logger.Debug("publishing failed; the other nodes will read the log", "error", err)
 			select {
 			case <-time.After(grudge):
@@ -115,7 +120,8 @@ func (b *Bus) publish(ctx context.Context) {
 // subscribe takes what the others send, for as long as ctx lasts.
 func (b *Bus) subscribe(ctx context.Context) {
 	for ctx.Err() == nil {
-		// The connection may be made anew behind our back, and what passed meanwhile is lost.
+		// The connection may be made anew behind our back, and what passed meanwhile is lost. It is said when the
+		// subscription is confirmed: from then on every answer is heard.
 		err := b.client.subscribe(ctx, b.channel, func() { b.Memory.Send(realtime.Message{}) }, b.take)
 		if err != nil && ctx.Err() == nil {
 			b.logger.Debug("no subscription; trying again", "error", err)
@@ -131,7 +137,7 @@ func (b *Bus) subscribe(ctx context.Context) {
 func (b *Bus) take(text string) {
 	l, ok := open(b.key, []byte(text))
 	if !ok {
-		b.Memory.Send(realtime.Message{}) // a reason to look, no more
+		b.Memory.Send(realtime.Message{Commit: &realtime.Commit{}}) // of no log: a reason to look, no more
 		return
 	}
 	for _, m := range l.Messages {

@@ -18,6 +18,7 @@ type Client struct {
 	option valkey.ClientOption
 	logger *slog.Logger
 	client atomic.Pointer[valkey.Client]
+	ready  chan struct{} // closed when client has been set
 }
 
 // errAway means that Valkey has not been reached yet.
@@ -42,7 +43,7 @@ func NewClient(url string, logger *slog.Logger) (*Client, error) {
 	option.ConnWriteTimeout = 2 * time.Second // a server that is frozen is found out, and dialled anew
 	option.Dialer.Timeout = 2 * time.Second
 	option.Dialer.KeepAlive = time.Second // valkey-go pings as often
-	return &Client{option: option, logger: logger}, nil
+	return &Client{option: option, logger: logger, ready: make(chan struct{})}, nil
 }
 
 // CheckURL tells whether a URL is one that NewClient takes.
@@ -93,6 +94,7 @@ func (c *Client) Run(ctx context.Context) {
 		client, err := valkey.NewClient(c.option)
 		if err == nil {
 			c.client.Store(&client)
+			close(c.ready)
 			c.logger.Info("connected to Valkey")
 			<-ctx.Done()
 			c.client.Store(nil)
@@ -122,10 +124,11 @@ func (c *Client) get() (valkey.Client, error) {
 // sharded tells whether it is a cluster, whose channels live on one of its nodes each.
 func (c *Client) sharded() bool { return len(c.option.InitAddress) > 1 }
 
-func (c *Client) publish(ctx context.Context, channel string, message string) error {
+// publish returns how many subscribers the message went to.
+func (c *Client) publish(ctx context.Context, channel string, message string) (reached int, err error) {
 	client, err := c.get()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
@@ -133,15 +136,21 @@ func (c *Client) publish(ctx context.Context, channel string, message string) er
 	if c.sharded() {
 		command = client.B().Spublish().Channel(channel).Message(message).Build()
 	}
-	if err := client.Do(ctx, command).Error(); err != nil {
-		return fmt.Errorf("publish: %w", err)
+	n, err := client.Do(ctx, command).AsInt64()
+	if err != nil {
+		return 0, fmt.Errorf("publish: %w", err)
 	}
-	return nil
+	return int(n), nil
 }
 
-// subscribe calls message with each that comes, and confirmed each time a subscription begins: what passed before is
-// lost. It returns when ctx ends or the connection is given up.
+// subscribe waits for the first connection, then calls message with each that comes, and confirmed each time a
+// subscription begins: what passed before is lost. It returns when ctx ends or the connection is given up.
 func (c *Client) subscribe(ctx context.Context, channel string, confirmed func(), message func(string)) error {
+	select {
+	case <-c.ready:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	client, err := c.get()
 	if err != nil {
 		return err

@@ -98,11 +98,11 @@ func TestClientWaitsForValkey(t *testing.T) {
 	v := testservers.NewValkey(t)
 	v.Kill()
 	c := connect(t, v.URL())
-	if err := c.publish(t.Context(), "x", "y"); err == nil {
+	if _, err := c.publish(t.Context(), "x", "y"); err == nil {
 		t.Error("published into nothing")
 	}
 	if err := v.Start(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a first connection", func() bool { return c.publish(t.Context(), "x", "y") == nil })
+	eventually(t, "a first connection", func() bool { _, err := c.publish(t.Context(), "x", "y"); return err == nil })
 }

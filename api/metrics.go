@@ -1,29 +1,37 @@
 package api
 
 import (
+	"log/slog"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"tandem/panics"
 	"tandem/realtime"
 )
 
 // Metrics serves the figures of a hub and of the process to Prometheus, at /metrics. reads counts reads of the database.
-func Metrics(hub *realtime.Hub, reads func() uint64) http.Handler {
+func Metrics(hub *realtime.Hub, reads func() uint64, logger *slog.Logger) http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(hubMetrics{hub}, prometheus.NewCounterFunc(prometheus.CounterOpts{
+	registry.MustRegister(hubMetrics{hub, logger}, prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "tandem_database_reads_total", Help: "Reads of the database since the start, but for those within its writes.",
-	}, func() float64 { return float64(reads()) }),
+	}, func() float64 { return float64(reads()) }), prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "tandem_panics_total", Help: "Panics that cost a request, a stream or a step. Each is a bug; the log has its stack.",
+	}, func() float64 { return float64(panics.Total()) }),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	// More at once would be somebody who does not want figures.
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
 	return mux
 }
 
 // hubMetrics asks the hub when it is asked: what is counted is counted once.
-type hubMetrics struct{ hub *realtime.Hub }
+type hubMetrics struct {
+	hub    *realtime.Hub
+	logger *slog.Logger
+}
 
 var (
 	streamsMetric    = prometheus.NewDesc("tandem_streams", "Open streams by transport.", []string{"transport"}, nil)
@@ -39,6 +47,7 @@ func (m hubMetrics) Describe(to chan<- *prometheus.Desc) { prometheus.DescribeBy
 
 // Collect implements prometheus.Collector.
 func (m hubMetrics) Collect(to chan<- prometheus.Metric) {
+	defer panics.Catch(m.logger, "collecting metrics") // the registry calls this in a goroutine of its own
 	now := m.hub.Stats()
 	for transport, n := range now.Streams {
 		to <- prometheus.MustNewConstMetric(streamsMetric, prometheus.GaugeValue, float64(n), transport)

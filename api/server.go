@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"runtime/debug"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -20,6 +19,7 @@ import (
 
 	"tandem/auth"
 	"tandem/chat"
+	"tandem/panics"
 	"tandem/realtime"
 )
 
@@ -124,7 +124,7 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		defer func() {
 			if p := recover(); p != nil {
-				err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+				err = panics.Error(p)
 			}
 			if err != nil {
 				c.Error(err) // here, so that the status below is the one that is sent

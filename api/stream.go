@@ -37,6 +37,12 @@ func (s *Server) openStream(c echo.Context) error {
 	h := c.Response().Header()
 	s.tellStreams(h)
 	stream, err := s.Hub.Open(r.Context(), v, framer, request)
+	served := false
+	defer func() {
+		if stream != nil && !served { // what follows has panicked
+			stream.Drop()
+		}
+	}()
 	settle(err)
 	if errors.Is(err, realtime.ErrTooManyStreams) {
 		if framer != realtime.WebSocket {
@@ -51,11 +57,14 @@ func (s *Server) openStream(c echo.Context) error {
 	}
 	switch framer {
 	case realtime.WebSocket:
-		return stream.ServeWebSocket(c.Response(), r, s.commander(v, request.Rooms).answer)
+		err = stream.ServeWebSocket(c.Response(), r, s.commander(v, request.Rooms).answer)
 	case realtime.Poll:
-		return stream.ServePoll(c.Response(), r, pollWait(request, query))
+		err = stream.ServePoll(c.Response(), r, pollWait(request, query))
+	default:
+		err = stream.ServeHTTP(c.Response(), r)
 	}
-	return stream.ServeHTTP(c.Response(), r)
+	served = true
+	return err
 }
 
 // streamViewer takes an access token from the header, or a ticket from the query, or the cookie. settle is to be told

@@ -19,6 +19,8 @@ import (
 
 	"github.com/MicahParks/jwkset"
 	"golang.org/x/time/rate"
+
+	"tandem/panics"
 )
 
 const (
@@ -126,8 +128,11 @@ func (k *IssuerKeys) fetch(ctx context.Context) error {
 	default:
 	}
 	k.mu.Unlock()
-	_, err := jwkset.NewStorageFromHTTP(k.url, jwkset.HTTPClientStorageOptions{
-		Client: k.client, Ctx: ctx, HTTPTimeout: fetchTimeout, Storage: k.store,
+	err := errors.New("reading the keys panicked")
+	panics.Do(k.logger, "reading the issuer's keys", func() {
+		_, err = jwkset.NewStorageFromHTTP(k.url, jwkset.HTTPClientStorageOptions{
+			Client: k.client, Ctx: ctx, HTTPTimeout: fetchTimeout, Storage: k.store,
+		})
 	})
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -14,15 +14,16 @@ import (
 // yet; give it one before it grows.
 var arrows = map[string][]string{
 	"tandem":          {"program"},
-	"tandem/program":  {"api", "auth", "chat", "frontend", "realtime", "store", "valkey"},
-	"tandem/api":      {"auth", "chat", "realtime"},
-	"tandem/auth":     {},
+	"tandem/program":  {"api", "auth", "chat", "frontend", "panics", "realtime", "store", "valkey"},
+	"tandem/api":      {"auth", "chat", "panics", "realtime"},
+	"tandem/auth":     {"panics"},
 	"tandem/bench":    {"chat", "store", "testservers"}, // some of it measures the log alone
 	"tandem/chat":     {},
 	"tandem/frontend": {},
-	"tandem/realtime": {"chat"},
-	"tandem/store":    {"auth", "chat"},
-	"tandem/valkey":   {"chat", "realtime"},
+	"tandem/panics":   {}, // as log/slog, for everybody who starts goroutines
+	"tandem/realtime": {"chat", "panics"},
+	"tandem/store":    {"auth", "chat", "panics"},
+	"tandem/valkey":   {"chat", "panics", "realtime"},
 
 	"tandem/testservers": {}, // for tests and benchmarks
 

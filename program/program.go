@@ -20,6 +20,7 @@ import (
 	"tandem/auth"
 	"tandem/chat"
 	"tandem/frontend"
+	"tandem/panics"
 	"tandem/realtime"
 	"tandem/store"
 	"tandem/valkey"
@@ -153,7 +154,7 @@ func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) 
 	if err != nil {
 		return nil, err
 	}
-	if p.metrics, err = startMetrics(ctx, cfg.MetricsAddr, api.Metrics(p.hub, p.store.Reads), logger); err != nil {
+	if p.metrics, err = startMetrics(ctx, cfg.MetricsAddr, api.Metrics(p.hub, p.store.Reads, logger), logger); err != nil {
 		return nil, err
 	}
 	if p.listener, err = api.Listen(ctx, cfg.Addr); err != nil {
@@ -251,10 +252,10 @@ func (p *Program) serve(cert *tls.Certificate) {
 	p.stopRuns, p.httpDone = cancel, make(chan struct{})
 	p.runsDone.Go(func() { p.hub.Run(ctx) })
 	if p.valkey != nil {
-		p.runsDone.Go(func() { p.valkey.Run(ctx) })
+		p.runsDone.Go(func() { panics.Keep(ctx, p.logger, "connecting to Valkey", func() { p.valkey.Run(ctx) }) })
 	}
 	if p.issuer != nil {
-		p.runsDone.Go(func() { p.issuer.Run(ctx) })
+		p.runsDone.Go(func() { panics.Keep(ctx, p.logger, "the issuer's keys", func() { p.issuer.Run(ctx) }) })
 	}
 	p.http = &http.Server{
 		Handler:           p.api,

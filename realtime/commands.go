@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	"github.com/gorilla/websocket"
+
+	"tandem/panics"
 )
 
 // maxWaiting is how many messages of a client wait for those before them, of 64 KiB in all; then it is not read from.
@@ -67,7 +69,12 @@ func (c *commands) run() {
 
 // answer reports whether the connection goes on.
 func (c *commands) answer(text []byte) bool {
-	answer, err := c.handle(c.ctx, text)
+	var answer []byte
+	var err error
+	if !panics.Do(c.stream.hub.logger, "answering a frame", func() { answer, err = c.handle(c.ctx, text) }) {
+		c.stream.End(appendWSFrame(nil, websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseInternalServerErr, "the server failed")))
+		return false
+	}
 	sent := answer == nil || c.stream.Send(appendWSFrame(nil, websocket.TextMessage, answer))
 	if err != nil {
 		c.stream.End(appendWSFrame(nil, websocket.CloseMessage, websocket.FormatCloseMessage(websocket.ClosePolicyViolation, err.Error())))

@@ -13,10 +13,10 @@ func (h *Hub) Publish(t chat.Topic, e chat.Ephemeral) { h.bus.Send(Message{Notic
 // notice puts what the bus brought into the ring, if anybody here follows it.
 func (h *Hub) notice(n *Notice) {
 	h.mu.Lock()
+	defer h.unlockAndWake()
 	if t := h.topics[n.Topic]; t != nil {
 		h.tellNow(t, n.Event)
 	}
-	h.unlockAndWake()
 }
 
 // tellNow puts an ephemeral event into the ring, if anybody follows t. Hub.mu is held.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tandem/chat"
+	"tandem/panics"
 )
 
 var (
@@ -141,7 +142,7 @@ func New(ctx context.Context, log Log, access Access, bus Bus, cfg Config) (*Hub
 	h := &Hub{
 		log: log, access: access, bus: bus, logger: cfg.Logger, tell: cfg.Control, name: state.Name, most: cfg.MaxStreams,
 		every: cmp.Or(cfg.LookEvery, time.Second), renamed: cfg.Renamed, node: cfg.Node, nodes: make(map[string]*node), heard: time.Now(),
-		head:      shared[chat.LogState]{read: log.Head, pace: headPace},
+		head:      shared[chat.LogState]{read: log.Head, pace: headPace, logger: cfg.Logger},
 		pos:       state.Head,
 		ring:      ring{limit: cfg.RingBytes, floor: state.Head},
 		topics:    make(map[chat.Topic]*topic),
@@ -156,7 +157,7 @@ func New(ctx context.Context, log Log, access Access, bus Bus, cfg Config) (*Hub
 	if h.node == "" {
 		h.meet()
 	} else {
-		time.AfterFunc(meetWithin, h.meet)
+		time.AfterFunc(meetWithin, func() { h.do("meeting the other nodes", h.meet) })
 	}
 	if cfg.RingBytes > 0 {
 		h.recall(ctx, state)
@@ -183,11 +184,19 @@ func (h *Hub) now() time.Time { return time.Now() }
 // Run delivers until ctx ends.
 func (h *Hub) Run(ctx context.Context) {
 	var wg sync.WaitGroup
-	wg.Go(func() { h.bus.Receive(ctx, func(m Message) { h.receive(ctx, m) }) })
-	wg.Go(func() { every(ctx, h.every, func(time.Time) { h.look(ctx) }) })
-	wg.Go(func() { every(ctx, time.Second, h.tick) })
+	wg.Go(func() {
+		panics.Keep(ctx, h.logger, "receiving from the bus", func() {
+			h.bus.Receive(ctx, func(m Message) {
+				if !h.do("a message of the bus", func() { h.receive(ctx, m) }) {
+					h.do("a look at the log", func() { h.look(ctx) }) // for what the message was about
+				}
+			})
+		})
+	})
+	wg.Go(func() { h.repeat(ctx, h.every, "a look at the log", func(time.Time) { h.look(ctx) }) })
+	wg.Go(func() { h.repeat(ctx, time.Second, "the hub's clock", h.tick) })
 	if h.node != "" {
-		wg.Go(func() { every(ctx, aliveEvery, h.sayAlive) })
+		wg.Go(func() { h.repeat(ctx, aliveEvery, "saying that the node is alive", h.sayAlive) })
 	}
 	wg.Wait()
 	h.in.Lock()
@@ -197,13 +206,17 @@ func (h *Hub) Run(ctx context.Context) {
 	h.in.Unlock()
 }
 
-func every(ctx context.Context, d time.Duration, f func(now time.Time)) {
+// do runs a step of the hub's and reports whether it returned rather than panicked.
+func (h *Hub) do(where string, step func()) bool { return panics.Do(h.logger, where, step) }
+
+// repeat runs a step each d, whether the one before panicked or not.
+func (h *Hub) repeat(ctx context.Context, d time.Duration, where string, step func(now time.Time)) {
 	t := time.NewTicker(d)
 	defer t.Stop()
 	for {
 		select {
 		case now := <-t.C:
-			f(now)
+			h.do(where, func() { step(now) })
 		case <-ctx.Done():
 			return
 		}
@@ -243,12 +256,14 @@ func (h *Hub) committed(ctx context.Context, log string, batch []chat.Event) {
 	h.takePending()
 	if len(h.pending) > 0 && h.gap == nil {
 		h.gap = time.AfterFunc(straggle, func() {
-			h.in.Lock()
-			defer h.in.Unlock()
-			h.gap = nil
-			if len(h.pending) > 0 && ctx.Err() == nil {
-				h.catchUp(ctx)
-			}
+			h.do("a hole in the ids", func() {
+				h.in.Lock()
+				defer h.in.Unlock()
+				h.gap = nil
+				if len(h.pending) > 0 && ctx.Err() == nil {
+					h.catchUp(ctx)
+				}
+			})
 		})
 	}
 }
@@ -315,12 +330,19 @@ func (h *Hub) restart(state chat.LogState) {
 	for s := range h.streams {
 		s.sendBack()
 	}
+	h.name, h.pos = state.Name, state.Head
+	h.emptyRing()
+}
+
+// emptyRing forgets all events, so that every stream reads the log from its cursor on. Hub.mu is held.
+func (h *Hub) emptyRing() {
 	for _, t := range h.topics {
 		t.entries = nil
+		h.forgetIfUnused(t)
 	}
 	h.openRooms.forget()
-	h.name, h.pos = state.Name, state.Head
-	h.ring = ring{limit: h.ring.limit, seq: h.ring.seq, evicted: h.ring.seq, floor: state.Head}
+	next := h.ring.seq + 1 // ahead of the streams that had everything, too
+	h.ring = ring{limit: h.ring.limit, seq: next, evicted: next, floor: h.pos}
 }
 
 // deliver puts events into the ring, moves the position to upto, has streams follow more or less, and wakes who
@@ -328,38 +350,64 @@ func (h *Hub) restart(state chat.LogState) {
 func (h *Hub) deliver(events []chat.Event, upto int64) {
 	controls := h.controls(events)
 	h.mu.Lock()
+	defer h.unlockAndWake()
 	for i := range events {
 		e := &events[i]
 		if e.ID <= h.pos {
 			continue // doubled by the bus
 		}
 		h.pos = e.ID
+		var c chat.ControlEvent
 		if e.Topic == chat.Control {
-			c := controls[0]
-			controls = controls[1:]
-			h.endStreams(c)
-			if change, ok := changeByControl(e.ID, c); ok {
-				h.apply(change)
-			}
-			continue
+			c, controls = controls[0], controls[1:]
 		}
-		if e.Type == chat.TypeMessageDeleted {
-			h.scrub(*e)
-		}
-		n := &entry{id: e.ID, at: e.ID, typ: e.Type, json: e.JSON(), topics: [2]*topic{h.topic(e.Topic)}}
-		if e.Also != chat.NoTopic {
-			n.topics[1] = h.topic(e.Also)
-		}
-		if e.Type == chat.TypeChatMessage {
-			h.meter.posts.Add(1)
-		}
-		h.put(n)
-		if change, ok := changeBy(e); ok {
-			h.apply(change)
+		if !h.do("an event of the log", func() { h.take(e, c) }) {
+			h.distrust(e)
 		}
 	}
 	h.pos = upto
-	h.unlockAndWake()
+}
+
+// take does what one event does: c is what a control event says. Hub.mu is held.
+func (h *Hub) take(e *chat.Event, c chat.ControlEvent) {
+	if e.Topic == chat.Control {
+		h.endStreams(c)
+		if change, ok := changeByControl(e.ID, c); ok {
+			h.apply(change)
+		}
+		return
+	}
+	if e.Type == chat.TypeMessageDeleted {
+		h.scrub(*e)
+	}
+	n := &entry{id: e.ID, at: e.ID, typ: e.Type, json: e.JSON(), topics: [2]*topic{h.topic(e.Topic)}}
+	if e.Also != chat.NoTopic {
+		n.topics[1] = h.topic(e.Also)
+	}
+	if e.Type == chat.TypeChatMessage {
+		h.meter.posts.Add(1)
+	}
+	h.put(n)
+	if change, ok := changeBy(e); ok {
+		h.apply(change)
+	}
+}
+
+// distrust is called where taking e failed half way. The ring may lack it, so every stream reads the log instead; what
+// it changes in who follows what may not have been done, so those that it may concern come back and are judged anew.
+// Hub.mu is held.
+func (h *Hub) distrust(e *chat.Event) {
+	for s := range h.streams {
+		concerned := e.Topic == chat.Control || len(s.follows) == 0 || s.all // of all of its rooms, or still to open
+		for i := 0; i < len(s.follows) && !concerned; i++ {
+			key := s.follows[i].topic.key
+			concerned = key == e.Topic || key == e.Also
+		}
+		if concerned {
+			s.sendBack()
+		}
+	}
+	h.emptyRing()
 }
 
 // put puts an entry into the ring, and its topics among those whose streams are woken. Hub.mu is held.
@@ -412,7 +460,9 @@ func (h *Hub) controls(events []chat.Event) (found []chat.ControlEvent) {
 		if err != nil {
 			h.logger.Error("a control event cannot be read", "id", e.ID, "error", err)
 		}
-		h.tell(c)
+		if !h.do("telling of a control event", func() { h.tell(c) }) {
+			h.do("forgetting credentials", h.renamed) // all of them are safe to forget
+		}
 		found = append(found, c)
 	}
 	return found

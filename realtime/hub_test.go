@@ -27,6 +27,7 @@ type logbook struct {
 	reads   int // of ReadAll: what the hub had to fetch
 	onRead  func()
 	failing bool
+	shaky   int    // so many more reads panic
 	name    string // empty is test
 	shared  int64
 }
@@ -39,6 +40,20 @@ func (l *logbook) commit(topic chat.Topic) chat.Event {
 	return e
 }
 
+// shake has the next n reads panic.
+func (l *logbook) shake(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.shaky = n
+}
+
+func (l *logbook) mayPanic() {
+	if l.shaky > 0 {
+		l.shaky--
+		panic("a read of the log")
+	}
+}
+
 func (l *logbook) fail(yes bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -48,6 +63,7 @@ func (l *logbook) fail(yes bool) {
 func (l *logbook) Head(context.Context) (chat.LogState, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.mayPanic()
 	if l.failing {
 		return chat.LogState{}, chat.ErrUnavailable
 	}
@@ -79,6 +95,7 @@ func (l *logbook) Read(_ context.Context, topics []chat.TopicSince, upto int64, 
 func (l *logbook) ReadAll(_ context.Context, after, upto int64, limit int) ([]chat.Event, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.mayPanic()
 	l.reads++
 	return slices.Clone(l.events[after:min(upto, after+int64(limit))]), nil
 }

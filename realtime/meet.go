@@ -36,7 +36,7 @@ func (h *Hub) owe(asking bool, to string) {
 		h.owed.to = append(h.owed.to, to)
 	}
 	if h.owed.timer == nil {
-		h.owed.timer = time.AfterFunc(statePace-h.now().Sub(h.stated), h.stateAll)
+		h.owed.timer = time.AfterFunc(statePace-h.now().Sub(h.stated), func() { h.do("stating who is here", h.stateAll) })
 	}
 }
 

@@ -116,8 +116,15 @@ func (h *Hub) hear(st *Statement) {
 		h.owe(false, st.Node)
 		return
 	}
-	asking := false
+	if h.note(st, now) {
+		h.state(Statement{Kind: ask, Of: st.Node})
+	}
+}
+
+// note takes what another node says of its people, and reports whether it must be asked for all of them.
+func (h *Hub) note(st *Statement, now time.Time) (asking bool) {
 	h.mu.Lock()
+	defer h.unlockAndWake()
 	n := h.nodes[st.Node]
 	if n == nil {
 		n = &node{people: make(map[Presence]struct{})}
@@ -156,10 +163,7 @@ func (h *Hub) hear(st *Statement) {
 		}
 		asking = sum != st.Sum
 	}
-	h.unlockAndWake()
-	if asking {
-		h.state(Statement{Kind: ask, Of: st.Node})
-	}
+	return asking
 }
 
 // arrive notes that p is present on n. Hub.mu is held.
@@ -189,6 +193,7 @@ func (h *Hub) bury(now time.Time) {
 		return
 	}
 	h.mu.Lock()
+	defer h.unlockAndWake()
 	if now.Sub(h.heard) > deafAfter {
 		h.deaf = now
 	}
@@ -201,5 +206,4 @@ func (h *Hub) bury(now time.Time) {
 			delete(h.nodes, id)
 		}
 	}
-	h.unlockAndWake()
 }

@@ -41,17 +41,27 @@ func (h *Hub) Open(ctx context.Context, v chat.Viewer, f Framer, r Request) (*St
 	if err != nil {
 		return nil, err
 	}
-	err = h.open(ctx, s, r)
+	opened := false
+	defer func() { // also where opening it panics
+		h.endOpening()
+		if !opened {
+			s.Drop()
+		}
+	}()
+	if err := h.open(ctx, s, r); err != nil {
+		return nil, err
+	}
+	opened = true
+	return s, nil
+}
+
+// endOpening is attach's counterpart.
+func (h *Hub) endOpening() {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	if h.opening--; h.opening == 0 {
 		h.changes = nil
 	}
-	h.mu.Unlock()
-	if err != nil {
-		s.Drop()
-		return nil, err
-	}
-	return s, nil
 }
 
 // attach registers a stream, before anything is checked or read.
@@ -342,12 +352,17 @@ func (s *Stream) detach(t *topic) {
 	s.hub.forgetIfUnused(t)
 }
 
-// Drop ends a stream's part in the hub. It is called once, by who opened it or by Serve.
+// Drop ends a stream's part in the hub. It is called by who opened it or by Serve; calling it again does nothing.
 func (s *Stream) Drop() {
 	h := s.hub
 	grace := s.graceNow()
 	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, open := h.streams[s]; !open {
+		return
+	}
 	delete(h.streams, s)
+	defer h.serving.Done()
 	if s.counted {
 		h.uncount(s)
 	}
@@ -362,8 +377,6 @@ func (s *Stream) Drop() {
 			s.detach(f.topic)
 		}
 	}
-	h.mu.Unlock()
-	h.serving.Done()
 }
 
 // without takes s out of a list in whatever order.

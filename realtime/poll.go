@@ -25,6 +25,7 @@ const (
 // ServePoll answers with what there is, and drops the stream. Where there is nothing durable it waits for that, so
 // long as is said. Where it returns an error nothing was sent.
 func (s *Stream) ServePoll(w http.ResponseWriter, r *http.Request, wait time.Duration) error {
+	defer s.Drop() // where collect panics
 	lines, err := s.collect(r.Context(), wait)
 	s.Drop() // what is left is an ordinary answer
 	if err != nil {

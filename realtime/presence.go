@@ -90,6 +90,7 @@ func (h *Hub) leave(t *topic, v chat.Viewer, grace time.Duration) {
 // depart tells the rooms of those whose grace is over at now.
 func (h *Hub) depart(now time.Time) {
 	h.mu.Lock()
+	defer h.unlockAndWake()
 	h.departures = slices.DeleteFunc(h.departures, func(d departure) bool {
 		if now.Before(d.until) {
 			return false
@@ -100,7 +101,6 @@ func (h *Hub) depart(now time.Time) {
 		}
 		return true
 	})
-	h.unlockAndWake()
 }
 
 // expel has a user leave t who has no stream there any more on this node. Hub.mu is held.

@@ -6,6 +6,8 @@ import (
 	"io"
 	"sync"
 	"time"
+
+	"tandem/panics"
 )
 
 const (
@@ -31,19 +33,38 @@ func (s *Stream) Serve(conn sink, read func() error) {
 	// The writer has a goroutine while there is something to write, the reader has this one: an idle
 	// connection costs a single stack.
 	go s.flush()
+	defer panics.Catch(s.hub.logger, "reading from a stream's client")
+	defer s.finish()
 	_ = read() // why it ended changes nothing
+}
 
+// finish ends a stream whose reader has ended, by a panic too.
+func (s *Stream) finish() {
 	s.Drop()
-	_ = conn.Close()
+	_ = s.conn.Close()
 	s.writing.Lock()    // a write that was under way has failed now
 	s.state.Store(busy) // never idle again: nobody wakes it
 	s.writing.Unlock()
 }
 
-// flush writes what there is to send, then rests. One is running while the stream's state is not idle.
+// flush writes what there is to send, then rests. One is running while the stream's state is not idle. A panic ends the
+// connection; the client resumes.
 func (s *Stream) flush() {
 	s.writing.Lock()
 	defer s.writing.Unlock()
+	defer panics.Catch(s.hub.logger, "writing to a stream's client")
+	returned := false
+	defer func() {
+		if !returned {
+			_ = s.conn.Close()
+			s.silence() // and stay busy: nobody wakes it
+		}
+	}()
+	s.writePending()
+	returned = true
+}
+
+func (s *Stream) writePending() {
 	b := buffers.Get().(*[]byte)
 	defer buffers.Put(b)
 	for {

@@ -2,8 +2,12 @@ package realtime
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"sync"
 	"time"
+
+	"tandem/panics"
 )
 
 // shared lets those who want the same read of the log at once share it. A read serves whoever asked before it began,
@@ -11,6 +15,8 @@ import (
 type shared[T any] struct {
 	read func(ctx context.Context) (T, error)
 	pace time.Duration // between the beginnings of two reads, so that a crowd costs reads by the time it takes
+
+	logger *slog.Logger
 
 	mu      sync.Mutex
 	running bool
@@ -63,7 +69,11 @@ func (s *shared[T]) run() {
 		if a == nil {
 			return
 		}
-		a.value, a.err = s.read(context.Background())
+		a.err = errReadFailed
+		panics.Do(s.logger, "a read that is shared", func() { a.value, a.err = s.read(context.Background()) })
 		close(a.done)
 	}
 }
+
+// errReadFailed is what a read gives that panicked.
+var errReadFailed = errors.New("the read failed; the log says why")

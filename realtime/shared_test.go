@@ -2,6 +2,7 @@ package realtime
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -62,7 +63,7 @@ func TestSharedReadBeginsAfterItWasAskedFor(t *testing.T) {
 func TestSharedReadsKeepTheirPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reads := 0
-		head := shared[int]{pace: 5 * time.Millisecond, read: func(context.Context) (int, error) { reads++; return reads, nil }}
+		head := shared[int]{pace: 5 * time.Millisecond, logger: slog.New(slog.DiscardHandler), read: func(context.Context) (int, error) { reads++; return reads, nil }}
 		began := time.Now()
 		for i := range 100 {
 			if got, err := head.get(t.Context()); got != i+1 || err != nil {

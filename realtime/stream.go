@@ -181,31 +181,10 @@ func (s *Stream) fromRing(out []byte) []byte {
 // fromLog appends what the log has behind s, until the ring has the rest.
 func (s *Stream) fromLog(ctx context.Context, out []byte) ([]byte, error) {
 	h := s.hub
-	h.mu.RLock()
-	if s.over {
-		h.mu.RUnlock()
-		s.behind = false // nothing more to catch up with
+	out, follows, upto := s.toRing(out)
+	if !s.behind {
 		return out, nil
 	}
-	if s.pos >= h.ring.floor {
-		defer h.mu.RUnlock()
-		s.behind = false
-		s.seq = h.ring.seqAt(s.pos)
-		// What happened to presence meanwhile was missed; the list of now says it all.
-		for i := range s.follows {
-			if f := &s.follows[i]; f.until == 0 && f.topic.changed > s.told {
-				out = append(out, f.topic.userList().frame(s.framer, s.log)...)
-			}
-		}
-		s.told = h.ring.seq
-		return out, nil
-	}
-	// All of it is committed, so that a read sees it, and has changed what it changes in follows.
-	upto := h.pos
-	s.settle()
-	follows := slices.Clone(s.follows) // the hub goes on
-	h.mu.RUnlock()
-
 	since := make([]chat.TopicSince, 0, len(follows))
 	for _, f := range follows {
 		if f.topic.key != siteTopic {
@@ -235,6 +214,33 @@ func (s *Stream) fromLog(ctx context.Context, out []byte) ([]byte, error) {
 		s.pos = upto
 	}
 	return out, nil
+}
+
+// toRing ends being behind where the ring has what follows s, or nothing more is to be sent; else it gives what the log
+// is to be asked for: all of it is committed up to upto, so that a read sees it, and has changed what it changes in
+// follows.
+func (s *Stream) toRing(out []byte) (_ []byte, follows []follow, upto int64) {
+	h := s.hub
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	switch {
+	case s.over:
+		s.behind = false // nothing more to catch up with
+	case s.pos >= h.ring.floor:
+		s.behind = false
+		s.seq = h.ring.seqAt(s.pos)
+		// What happened to presence meanwhile was missed; the list of now says it all.
+		for i := range s.follows {
+			if f := &s.follows[i]; f.until == 0 && f.topic.changed > s.told {
+				out = append(out, f.topic.userList().frame(s.framer, s.log)...)
+			}
+		}
+		s.told = h.ring.seq
+	default:
+		s.settle()
+		return out, slices.Clone(s.follows), h.pos // the hub goes on
+	}
+	return out, nil, 0
 }
 
 func (s *Stream) cursor() chat.Cursor { return chat.Cursor{ID: s.pos, Log: s.log} }
@@ -347,28 +353,36 @@ const (
 
 // tick is the clock of all streams: pings, expired tokens, stalled readers, and people who have left.
 func (h *Hub) tick(now time.Time) {
-	h.depart(now)
-	h.bury(now)
-	h.forgetTypists(now)
+	// None of these keeps the next from its turn: expired tokens end whatever else fails.
+	h.do("the hub's clock: people who left", func() { h.depart(now) })
+	h.do("the hub's clock: nodes that are gone", func() { h.bury(now) })
+	h.do("the hub's clock: typing", func() { h.forgetTypists(now) })
 	h.mu.Lock()
 	h.meter.take(now)
 	h.mu.Unlock()
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	for s := range h.streams {
-		if now.Sub(s.lastPing) >= pingEvery && s.woken == nil {
-			s.lastPing = now // only the clock looks at it
-			s.mu.Lock()
-			s.ping = true
-			s.mu.Unlock()
-			s.wake()
+		if !h.do("a stream's clock", func() { s.tick(now) }) {
+			h.do("cutting a stream", s.cut)
 		}
-		if !s.viewer.Expires.IsZero() && !now.Before(s.viewer.Expires) {
-			s.Close(chat.CloseTokenExpired, 0)
-		}
-		if since := s.stalled.Load(); since != 0 {
-			s.judge(now.Sub(time.Unix(since, 0)))
-		}
+	}
+}
+
+// tick is the clock of one stream. Hub.mu is held for reading.
+func (s *Stream) tick(now time.Time) {
+	if now.Sub(s.lastPing) >= pingEvery && s.woken == nil {
+		s.lastPing = now // only the clock looks at it
+		s.mu.Lock()
+		s.ping = true
+		s.mu.Unlock()
+		s.wake()
+	}
+	if !s.viewer.Expires.IsZero() && !now.Before(s.viewer.Expires) {
+		s.Close(chat.CloseTokenExpired, 0)
+	}
+	if since := s.stalled.Load(); since != 0 {
+		s.judge(now.Sub(time.Unix(since, 0)))
 	}
 }
 
@@ -419,7 +433,7 @@ func (h *Hub) Drain(ctx context.Context) {
 	}
 	h.mu.RLock()
 	for s := range h.streams {
-		s.cut()
+		h.do("cutting a stream", s.cut)
 	}
 	h.mu.RUnlock()
 	<-ended

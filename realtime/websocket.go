@@ -115,13 +115,13 @@ func (s *Stream) ServeWebSocket(w http.ResponseWriter, r *http.Request, handle H
 // small that its stack stays at 2 KiB (docs/decisions/0009).
 func (s *Stream) readWebSocket(conn net.Conn, handle Handler) error {
 	p := &peer{stream: s, reader: wsReader{conn: conn, stream: s}, commands: commands{stream: s, handle: handle}}
+	defer p.commands.stop()
 	for {
 		n, err := conn.Read(p.reader.first[:])
 		if err == nil {
 			err = p.read(n)
 		}
 		if err != nil {
-			p.commands.stop()
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"tandem/chat"
+	"tandem/panics"
 )
 
 // index is the full-text index of messages. It follows the log by a cursor of its own, in a file of its own, so that
@@ -23,6 +25,9 @@ import (
 type index struct {
 	log *Store
 	db  *sql.DB
+
+	logger *slog.Logger
+	take   takeWords
 
 	more chan struct{} // something was committed
 	stop context.CancelFunc
@@ -50,13 +55,19 @@ const (
 	searchPatience = 2 * time.Second
 )
 
+// errIndexFailed is why the index does not go on where following the log panicked.
+var errIndexFailed = errors.New("following the log failed; the server's log says why")
+
 const indexSchema = `
 CREATE TABLE progress (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL, log TEXT NOT NULL, id INTEGER NOT NULL);
 CREATE VIRTUAL TABLE words USING fts5 (text, tokenize = 'ascii', detail = 'none');
 -- A deleted message's words are taken out of the index, not marked as deleted there.
 INSERT INTO words (words, rank) VALUES ('secure-delete', 1);`
 
-func openIndex(ctx context.Context, dir string, log *Store) (*index, error) {
+// takeWords takes an event's words into the index: indexEvent, but for tests.
+type takeWords func(context.Context, *sql.Tx, chat.Event) error
+
+func openIndex(ctx context.Context, dir string, log *Store, take takeWords) (*index, error) {
 	state, err := log.Head(ctx)
 	if err != nil {
 		return nil, err
@@ -66,7 +77,7 @@ func openIndex(ctx context.Context, dir string, log *Store) (*index, error) {
 	}
 	file := filepath.Join(dir, "search.db")
 	x := &index{
-		log: log, more: make(chan struct{}, 1), done: make(chan struct{}), moved: make(chan struct{}), hurry: make(chan struct{}, 1),
+		log: log, logger: log.logger, take: take, more: make(chan struct{}, 1), done: make(chan struct{}), moved: make(chan struct{}), hurry: make(chan struct{}, 1),
 	}
 	for attempt := 0; ; attempt++ {
 		x.db, x.at, err = openIndexFile(ctx, file, state)
@@ -163,7 +174,8 @@ func (x *index) run(ctx context.Context) {
 		}
 		for more := true; more && ctx.Err() == nil; {
 			start := time.Now()
-			at, err := x.follow(ctx)
+			at, err := x.at, errIndexFailed
+			panics.Do(x.logger, "following the log for the index of messages", func() { at, err = x.follow(ctx) })
 			more = at > x.at || err != nil
 			x.mu.Lock()
 			x.at, x.err = max(x.at, at), err
@@ -212,7 +224,9 @@ func (x *index) follow(ctx context.Context) (int64, error) {
 		return at, err
 	}
 	for _, e := range events {
-		if err := indexEvent(ctx, tx, e); err != nil {
+		// A message whose words cannot be taken is left out; else no message behind it could be found.
+		panics.Do(x.logger, fmt.Sprintf("indexing event %d", e.ID), func() { err = x.take(ctx, tx, e) })
+		if err != nil {
 			return x.at, fmt.Errorf("index event %d: %w", e.ID, err)
 		}
 	}

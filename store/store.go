@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -37,6 +38,7 @@ type Config struct {
 	Logger *slog.Logger // nil for none
 
 	sweepEvery time.Duration // for tests; 0 is the constant
+	takeWords  takeWords     // for tests; nil is indexEvent
 }
 
 // Store is the log and what goes with it, in one of the two databases. Its methods may be called concurrently.
@@ -46,6 +48,7 @@ type Store struct {
 	write   *sql.DB
 	log     *writer
 	index   *index // nil without Config.Search
+	logger  *slog.Logger
 	asked   atomic.Uint64
 }
 
@@ -59,6 +62,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	if err := s.prepare(ctx, cfg); err != nil {
 		if s.index != nil {
 			err = errors.Join(err, s.index.close())
@@ -93,8 +97,11 @@ func (s *Store) prepare(ctx context.Context, cfg Config) error {
 	if head != last {
 		return fmt.Errorf("the log says that its head is %d, but its last event is %d: the file is damaged", head, last)
 	}
+	if cfg.takeWords == nil {
+		cfg.takeWords = indexEvent
+	}
 	if cfg.Search {
-		if s.index, err = openIndex(ctx, cfg.Dir, s); err != nil {
+		if s.index, err = openIndex(ctx, cfg.Dir, s, cfg.takeWords); err != nil {
 			return err
 		}
 		told := cfg.Committed

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"tandem/chat"
+	"tandem/panics"
 )
 
 // writer is the group commit: its goroutine takes every job that waits, runs them in one transaction and
@@ -90,13 +92,18 @@ func (w *writer) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer func() {
+		if w.conn != conn { // an error, or a panic: there may be no other connection
+			_ = conn.Close()
+		}
+	}()
 	if w.dialect.connected != nil {
 		if err := w.dialect.connected(ctx, conn); err != nil {
-			return errors.Join(err, conn.Close())
+			return err
 		}
 	}
 	if err := conn.QueryRowContext(ctx, `SELECT name FROM log`).Scan(&w.name); err != nil {
-		return errors.Join(err, conn.Close())
+		return err
 	}
 	w.conn, w.prepared = conn, make(map[string]*sql.Stmt)
 	return nil
@@ -116,6 +123,20 @@ func (w *writer) keep() {
 	if err := w.connect(ctx); err != nil {
 		w.logger.Debug("the writer has no connection; trying again", "error", err)
 	}
+}
+
+// abandon closes the connection after a panic, and with it the transaction: nobody knows what state they are in.
+func (w *writer) abandon() {
+	if w.conn != nil {
+		_ = w.conn.Raw(func(c any) error {
+			// Past database/sql, whose statements may be locked. SQLite keeps a transaction for as long as they live.
+			if e, ok := c.(driver.ExecerContext); ok {
+				_, _ = e.ExecContext(context.Background(), `ROLLBACK`, nil)
+			}
+			return driver.ErrBadConn // database/sql does not use it again
+		})
+	}
+	w.disconnect()
 }
 
 // disconnect has the next batch begin with a new connection.
@@ -195,7 +216,7 @@ func (w *writer) loop() {
 			add(&job{run: w.sweep, done: make(chan struct{})})
 			swept = true
 		case <-keep.C:
-			w.keep()
+			panics.Do(w.logger, "looking after the writer's connection", w.keep)
 			continue
 		case <-w.closing:
 			select {
@@ -235,7 +256,8 @@ func (w *writer) loop() {
 func (w *writer) commitBatch(batch []*job) {
 	events := w.commit(batch)
 	if len(events) > 0 && w.committed != nil {
-		w.committed(w.name, events)
+		// They are durable whatever happens here, and whoever is not told finds them in the log.
+		panics.Do(w.logger, "telling of a commit", func() { w.committed(w.name, events) })
 	}
 	for _, j := range batch {
 		close(j.done)
@@ -245,7 +267,7 @@ func (w *writer) commitBatch(batch []*job) {
 // commit runs the batch, sets each job's err and returns the events that are durable now.
 func (w *writer) commit(batch []*job) []chat.Event {
 	if w.dialect.posts == nil {
-		return w.transact(batch)
+		return w.contain(batch, w.transact)
 	}
 	var posts, others []*job
 	for _, j := range batch {
@@ -257,10 +279,26 @@ func (w *writer) commit(batch []*job) []chat.Event {
 	}
 	var events []chat.Event
 	if len(others) > 0 {
-		events = w.transact(others)
+		events = w.contain(others, w.transact)
 	}
 	if len(posts) > 0 {
-		events = append(events, w.dialect.posts(w, posts)...)
+		post := func(posts []*job) []chat.Event { return w.dialect.posts(w, posts) }
+		events = append(events, w.contain(posts, post)...)
+	}
+	return events
+}
+
+// errPanicked is what the callers of a write get that panicked: as with a commit whose answer was lost, it may be done.
+var errPanicked = fmt.Errorf("%w: the write failed; the server's log says why", chat.ErrUnavailable)
+
+// contain runs jobs by commit; where that panics they fail, and the next batch begins with a new connection.
+func (w *writer) contain(jobs []*job, commit func([]*job) []chat.Event) (events []chat.Event) {
+	if !panics.Do(w.logger, "a commit", func() { events = commit(jobs) }) {
+		panics.Do(w.logger, "closing the writer's connection", w.abandon)
+		w.conn = nil // whatever became of it
+		for _, j := range jobs {
+			j.err = errPanicked
+		}
 	}
 	return events
 }
@@ -270,6 +308,12 @@ func (w *writer) transact(jobs []*job) []chat.Event {
 	ctx, cancel := w.dialect.patience(context.Background())
 	defer cancel()
 	events, err := w.runJobs(ctx, jobs)
+	if errors.Is(err, errPanicked) && len(jobs) > 1 { // nothing is done; now whose fault it is fails alone
+		for _, j := range jobs {
+			events = append(events, w.contain([]*job{j}, w.transact)...)
+		}
+		return events
+	}
 	if err != nil {
 		for _, j := range jobs {
 			j.err = unavailable(err)
@@ -285,7 +329,9 @@ func (w *writer) runJobs(ctx context.Context, jobs []*job) (_ []chat.Event, err 
 	}
 	t := &tx{ctx: ctx, w: w, now: w.now()}
 	defer func() {
-		if err != nil {
+		if errors.Is(err, errPanicked) {
+			w.abandon()
+		} else if err != nil {
 			_, _ = t.exec(`ROLLBACK`) // fails where the database has rolled back by itself
 			if w.dialect.reconnect {
 				w.disconnect()
@@ -302,7 +348,10 @@ func (w *writer) runJobs(ctx context.Context, jobs []*job) (_ []chat.Event, err 
 	}
 	start := t.head
 	for _, j := range jobs {
-		if j.err = w.runJob(t, j); t.broken != nil {
+		if !panics.Do(w.logger, "a write", func() { j.err = w.runJob(t, j) }) {
+			return nil, errPanicked
+		}
+		if t.broken != nil {
 			return nil, t.broken
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"tandem/panics"
 	"tandem/realtime"
 )
 
@@ -60,8 +61,8 @@ func (b *Bus) Send(m realtime.Message) {
 // Receive implements realtime.Bus.
 func (b *Bus) Receive(ctx context.Context, f func(realtime.Message)) {
 	var wg sync.WaitGroup
-	wg.Go(func() { b.publish(ctx) })
-	wg.Go(func() { b.subscribe(ctx) })
+	wg.Go(func() { panics.Keep(ctx, b.logger, "publishing", func() { b.publish(ctx) }) })
+	wg.Go(func() { panics.Keep(ctx, b.logger, "subscribing", func() { b.subscribe(ctx) }) })
 	b.Memory.Receive(ctx, f)
 	wg.Wait()
 }
@@ -133,8 +134,14 @@ func (b *Bus) subscribe(ctx context.Context) {
 	}
 }
 
-// take takes a letter.
+// take takes a letter; it is called by a goroutine of valkey-go's. What panics is only a reason to look.
 func (b *Bus) take(text string) {
+	if !panics.Do(b.logger, "a letter from another node", func() { b.read(text) }) {
+		b.Memory.Send(realtime.Message{})
+	}
+}
+
+func (b *Bus) read(text string) {
 	l, ok := open(b.key, []byte(text))
 	if !ok {
 		b.Memory.Send(realtime.Message{Commit: &realtime.Commit{}}) // of no log: a reason to look, no more

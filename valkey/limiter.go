@@ -2,11 +2,15 @@ package valkey
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
 	"github.com/valkey-io/valkey-go"
 	"github.com/valkey-io/valkey-go/valkeylimiter"
+
+	"tandem/panics"
 )
 
 // Limiter counts calls by key for all nodes together, in windows of time. While Valkey cannot be reached the node
@@ -17,6 +21,7 @@ type Limiter struct {
 	size   int
 	window time.Duration
 	own    Fallback
+	logger *slog.Logger
 	rests  atomic.Int64 // until when Valkey is not asked, UnixNano
 }
 
@@ -27,7 +32,7 @@ type Fallback interface {
 
 // NewLimiter allows size calls of a key in each window. name keeps its keys from those of other limits.
 func NewLimiter(client *Client, name string, size int, window time.Duration, own Fallback) *Limiter {
-	return &Limiter{client: client, name: name, size: size, window: window, own: own}
+	return &Limiter{client: client, name: name, size: size, window: window, own: own, logger: client.logger}
 }
 
 const (
@@ -53,7 +58,7 @@ func (l *Limiter) Take(ctx context.Context, key string) (left int, wait time.Dur
 		return 0, 0, err
 	}
 	now := time.Now()
-	r, err := within(ctx, func(ctx context.Context) (valkeylimiter.Result, error) { return limiter.Allow(ctx, key) })
+	r, err := within(ctx, l.logger, func(ctx context.Context) (valkeylimiter.Result, error) { return limiter.Allow(ctx, key) })
 	if err != nil {
 		l.rests.Store(time.Now().Add(rest).UnixNano())
 		return l.own.Take(ctx, key)
@@ -71,9 +76,11 @@ func (l *Limiter) mayAsk(now time.Time) bool {
 	return until == 0 || now.UnixNano() > until && l.rests.CompareAndSwap(until, now.Add(rest).UnixNano())
 }
 
+var errAskFailed = errors.New("asking Valkey panicked")
+
 // within asks, and waits no longer than patience: valkey-go waits for a connection that somebody else makes anew whatever
 // the context says. The call then outlives this one, and ends with the dial.
-func within[T any](ctx context.Context, ask func(context.Context) (T, error)) (answer T, err error) {
+func within[T any](ctx context.Context, logger *slog.Logger, ask func(context.Context) (T, error)) (answer T, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	type result struct {
@@ -82,8 +89,9 @@ func within[T any](ctx context.Context, ask func(context.Context) (T, error)) (a
 	}
 	done := make(chan result, 1)
 	go func() {
-		answer, err := ask(ctx)
-		done <- result{answer, err}
+		r := result{err: errAskFailed}
+		defer func() { done <- r }()
+		panics.Do(logger, "asking Valkey", func() { r.answer, r.err = ask(ctx) })
 	}()
 	select {
 	case r := <-done:

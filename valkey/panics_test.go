@@ -1,0 +1,60 @@
+package valkey
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tandem/panics"
+	"tandem/realtime"
+)
+
+// A letter that panics is only a reason to look: it is read in a goroutine of valkey-go's, which nobody could restart.
+func TestPanicInALetterIsAReasonToLook(t *testing.T) {
+	t.Parallel()
+	b := NewBus(nil, "a", []byte("secret"), slog.New(slog.DiscardHandler))
+	before := panics.Total()
+	memory := b.Memory
+	b.Memory = nil // the first message panics
+	func() {
+		defer func() { _ = recover() }() // that of the reason to look, which has nowhere to go either
+		b.take(string(sign(b.key, []byte(`{"From":"b","Messages":[{}]}`))))
+	}()
+	b.Memory = memory
+	if panics.Total() == before {
+		t.Error("the letter's panic is not contained")
+	}
+}
+
+// Each of the bus's own goroutines panics, as it has no client, and is begun again; the hub gets what this node sends.
+func TestPanicsOfTheBusAreContained(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBus(nil, "a", []byte("secret"), slog.New(slog.DiscardHandler))
+		ctx, cancel := context.WithCancel(t.Context())
+		got := make(chan realtime.Message, 8)
+		ended := make(chan struct{})
+		before := panics.Total()
+		go func() { defer close(ended); b.Receive(ctx, func(m realtime.Message) { got <- m }) }()
+		for range 2 {
+			b.Send(realtime.Message{Notice: &realtime.Notice{}})
+			<-got
+			time.Sleep(3 * time.Second)
+		}
+		if n := panics.Total() - before; n < 4 {
+			t.Errorf("%d panics, want publishing and subscribing to have been begun again", n)
+		}
+		cancel()
+		<-ended
+	})
+}
+
+func TestPanicInAskingValkey(t *testing.T) {
+	t.Parallel()
+	_, err := within(t.Context(), slog.New(slog.DiscardHandler), func(context.Context) (int, error) { panic("asking") })
+	if !errors.Is(err, errAskFailed) {
+		t.Errorf("within gives %v, want that asking failed", err)
+	}
+}

@@ -1,6 +1,10 @@
 package chat
 
-import "regexp"
+import (
+	"regexp"
+
+	"go.mau.fi/util/variationselector"
+)
 
 // pictographs are the code points that emoji sequences are made of: Extended_Pictographic of Unicode 16 (UTS #51), in
 // which ranges are kept free for emoji to come, and the skin tones.
@@ -17,9 +21,25 @@ const pictographs = `\x{A9}\x{AE}\x{203C}\x{2049}\x{2122}\x{2139}\x{2194}-\x{219
 // emojiSequence is the grammar of UTS #51 §1.4.9: a flag of two letters, a keycap, or pictographs, each with its
 // variation selector, skin tone or tags (the flags of parts of countries), joined by U+200D. Whatever fits is one grapheme.
 var emojiSequence = func() *regexp.Regexp {
-	const element = `[` + pictographs + `](?:\x{FE0F}?\x{20E3}|\x{FE0F}|[\x{1F3FB}-\x{1F3FF}]|[\x{E0020}-\x{E007E}]{1,8}\x{E007F})?`
+	const element = `[` + pictographs + `](?:[\x{1F3FB}-\x{1F3FF}]|\x{FE0F}?(?:\x{20E3}|[\x{E0020}-\x{E007E}]{1,8}\x{E007F})?)`
 	return regexp.MustCompile(`^(?:[\x{1F1E6}-\x{1F1FF}]{2}|[0-9#*]\x{FE0F}?\x{20E3}|` + element + `(?:\x{200D}` + element + `){0,7})$`)
 }()
 
-// isEmoji tells whether s is one emoji.
-func isEmoji(s string) bool { return len(s) <= 128 && emojiSequence.MatchString(s) }
+// onePictograph is a single one.
+var onePictograph = regexp.MustCompile(`^[` + pictographs + `]$`)
+
+// prepareEmoji gives the form in which an emoji is kept and compared, fully qualified (UTS #51 §1.4.9, emoji-test.txt):
+// ❤ and ❤️ are one. It returns an *Invalid for a text that is not one emoji.
+func prepareEmoji(s string) (string, error) {
+	if len(s) > 128 || !emojiSequence.MatchString(s) {
+		return "", invalid("emoji", "a reaction is one emoji")
+	}
+	return QualifyEmoji(s), nil
+}
+
+// QualifyEmoji gives an emoji that prepareEmoji accepts its variation selectors, and takes those away that say nothing.
+// What differs in these alone gets the same form.
+func QualifyEmoji(s string) string { return variationselector.FullyQualify(s) }
+
+// EmojiSelector is the variation selector by which the forms of an emoji differ.
+const EmojiSelector = variationselector.VS16

@@ -18,8 +18,9 @@ type Reaction struct {
 
 // React puts v's reaction to a message, or takes it back. Whoever may read a message may react to it.
 func (s *Service) React(ctx context.Context, v Viewer, room string, id int64, emoji string, on bool) error {
-	if !isEmoji(emoji) {
-		return invalid("emoji", "a reaction is one emoji")
+	emoji, err := prepareEmoji(emoji)
+	if err != nil {
+		return err
 	}
 	typ := TypeReactionAdded
 	if !on {

@@ -57,7 +57,7 @@ func TestReactionIsOneEmoji(t *testing.T) {
 	p := startProgram(t)
 	ada := p.signup(t, "ada")
 	ada.enter("lobby")
-	for _, emoji := range []string{"👍", "👍🏽", "❤", "❤️", "👩‍👩‍👧‍👦", "🏳️‍🌈", "🇪🇪", "#️⃣", "1️⃣", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "👩🏿‍❤️‍💋‍👨🏻", "🧑🏽‍🚀", "☺️", "🫠", "©️"} {
+	for _, emoji := range []string{"👍", "👍🏽", "❤️", "👩‍👩‍👧‍👦", "🏳️‍🌈", "🇪🇪", "#️⃣", "1️⃣", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "👩🏿‍❤️‍💋‍👨🏻", "🧑🏽‍🚀", "☺️", "🫠", "©️"} {
 		m := ada.post("lobby", emoji)
 		ada.react("PUT", "lobby", m.ID, emoji).want(204)
 		if got := ada.history("lobby", "limit=1").items[0].Reactions; len(got) != 1 || got[0].Emoji != emoji {
@@ -79,6 +79,38 @@ func TestReactionIsOneEmoji(t *testing.T) {
 	ada.enter("dev")
 	ada.react("PUT", "dev", m.ID, "👍").wantProblem(404, "message_not_found", "id")
 	ada.react("PUT", "nowhere", m.ID, "👍").wantProblem(404, "room_not_found", "room")
+}
+
+// However they are typed, with variation selectors or without, they are one; events and history have the qualified form.
+func TestEmojiThatLookTheSameAreOneReaction(t *testing.T) {
+	t.Parallel()
+	p := startProgram(t)
+	ada, bob := p.signup(t, "ada"), p.signup(t, "bob")
+	ada.enter("lobby")
+	s := ada.open(overSSE, "room=lobby")
+	s.opening()
+	for _, forms := range [][2]string{{"❤️", "❤"}, {"1️⃣", "1⃣"}, {"🏳️‍🌈", "🏳‍🌈"}, {"🏋️‍♂️", "🏋‍♂"}, {"👍", "👍️"}} {
+		m := ada.post("lobby", "hi")
+		s.must("chat_message")
+		ada.react("PUT", "lobby", m.ID, forms[1]).want(204)
+		ada.react("PUT", "lobby", m.ID, forms[0]).want(204)
+		bob.react("PUT", "lobby", m.ID, forms[0]).want(204)
+		for _, who := range []string{"ada", "bob"} {
+			if e := s.must("reaction_added"); e.User != who || e.Emoji != forms[0] {
+				t.Errorf("%+q of %s is told as %s", forms, who, e.raw)
+			}
+		}
+		if got, want := ada.history("lobby", "limit=1").items[0].Reactions, []reaction{{forms[0], 2, true, []string{"ada", "bob"}}}; !reflect.DeepEqual(got, want) {
+			t.Errorf("%+q are %v, not %v", forms, got, want)
+		}
+		bob.react("DELETE", "lobby", m.ID, forms[1]).want(204)
+		if e := s.must("reaction_removed"); e.User != "bob" || e.Emoji != forms[0] {
+			t.Errorf("taking %+q back is told as %s", forms, e.raw)
+		}
+		if got, want := ada.history("lobby", "limit=1").items[0].Reactions, []reaction{{forms[0], 1, true, []string{"ada"}}}; !reflect.DeepEqual(got, want) {
+			t.Errorf("%+q are %v, not %v", forms, got, want)
+		}
+	}
 }
 
 func TestUnreadCountsWhatOthersPosted(t *testing.T) {

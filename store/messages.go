@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 
 	"tandem/chat"
 )
@@ -80,16 +81,21 @@ func (t *tx) scrub(message int64) error {
 	return unavailable(err)
 }
 
+// emojiKind is what the forms of one emoji have in common. Rows of before may have any of them.
+const emojiKind = `replace(emoji, '` + chat.EmojiSelector + `', '')`
+
 // React implements chat.Store.
 func (s *Store) React(ctx context.Context, g chat.Guard, topic chat.Topic, message int64, emoji string, on bool, e chat.Event) error {
 	return s.log.do(ctx, func(t *tx) error {
 		if err := errors.Join(t.check(g), t.notDeleted(topic, message)); err != nil {
 			return err
 		}
+		kind := strings.ReplaceAll(emoji, chat.EmojiSelector, "")
 		var mine, used bool
 		var kinds int
-		if err := t.queryRow(`SELECT count(CASE WHEN emoji = ? AND user_id = ? THEN 1 END) > 0, count(CASE WHEN emoji = ? THEN 1 END) > 0,
-			count(DISTINCT emoji) FROM reactions WHERE message_id = ?`, emoji, e.Author, emoji, message).Scan(&mine, &used, &kinds); err != nil {
+		if err := t.queryRow(`SELECT count(CASE WHEN kind = ? AND user_id = ? THEN 1 END) > 0, count(CASE WHEN kind = ? THEN 1 END) > 0,
+			count(DISTINCT kind) FROM (SELECT `+emojiKind+` AS kind, user_id FROM reactions WHERE message_id = ?) r`,
+			kind, e.Author, kind, message).Scan(&mine, &used, &kinds); err != nil {
 			return unavailable(err)
 		}
 		if mine == on {
@@ -105,7 +111,7 @@ func (s *Store) React(ctx context.Context, g chat.Guard, topic chat.Topic, messa
 		if on {
 			_, err = t.exec(`INSERT INTO reactions (message_id, emoji, user_id, event_id) VALUES (?, ?, ?, ?)`, message, emoji, e.Author, said.ID)
 		} else {
-			_, err = t.exec(`DELETE FROM reactions WHERE message_id = ? AND emoji = ? AND user_id = ?`, message, emoji, e.Author)
+			_, err = t.exec(`DELETE FROM reactions WHERE message_id = ? AND `+emojiKind+` = ? AND user_id = ?`, message, kind, e.Author)
 		}
 		return unavailable(err)
 	})
@@ -219,15 +225,17 @@ func (s *Store) Changes(ctx context.Context, viewer int64, messages []int64) (ma
 	}
 	reactions, err := list(ctx, s, func(row scanner) (r reaction, err error) {
 		err = row.Scan(&r.message, &r.emoji, &r.user, &r.count, &r.me)
+		r.emoji = chat.QualifyEmoji(r.emoji)
 		return r, err
-	}, `SELECT r.message_id, r.emoji, u.name, r.count, r.me FROM (
-			SELECT message_id, emoji, user_id, event_id,
-				count(*) OVER kind AS count,
-				max(CASE WHEN user_id = ? THEN 1 ELSE 0 END) OVER kind AS me,
-				min(event_id) OVER kind AS first,
-				row_number() OVER (PARTITION BY message_id, emoji ORDER BY event_id) AS place
-			FROM reactions WHERE message_id IN (`+s.dialect.numbers("?")+`)
-			WINDOW kind AS (PARTITION BY message_id, emoji)) r
+	}, `SELECT r.message_id, r.kind, u.name, r.count, r.me FROM (
+			SELECT message_id, kind, user_id, event_id,
+				count(*) OVER same AS count,
+				max(CASE WHEN user_id = ? THEN 1 ELSE 0 END) OVER same AS me,
+				min(event_id) OVER same AS first,
+				row_number() OVER (PARTITION BY message_id, kind ORDER BY event_id) AS place
+			FROM (SELECT message_id, `+emojiKind+` AS kind, user_id, min(event_id) AS event_id
+				FROM reactions WHERE message_id IN (`+s.dialect.numbers("?")+`) GROUP BY message_id, kind, user_id) one
+			WINDOW same AS (PARTITION BY message_id, kind)) r
 		JOIN users u ON u.id = r.user_id
 		WHERE r.place <= ? ORDER BY r.message_id, r.first, r.event_id`, viewer, string(ids), chat.MaxReactors)
 	for _, r := range reactions {

@@ -62,6 +62,7 @@ var faults = []struct {
 	{chat.ErrNotYours, http.StatusForbidden, "forbidden", "Forbidden", ""},
 	{chat.ErrBlocked, http.StatusForbidden, "blocked", "Blocked", ""},
 	{chat.ErrManyReactions, http.StatusConflict, "too_many_reactions", "Too many kinds of reactions", "emoji"},
+	{chat.ErrMessageEmpty, http.StatusBadRequest, "message_empty", "Message empty", "message"},
 	{chat.ErrMessageTooBig, http.StatusBadRequest, "message_too_long", "Message too long", "message"},
 	{chat.ErrKeyMismatch, http.StatusUnprocessableEntity, "idempotency_mismatch", "Idempotency key reused", "Idempotency-Key"},
 	{chat.ErrGone, http.StatusUnauthorized, "invalid_token", "Invalid token", ""},

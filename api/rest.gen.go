@@ -147,7 +147,7 @@ type Credentials struct {
 	// Password 8 characters to 1,024 bytes.
 	Password string `json:"password"`
 
-	// Username 2 to 32 letters and digits of any script and `_ . -`, beginning with a letter or digit.
+	// Username 2 to 32 letters and digits of any script and `_ . -`, beginning with a letter or digit. A joiner stands where its script needs it (RFC 5892 A.1 and A.2), as in Persian names.
 	Username string `json:"username"`
 }
 
@@ -202,7 +202,7 @@ type NewApiToken struct {
 	// ExpiresIn Seconds; without it, never
 	ExpiresIn *int64 `json:"expires_in,omitempty"`
 
-	// Name What it is for
+	// Name What it is for; one line, as a room's title
 	Name string `json:"name"`
 
 	// Rooms The rooms that it reaches; without it, all that the caller does.
@@ -211,7 +211,7 @@ type NewApiToken struct {
 
 // NewMessage defines model for NewMessage.
 type NewMessage struct {
-	// Message Any text but U+0000; kept as sent.
+	// Message Any text but U+0000; kept as sent. One of nothing but white space and characters that show nothing (Unicode's Default_Ignorable_Code_Point and White_Space, control characters, U+2800) is 400 `message_empty`.
 	Message string `json:"message"`
 
 	// Nonce Echoed in the event, so that a client knows its own message.
@@ -227,7 +227,9 @@ type NewRoom struct {
 
 	// Posting Who may post: everyone who may read, or the moderators, the owners and the admins of the site.
 	Posting *Posting `json:"posting,omitempty"`
-	Title   *string  `json:"title,omitempty"`
+
+	// Title One line, in which everything shows: no control characters, none that change the direction of writing, and invisible ones only where a script or an emoji needs them. Empty for none.
+	Title *Title `json:"title,omitempty"`
 
 	// Visibility Everyone who is logged in may read and follow a public room. A private one does not exist for who is no member.
 	Visibility *Visibility `json:"visibility,omitempty"`
@@ -325,7 +327,9 @@ type Room struct {
 type RoomChange struct {
 	// Posting Who may post: everyone who may read, or the moderators, the owners and the admins of the site.
 	Posting *Posting `json:"posting,omitempty"`
-	Title   *string  `json:"title,omitempty"`
+
+	// Title One line, in which everything shows: no control characters, none that change the direction of writing, and invisible ones only where a script or an emoji needs them. Empty for none.
+	Title *Title `json:"title,omitempty"`
 
 	// Visibility Everyone who is logged in may read and follow a public room. A private one does not exist for who is no member.
 	Visibility *Visibility `json:"visibility,omitempty"`
@@ -385,6 +389,9 @@ type Ticket struct {
 	ExpiresIn int    `json:"expires_in"`
 	Ticket    string `json:"ticket"`
 }
+
+// Title One line, in which everything shows: no control characters, none that change the direction of writing, and invisible ones only where a script or an emoji needs them. Empty for none.
+type Title = string
 
 // User defines model for User.
 type User struct {

@@ -10,6 +10,9 @@ import (
 
 // CreateToken implements StrictServerInterface.
 func (s *Server) CreateToken(ctx context.Context, r CreateTokenRequestObject) (CreateTokenResponseObject, error) {
+	if err := chat.CheckTokenName(r.Body.Name); err != nil {
+		return nil, err
+	}
 	v := viewer(ctx)
 	var rooms []chat.Room
 	var numbers []int64

@@ -17,6 +17,8 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/labstack/echo/v4"
+
+	"tandem/chat"
 )
 
 // MaxBody is the largest request body, in bytes.
@@ -160,8 +162,26 @@ func invalidRequest(err error) *fault {
 		f.detail = "The request does not fit the description in /openapi.yaml."
 		return f
 	}
+	if f.code == emptyMessage.code {
+		if len(f.fields) == 1 {
+			empty := *emptyMessage
+			return &empty
+		}
+		f.code, f.title = "invalid_request", "Invalid request"
+	}
 	f.detail = f.fields[0].Field + ": " + f.fields[0].Detail
 	return f
+}
+
+// emptyMessage is what chat says of a message that shows nothing.
+var emptyMessage, _ = faultOf(chat.ErrMessageEmpty)
+
+// absent notes a field that has to be there.
+func (f *fault) absent(name, reason string) {
+	if name == "message" {
+		f.code, reason = emptyMessage.code, emptyMessage.detail
+	}
+	f.fields = append(f.fields, field{name, sentence(reason)})
 }
 
 // unsupported is what openapi3 says of a property that is not described; it names it nowhere else.
@@ -183,8 +203,8 @@ func collect(f *fault, name string, err error) {
 		default:
 			name = "body"
 		}
-		if e.Err == nil {
-			f.fields = append(f.fields, field{name, sentence(e.Reason)})
+		if e.Err == nil || errors.Is(e.Err, openapi3filter.ErrInvalidRequired) {
+			f.absent(name, e.Reason)
 			return
 		}
 		collect(f, name, e.Err)
@@ -195,7 +215,11 @@ func collect(f *fault, name string, err error) {
 		if m := unsupported.FindStringSubmatch(e.Reason); m != nil && name == "body" {
 			name = m[1]
 		}
-		if name == "message" && e.SchemaField == "maxLength" {
+		switch {
+		case e.SchemaField == "minLength" || e.SchemaField == "required":
+			f.absent(name, e.Reason)
+			return
+		case name == "message" && e.SchemaField == "maxLength":
 			f.code, f.title = "message_too_long", "Message too long"
 		}
 		f.fields = append(f.fields, field{name, sentence(e.Reason)})

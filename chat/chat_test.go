@@ -35,10 +35,21 @@ func TestNames(t *testing.T) {
 
 // A prepared name is prepared: it is looked up by what it was stored as.
 func FuzzNames(f *testing.F) {
-	for _, s := range []string{"Ada", "Мария", "ａｄａ", "é", "e\u0301", "İ", "ß", "ǆ", "क्ष", "a\u200d", "ﷺ"} {
+	for _, s := range []string{"Ada", "Мария", "ａｄａ", "é", "e\u0301", "İ", "ß", "ǆ", "क्ष", "a\u200d", "ﷺ", "علی\u200cرضا", "क्\u200dष", "Ⅳ", "ﾊﾟ"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
+		if name, err := PrepareUsername(s); err == nil {
+			if again, err := PrepareUsername(name); err != nil || again != name {
+				t.Errorf("%q is prepared as %q, and that as %q, %v", s, name, again, err)
+			}
+			if same := strings.Map(withoutJoiners, name); Skeleton(same) != Skeleton(name) {
+				t.Errorf("%q looks like %q, %q like %q", name, Skeleton(name), same, Skeleton(same))
+			}
+			if n := utf8.RuneCountInString(name); n < 2 || n > 32 || TrimJoiners(name) != name {
+				t.Errorf("%q is prepared as %q", s, name)
+			}
+		}
 		name, err := PrepareRoomName("room", s)
 		if err != nil {
 			return
@@ -50,6 +61,13 @@ func FuzzNames(f *testing.F) {
 			t.Errorf("%q is prepared as %q", s, name)
 		}
 	})
+}
+
+func withoutJoiners(r rune) rune {
+	if isJoiner(r) {
+		return -1
+	}
+	return r
 }
 
 func TestCursors(t *testing.T) {
@@ -120,7 +138,7 @@ func TestDrafts(t *testing.T) {
 	}{
 		"plain":            {Draft{Text: "hi"}, ""},
 		"4,000 emoji":      {Draft{Text: strings.Repeat("😀", 4000)}, ""},
-		"white space":      {Draft{Text: " \n"}, ""},
+		"white space":      {Draft{Text: " a\n"}, ""},
 		"64 nonce":         {Draft{Text: "x", Nonce: strings.Repeat("я", 64)}, ""},
 		"128 key":          {Draft{Text: "x", Key: strings.Repeat("k", 128)}, ""},
 		"empty":            {Draft{}, "message"},

@@ -23,6 +23,7 @@ var (
 	ErrNotYours      = errors.New("it is somebody else's message")
 	ErrBlocked       = errors.New("the user refuses your private messages")
 	ErrManyReactions = errors.New("a message has at most 20 kinds of reactions")
+	ErrMessageEmpty  = errors.New("a message has at least one character that can be seen")
 	ErrMessageTooBig = errors.New("a message has at most 4,000 characters")
 	// ErrStale is for Store: what a decision was made on has changed; Service decides again.
 	ErrStale = errors.New("decided on an old state")

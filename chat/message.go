@@ -14,7 +14,7 @@ const MaxMessage = 4000
 
 // Draft is a message as somebody wants to post it.
 type Draft struct {
-	Text  string // 1 to MaxMessage characters, valid UTF-8 without U+0000; kept as sent
+	Text  string // 1 to MaxMessage characters, of which one shows, valid UTF-8 without U+0000; kept as sent
 	Nonce string // echoed to its sender and everybody else; at most 64 characters
 	Key   string // the Idempotency-Key, empty for none; at most 128 printable ASCII characters
 
@@ -23,14 +23,14 @@ type Draft struct {
 
 func checkText(s string) error {
 	switch {
-	case s == "":
-		return invalid("message", "a message has at least one character")
 	case !utf8.ValidString(s):
 		return invalid("message", "a message is valid UTF-8")
 	case strings.ContainsRune(s, 0):
 		return invalid("message", "a message does not contain U+0000")
 	case len(s) > MaxMessage && utf8.RuneCountInString(s) > MaxMessage:
 		return ErrMessageTooBig
+	case showsNothing(s):
+		return ErrMessageEmpty
 	}
 	return nil
 }

@@ -58,7 +58,8 @@ func scriptOf(r rune) string {
 	return ""
 }
 
-// Skeleton is what a prepared username looks like (UTS 39 §4): two with the same one can be taken for each other.
+// Skeleton is what a prepared username looks like (UTS 39 §4): two with the same one can be taken for each other. It
+// sees through joiners.
 func Skeleton(username string) string { return confusable.Skeleton(username) }
 
 // PrepareRoomName gives the form in which a room's name is kept and compared. It returns an *Invalid for a
@@ -84,13 +85,17 @@ func prepare(field, s string, least, most int) (string, error) {
 		return "", invalid(field, "a %s is made of letters and digits of any script and _ . -", noun(field))
 	}
 	for _, r := range name {
-		// Marks are the vowel signs of many scripts; they never stand first (PRECIS sees to most of it).
-		if !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r) && r != '_' && r != '.' && r != '-' {
+		// Marks are the vowel signs of many scripts; they never stand first (PRECIS sees to most of it). Joiners stand only
+		// where PRECIS found that they change what is seen (RFC 5892 A.1 and A.2).
+		if !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r) && !isJoiner(r) && r != '_' && r != '.' && r != '-' {
 			return "", invalid(field, "a %s is made of letters and digits of any script and _ . -", noun(field))
 		}
 	}
 	if r, _ := utf8.DecodeRuneInString(name); unicode.IsMark(r) {
 		return "", invalid(field, "a %s does not begin with a combining mark", noun(field))
+	}
+	if TrimJoiners(name) != name {
+		return "", invalid(field, "a %s does not end with a joiner, which would show nothing", noun(field))
 	}
 	if n := utf8.RuneCountInString(name); n < least || n > most {
 		return "", invalid(field, "a %s has %d to %d characters", noun(field), least, most)

@@ -43,7 +43,7 @@ func (s *Service) Accounts(ctx context.Context, v Viewer, p People) ([]Account, 
 func (s *Service) people(ctx context.Context, p People, all bool) ([]Account, error) {
 	if p.Part != "" {
 		var err error
-		if p.Part, err = precis.UsernameCaseMapped.String(p.Part); err != nil {
+		if p.Part, err = precis.UsernameCaseMapped.String(TrimJoiners(p.Part)); err != nil {
 			return nil, nil // nobody's name has it
 		}
 	}

@@ -2,10 +2,7 @@ package chat
 
 import (
 	"slices"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 )
 
 // Visibility says who may see a room.
@@ -97,10 +94,10 @@ type Viewer struct {
 // Reaches tells whether the viewer's token is good for a room.
 func (v Viewer) Reaches(room int64) bool { return v.Only == nil || slices.Contains(v.Only, room) }
 
-// checkTitle returns an *Invalid for what is no title: it stands in one line.
+// checkTitle returns an *Invalid for what is no title; a room may be without.
 func checkTitle(s string) error {
-	if !utf8.ValidString(s) || utf8.RuneCountInString(s) > 200 || strings.ContainsFunc(s, unicode.IsControl) {
-		return invalid("title", "a title has at most 200 characters and no control characters")
+	if s == "" {
+		return nil
 	}
-	return nil
+	return CheckLabel("title", s, 200)
 }

@@ -109,6 +109,9 @@ func (a *Admin) SetPassword(ctx context.Context, username, password string) erro
 
 // CreateToken makes an API token of a user's; a life of zero is for ever, no rooms are no limit.
 func (a *Admin) CreateToken(ctx context.Context, username, name string, life time.Duration, rooms []string) (string, error) {
+	if err := chat.CheckTokenName(name); err != nil {
+		return "", err
+	}
 	u, err := a.user(ctx, username)
 	if err != nil {
 		return "", err

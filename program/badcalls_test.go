@@ -80,8 +80,12 @@ func badJSON() []badCall {
 		}
 		large := open + strings.Repeat(" ", tooLarge-len(valid)) + "}"
 		capitals := strings.ToUpper(to.field)
+		nothing := jsonCall(to.name+" empty object", to.target, "{}", to.field)
+		if to.field == "message" {
+			nothing.code = "message_empty"
+		}
 		calls = append(calls,
-			jsonCall(to.name+" empty object", to.target, "{}", to.field),
+			nothing,
 			jsonCall(to.name+" unknown field", to.target, open+`,"colour":"red"}`, "colour"),
 			// encoding/json would take this one for the field that it resembles.
 			jsonCall(to.name+" field in capitals", to.target, strings.Replace(valid, to.field, capitals, 1), capitals),
@@ -99,7 +103,7 @@ func onlyReader(text string) io.Reader { return struct{ io.Reader }{strings.NewR
 func badMessages() []badCall {
 	long := strings.Repeat("a", 4001)
 	calls := []badCall{
-		jsonCall("empty", posting, `{"message":""}`, "message"),
+		{name: "empty", body: newMessage{}, code: "message_empty"},
 		jsonCall("U+0000", posting, `{"message":"a\u0000b"}`, "message"),
 		brokenCall("a lone high surrogate", posting, `{"message":"a\ud800b"}`),
 		brokenCall("a lone low surrogate", posting, `{"message":"\udc00"}`),
@@ -113,8 +117,8 @@ func badMessages() []badCall {
 		jsonCall("a nonce of 65", posting, `{"message":"a","nonce":"`+strings.Repeat("n", 65)+`"}`, "nonce"),
 		jsonCall("a number as nonce", posting, `{"message":"a","nonce":1}`, "nonce"),
 		brokenCall("a lone surrogate as nonce", posting, `{"message":"a","nonce":"\ud800"}`),
-		{name: "nothing, raw", body: raw("")},
-		{name: "no body", body: nil},
+		{name: "nothing, raw", body: raw(""), code: "message_empty"},
+		{name: "no body", body: nil, code: "message_empty"},
 		{name: "invalid UTF-8, raw", body: raw("a\xffb")},
 		{name: "UTF-8 cut short, raw", body: raw("a\xf0\x9f\x98")},
 		{name: "a surrogate, raw", body: raw("\xed\xa0\x80")},

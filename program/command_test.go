@@ -373,7 +373,7 @@ func TestCommandsOfOneWhoDoesNotReadWait(t *testing.T) {
 	_, ada, _ := lobbyStream(t)
 	ada.enter("long")
 	for range 100 {
-		ada.post("long", strings.Repeat("\x01", 3000)) // 18 KB each in JSON
+		ada.post("long", "a"+strings.Repeat("\x01", 3000)) // 18 KB each in JSON
 	}
 	gate := make(chan struct{})
 	s, _, err := ada.dial(overWS, how{query: "", gate: gate})

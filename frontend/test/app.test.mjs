@@ -114,6 +114,10 @@ test('text stays text, and links are links', TIMEOUT, async () => {
 
 test('too long is said before it is sent', TIMEOUT, async () => {
   const win = await joined('login', 'bob', 'long', 'ws');
+  for (const blank of [' ', '\u200b\u200d', '\u2800\n', '\u2028']) { // and what shows nothing is not sent
+    await win.page.fill('[name=message]', blank);
+    await win.page.press('[name=message]', 'Enter');
+  }
   await win.page.fill('[name=message]', '🚲'.repeat(4001));
   await win.page.press('[name=message]', 'Enter');
   assert.match(await win.page.textContent('#composer-note'), /Too long by 1 character\./);

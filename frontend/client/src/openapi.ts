@@ -495,7 +495,7 @@ export interface paths {
                 /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
                 room: components["parameters"]["RoomName"];
                 id: components["parameters"]["MessageId"];
-                /** @description One emoji, percent-encoded; with its variation selector, skin tone and joined parts it is one. */
+                /** @description One emoji, percent-encoded; with its variation selectors, skin tone and joined parts it is one. It is kept fully qualified (UTS 51): U+2764 and U+2764 U+FE0F are the same reaction, whichever is sent. */
                 emoji: string;
             };
             cookie?: never;
@@ -878,7 +878,7 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         Credentials: {
-            /** @description 2 to 32 letters and digits of any script and `_ . -`, beginning with a letter or digit. */
+            /** @description 2 to 32 letters and digits of any script and `_ . -`, beginning with a letter or digit. A joiner stands where its script needs it (RFC 5892 A.1 and A.2), as in Persian names. */
             username: string;
             /**
              * Format: password
@@ -908,7 +908,7 @@ export interface components {
             expires_in: number;
         };
         NewApiToken: {
-            /** @description What it is for */
+            /** @description What it is for; one line, as a room's title */
             name: string;
             /**
              * Format: int64
@@ -978,9 +978,11 @@ export interface components {
         Posting: "everyone" | "admins";
         /** @enum {string} */
         MemberRole: "owner" | "moderator" | "member";
+        /** @description One line, in which everything shows: no control characters, none that change the direction of writing, and invisible ones only where a script or an emoji needs them. Empty for none. */
+        Title: string;
         NewRoom: {
             name: string;
-            title?: string;
+            title?: components["schemas"]["Title"];
             visibility?: components["schemas"]["Visibility"];
             posting?: components["schemas"]["Posting"];
         };
@@ -1005,7 +1007,7 @@ export interface components {
             created_at: string;
         };
         RoomChange: {
-            title?: string;
+            title?: components["schemas"]["Title"];
             visibility?: components["schemas"]["Visibility"];
             posting?: components["schemas"]["Posting"];
         };
@@ -1106,7 +1108,7 @@ export interface components {
             count: number;
         };
         NewMessage: {
-            /** @description Any text but U+0000; kept as sent. */
+            /** @description Any text but U+0000; kept as sent. One of nothing but white space and characters that show nothing (Unicode's Default_Ignorable_Code_Point and White_Space, control characters, U+2800) is 400 `message_empty`. */
             message: string;
             /** @description Echoed in the event, so that a client knows its own message. */
             nonce?: string;
@@ -1822,7 +1824,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `username_taken`, also where the name looks the same as another one (UTS 39) */
+            /** @description `username_taken`: the name is somebody's, or reserved (`admin`, `system`, `all` and the like, and the operator's own), or looks the same as one that is (UTS 39) */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2767,7 +2769,7 @@ export interface operations {
                 /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
                 room: components["parameters"]["RoomName"];
                 id: components["parameters"]["MessageId"];
-                /** @description One emoji, percent-encoded; with its variation selector, skin tone and joined parts it is one. */
+                /** @description One emoji, percent-encoded; with its variation selectors, skin tone and joined parts it is one. It is kept fully qualified (UTS 51): U+2764 and U+2764 U+FE0F are the same reaction, whichever is sent. */
                 emoji: string;
             };
             cookie?: never;
@@ -2805,7 +2807,7 @@ export interface operations {
                 /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
                 room: components["parameters"]["RoomName"];
                 id: components["parameters"]["MessageId"];
-                /** @description One emoji, percent-encoded; with its variation selector, skin tone and joined parts it is one. */
+                /** @description One emoji, percent-encoded; with its variation selectors, skin tone and joined parts it is one. It is kept fully qualified (UTS 51): U+2764 and U+2764 U+FE0F are the same reaction, whichever is sent. */
                 emoji: string;
             };
             cookie?: never;

@@ -212,6 +212,20 @@ describe('sending', () => {
   });
 });
 
+test('a message that shows nothing has failed at once', async () => {
+  const { calls, fetch } = faulty();
+  const client = await person(running.now.url, { fetch });
+  const room = client.room('seen');
+  await room.enter();
+  const { id } = await room.send('hello').sent();
+  const before = calls.length;
+  const blank = room.send(' \u200b\n');
+  await expect(blank.sent()).rejects.toMatchObject({ code: 'message_empty', status: 400 });
+  expect(blank.state).toBe('failed');
+  expect(calls.length).toBe(before + 1);
+  await expect(room.edit(id, '\u2800')).rejects.toMatchObject({ code: 'message_empty' });
+});
+
 describe('what one has written and not got out', () => {
   const history = async (room: string) => {
     const reader = await person(running.now.url);

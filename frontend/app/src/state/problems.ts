@@ -5,7 +5,8 @@ import { useI18n } from 'vue-i18n';
 
 type Field = TandemError['errors'][number];
 
-export function useProblems() {
+/** names: what a field is called here, where another thing's field has the same name. */
+export function useProblems(names: Record<string, string> = {}) {
   const { t, te } = useI18n();
 
   /** A sentence. The server's own where we have none for its code. */
@@ -19,7 +20,8 @@ export function useProblems() {
 
   /** What does not fit in a field. */
   function sayField({ field, detail }: Field): string {
-    return te(`invalid.${field}`) ? t(`invalid.${field}`) : sentence(detail);
+    const known = `invalid.${names[field] ?? field}`;
+    return te(known) ? t(known) : sentence(detail);
   }
 
   const sentence = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
@@ -28,8 +30,8 @@ export function useProblems() {
 }
 
 /** Runs calls and keeps what went wrong with the last one. */
-export function useAction() {
-  const { say, sayField } = useProblems();
+export function useAction(names?: Record<string, string>) {
+  const { say, sayField } = useProblems(names);
   const busy = ref(false);
   const problem = ref('');
   /** What does not fit, by the name of its field. */

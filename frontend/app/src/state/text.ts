@@ -37,3 +37,7 @@ export function parts(text: string): Part[] {
 /** Characters, as the server counts them; not UTF-16 units. */
 export const length = (text: string): number => [...text].length;
 export const LONGEST = 4000;
+
+/** Whether a message of it would be an empty line everywhere; the server refuses it as `message_empty`. */
+export const showsNothing = (text: string): boolean =>
+  /^[\p{Default_Ignorable_Code_Point}\p{White_Space}\p{Cc}\u2800\ufff9-\ufffb]*$/u.test(text);

@@ -5,10 +5,14 @@ import (
 	"errors"
 )
 
-// Signup makes an account under a prepared name and logs in.
+// Signup makes an account under a prepared name and logs in. It returns ErrSignupClosed, ErrNameTaken, ErrLooksTaken or
+// ErrBadPassword.
 func (s *Service) Signup(ctx context.Context, name, password string) (Grant, error) {
 	if s.closed || s.outside != nil {
 		return Grant{}, ErrSignupClosed
+	}
+	if err := s.reserved(name); err != nil {
+		return Grant{}, err
 	}
 	// Before the costly hash; CreateUser decides.
 	if _, err := s.store.UserByName(ctx, name); err == nil {
@@ -25,7 +29,7 @@ func (s *Service) Signup(ctx context.Context, name, password string) (Grant, err
 	return s.grant(u, login)
 }
 
-// AddUser makes an account under a prepared name, whether signing up is open or not. It returns ErrNameTaken or
+// AddUser makes an account under a prepared name, whether signing up is open or not and the name reserved or not. It returns ErrNameTaken or
 // ErrBadPassword.
 func (s *Service) AddUser(ctx context.Context, name, password string) (User, error) {
 	u, _, err := s.addUser(ctx, name, password, nil)

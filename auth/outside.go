@@ -35,6 +35,7 @@ type outside struct {
 	keys     *IssuerKeys
 	keyOf    keyfunc.Keyfunc
 	prepare  func(string) (string, error)
+	reserved func(name string) error
 	password string // of its users here, which nothing matches
 	now      func() time.Time
 	parser   *jwt.Parser
@@ -62,7 +63,7 @@ func newOutside(store Store, cfg Config, password string) (*outside, error) {
 		return nil, err
 	}
 	return &outside{
-		store: store, issuer: cfg.Issuer, keys: cfg.Outside.Keys, keyOf: keyOf, prepare: cfg.Outside.PrepareName,
+		store: store, issuer: cfg.Issuer, keys: cfg.Outside.Keys, keyOf: keyOf, prepare: cfg.Outside.PrepareName, reserved: cfg.Reserved,
 		password: password, now: cfg.Now, verified: cache,
 		parser: jwt.NewParser(jwt.WithValidMethods(outsideAlgorithms), jwt.WithExpirationRequired(),
 			jwt.WithIssuer(cfg.Issuer), jwt.WithAudience(cfg.Audience), jwt.WithLeeway(leeway), jwt.WithTimeFunc(cfg.Now),

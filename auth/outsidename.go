@@ -34,7 +34,7 @@ func (o *outside) names(subject string, claims jwt.MapClaims) iter.Seq[string] {
 			if err != nil { // such as a suffix from left to right behind a name from right to left
 				name = "user-" + strings.ToLower(rand.Text()[:8])
 			}
-			if !yield(name) {
+			if o.reserved(name) == nil && !yield(name) {
 				return
 			}
 		}
@@ -47,11 +47,10 @@ func (o *outside) baseName(subject string, claims jwt.MapClaims) string {
 	text := func(claim string) string { s, _ := claims[claim].(string); return s }
 	email, _, _ := strings.Cut(text("email"), "@")
 	for _, s := range []string{text("preferred_username"), text("name"), email, subject} {
-		if name, err := o.prepare(s); err == nil {
-			return name
-		}
-		if name, err := o.prepare(mend(s)); err == nil {
-			return name
+		for _, s := range []string{s, mend(s), mend(strings.Map(plain, s))} {
+			if name, err := o.prepare(s); err == nil {
+				return name
+			}
 		}
 	}
 	return "user"
@@ -67,7 +66,7 @@ func mend(s string) string {
 	gap := false
 	for _, r := range s {
 		switch {
-		case unicode.IsLetter(r), unicode.IsDigit(r), unicode.IsMark(r), r == '_', r == '.':
+		case unicode.IsLetter(r), unicode.IsDigit(r), unicode.IsMark(r), unicode.Is(unicode.Join_Control, r), r == '_', r == '.':
 			if gap && b.Len() > 0 {
 				b.WriteByte('-')
 			}
@@ -78,6 +77,14 @@ func mend(s string) string {
 		}
 	}
 	return strings.TrimRight(cut(strings.TrimLeft(b.String(), "_."), maxName), "-_.")
+}
+
+// plain has strings.Map take away the joiners, which count between some letters alone.
+func plain(r rune) rune {
+	if unicode.Is(unicode.Join_Control, r) {
+		return -1
+	}
+	return r
 }
 
 // cut leaves the first n characters.

@@ -28,10 +28,13 @@ type Config struct {
 	Issuer       string
 	Audience     string
 	SignupClosed bool
-	Outside      *Outside     // its tokens, with Issuer and Audience, are the only ones; nil for our own
-	HashCommand  []string     // of a process that calls HashPasswords with its standard input and output; empty: hash here
-	Logger       *slog.Logger // nil for none
-	Now          func() time.Time
+	// Reserved returns why nobody can get a prepared username but from who runs the server, ErrNameTaken or
+	// ErrLooksTaken; nil for no such names.
+	Reserved    func(name string) error
+	Outside     *Outside     // its tokens, with Issuer and Audience, are the only ones; nil for our own
+	HashCommand []string     // of a process that calls HashPasswords with its standard input and output; empty: hash here
+	Logger      *slog.Logger // nil for none
+	Now         func() time.Time
 }
 
 // Service lets people in. Its methods may be called concurrently.
@@ -44,6 +47,7 @@ type Service struct {
 	refresh   []byte   // key of refresh tokens
 	cookies   []byte   // key of stream cookies
 	closed    bool
+	reserved  func(name string) error
 	now       func() time.Time
 }
 
@@ -57,8 +61,11 @@ func New(store Store, cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Reserved == nil {
+		cfg.Reserved = func(string) error { return nil }
+	}
 	s := &Service{
-		store: store, passwords: newPasswords(cfg.HashCommand, cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))), tokens: t, sessions: newSessions(store), closed: cfg.SignupClosed, now: cfg.Now,
+		store: store, passwords: newPasswords(cfg.HashCommand, cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))), tokens: t, sessions: newSessions(store), closed: cfg.SignupClosed, reserved: cfg.Reserved, now: cfg.Now,
 		// A key for one use each.
 		refresh: mac(cfg.Secret, "tandem refresh tokens"),
 		cookies: mac(cfg.Secret, "tandem stream cookies"),

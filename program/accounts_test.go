@@ -76,6 +76,51 @@ func TestLookAlikesOfNamesAreRefused(t *testing.T) {
 	}
 }
 
+// Nobody passes for the site or its people but who runs it lets them; who has such a name keeps it.
+func TestReservedNamesAreTakenButForTheCommandLine(t *testing.T) {
+	t.Parallel()
+	p := startProgram(t)
+	billing := p.signup(t, "billing") // not reserved yet
+	p.stop(t)
+	p.settings.ReservedNames = []string{"Billing", "помощь"}
+	p = p.again(t)
+	const password = "a good horse battery"
+	p.logs.keepSecret(password)
+	signup := func(name string) answer {
+		return p.visitor(t).do("POST", "/v1/auth/signup", credentials{name, password})
+	}
+	for _, name := range []string{
+		"admin", "administrator", "system", "tandem", "everyone", "all", "here", "moderator", "support", "root", "null", "undefined", "me", "Admin", "ＮＵＬＬ", "billing", "ПОМОЩЬ",
+	} {
+		if detail := signup(name).wantProblem(409, "username_taken", "username").Detail; strings.Contains(detail, "looks") {
+			t.Errorf("%s is refused with %q", name, detail)
+		}
+	}
+	for _, name := range []string{"adrnin", "nu1l", "a11", "rnoderator", "bi1ling"} {
+		if detail := signup(name).wantProblem(409, "username_taken", "username").Detail; !strings.Contains(detail, "looks the same") {
+			t.Errorf("%s is refused with %q", name, detail)
+		}
+	}
+	for _, name := range []string{"admin2", "not-admin", "support.team", "metoo"} {
+		signup(name).want(201)
+	}
+	billing.on(p.testServer).do("GET", "/v1/me", nil).want(200)
+	p.visitor(t).do("POST", "/v1/auth/login", credentials{"billing", billing.password}).want(200)
+
+	admin, err := OpenAdmin(t.Context(), p.settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	for _, name := range []string{"support", "admin"} {
+		if err := admin.AddUser(t.Context(), name, password, name == "admin"); err != nil {
+			t.Errorf("the command line cannot make %s: %v", name, err)
+		}
+		p.visitor(t).do("POST", "/v1/auth/login", credentials{name, password}).want(200)
+		signup(name).wantProblem(409, "username_taken", "username")
+	}
+}
+
 func TestSignupRefusesWhatDoesNotFit(t *testing.T) {
 	t.Parallel()
 	p := startProgram(t)

@@ -94,6 +94,8 @@ func (s Settings) Check(spec []byte) (wrong []error) {
 			add(errAlone)
 		}
 	}
+	_, err = s.reserved()
+	add(err)
 	if s.Admin != "" {
 		_, _, err := splitAdmin(s.Admin)
 		add(err)
@@ -111,6 +113,23 @@ func (s Settings) Check(spec []byte) (wrong []error) {
 	_, err = api.New(api.Config{Spec: spec, Page: frontend.Page(), Origins: s.Origins, Limits: s.limits(), TrustedProxies: s.TrustedProxies})
 	add(err)
 	return wrong
+}
+
+// reserved says which usernames nobody can sign up under.
+func (s Settings) reserved() (func(name string) error, error) {
+	names, err := chat.NewReserved(s.ReservedNames)
+	if err != nil {
+		return nil, fmt.Errorf("reserved-names: %w", err)
+	}
+	return func(name string) error {
+		switch {
+		case names.Has(name):
+			return auth.ErrNameTaken
+		case names.Like(name):
+			return auth.ErrLooksTaken
+		}
+		return nil
+	}, nil
 }
 
 func (s Settings) limits() api.Limits {

@@ -35,6 +35,7 @@ func TestCheckNamesAllThatIsWrong(t *testing.T) {
 		"jwt-secret-file": func(s *Settings) { s.JWTSecretFile = filepath.Join(dir, "missing") },
 		"jwt-issuer":      func(s *Settings) { s.JWTIssuer = "" },
 		"username:":       func(s *Settings) { s.Admin = "ada" },
+		"reserved-names":  func(s *Settings) { s.ReservedNames = []string{"support", "no name"} },
 		"8 characters":    func(s *Settings) { s.Admin = "ada:short" },
 		"origin":          func(s *Settings) { s.Origins = []string{"*"} },
 		"ring-bytes":      func(s *Settings) { s.RingBytes = -1 },

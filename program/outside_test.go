@@ -245,6 +245,11 @@ func TestNamesOfOutsiders(t *testing.T) {
 		{outsider("s12", strings.Repeat("x", 20_000)), strings.Repeat("x", 32)},
 		{outsider("s13", "שלום"), "שלום"},
 		{outsider("s14", "שלום"), ""}, // whatever a suffix makes of a name from right to left
+		{outsider("s15", "Admin"), "admin-2"},
+		{outsider("s16", "adrnin"), "adrnin-3"}, // adrnin-2 looks like the one before
+		{outsider("s17", "علی\u200cرضا"), "علی\u200cرضا"},
+		{outsider("s18", "علی\u200cرضا نوری"), "علی\u200cرضا-نوری"},
+		{outsider("s19", "Ada\u200c\u200dL"), "adal"},
 	} {
 		if got := who(test.claims); got != test.want && test.want != "" {
 			t.Errorf("%d is called %q, not %q", i, got, test.want)

@@ -108,9 +108,13 @@ func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) 
 	if err != nil {
 		return nil, err
 	}
+	reserved, err := cfg.reserved()
+	if err != nil {
+		return nil, err
+	}
 	p.accounts, err = auth.New(p.store, auth.Config{
 		Secret: secret, Keys: keys, Issuer: cfg.JWTIssuer, Audience: cfg.JWTAudience, Outside: outside,
-		SignupClosed: cfg.Signup == "closed", HashCommand: cfg.HashCommand, Logger: logger, Now: time.Now,
+		SignupClosed: cfg.Signup == "closed", Reserved: reserved, HashCommand: cfg.HashCommand, Logger: logger, Now: time.Now,
 	})
 	if err != nil {
 		return nil, err

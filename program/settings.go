@@ -24,6 +24,7 @@ type Settings struct {
 	JWTIssuer       string   `default:"tandem" env:"TANDEM_JWT_ISSUER" help:"The iss claim of access tokens."`
 	JWTAudience     string   `default:"tandem" env:"TANDEM_JWT_AUDIENCE" help:"The aud claim of access tokens."`
 	Signup          string   `default:"open" enum:"open,closed" env:"TANDEM_SIGNUP" help:"Whether people may sign up: open or closed."`
+	ReservedNames   []string `env:"TANDEM_RESERVED_NAMES" placeholder:"NAME" help:"Usernames that nobody can sign up under, with commas, beside admin, system and the like; the command line can."`
 	AnonymousRead   bool     `env:"TANDEM_ANONYMOUS_READ" help:"Whether public rooms can be read and followed without an account."`
 	Admin           string   `env:"TANDEM_ADMIN" placeholder:"USERNAME:PASSWORD" help:"An account with the role admin, made at the first start; better as a file or a variable, which other processes do not see."`
 	AdminFile       string   `env:"TANDEM_ADMIN_FILE" type:"path" placeholder:"FILE" help:"A file that has it."`

@@ -1,0 +1,62 @@
+package valkey
+
+import (
+	"context"
+	"log/slog"
+	"regexp"
+	"testing"
+	"time"
+
+	"tandem/realtime"
+	"tandem/testservers"
+)
+
+// Each time a subscription is confirmed the node states its own people and asks for the others': what was said while
+// it heard nothing is lost.
+func TestSubscriptionThatWasMadeAnewHasTheNodeAsk(t *testing.T) {
+	v := testservers.NewValkey(t)
+	c := raw(t, v.Addr())
+	subscribers := func() (ids []string) {
+		t.Helper()
+		list, err := c.Do(t.Context(), c.B().Arbitrary("CLIENT", "LIST", "TYPE", "pubsub").Build()).ToString()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`id=(\d+) addr=`).FindAllStringSubmatch(list, -1) {
+			ids = append(ids, m[1])
+		}
+		return ids
+	}
+	other := listen(t, v.URL(), "b", "secret")
+	others := subscribers()[0] // whose connection lives
+	said := func(kind string) int {
+		return other.count(func(m realtime.Message) bool {
+			return m.Statement != nil && m.Statement.Node == "a" && m.Statement.Kind == kind
+		})
+	}
+	hub, err := realtime.New(t.Context(), &diary{}, nil, NewBus(connect(t, v.URL()), "a", []byte("secret"), slog.New(slog.DiscardHandler)),
+		realtime.Config{Logger: slog.New(slog.DiscardHandler), Node: "a", LookEvery: 24 * time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { defer close(ended); hub.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-ended })
+	for round := 1; round <= 5; round++ {
+		eventually(t, "the node asks, and states its own", func() bool { return said("ask") >= round && said("all") >= round })
+		var killed int
+		for _, id := range subscribers() {
+			if id == others {
+				continue
+			}
+			killed++
+			if err := c.Do(t.Context(), c.B().Arbitrary("CLIENT", "KILL", "ID", id).Build()).Error(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if killed != 1 {
+			t.Fatalf("%d connections of the node are subscribed", killed)
+		}
+	}
+}

@@ -17,9 +17,11 @@ var securityHeaders = map[string][]string{
 	"Content-Security-Policy": {policy},
 	"X-Content-Type-Options":  {"nosniff"},
 	"Referrer-Policy":         {"no-referrer"},
+	// Answers are for who asked, now; the few that may be kept say so.
+	"Cache-Control": {"no-store"},
 }
 
-// secure sets the headers that keep a browser from doing more with our answers than we mean.
+// secure sets the headers that keep browsers and caches from doing more with our answers than we mean.
 func secure(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Response().Header()

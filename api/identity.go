@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -91,43 +90,4 @@ func viewerOf(id auth.Identity) chat.Viewer {
 
 func identityOf(v chat.Viewer) auth.Identity {
 	return auth.Identity{User: v.User, Name: v.Name, Session: v.Session, Expires: v.Expires, Script: v.Script, Rooms: v.Only}
-}
-
-// checkQuery refuses a query that cannot be read, of which net/url would drop a part in silence, and access
-// tokens in it: URLs end up in logs, histories and Referer headers.
-func checkQuery(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		if raw := c.Request().URL.RawQuery; raw != "" {
-			query, err := url.ParseQuery(raw)
-			if err != nil {
-				return badField("query", "the query is not properly percent-encoded")
-			}
-			for name, values := range query {
-				if !isTokenName(name) && !looksLikeJWT(values) {
-					continue
-				}
-				f := badField(name, "an access token does not belong into a URL; send it as Authorization: Bearer")
-				f.code, f.title = "token_in_url", "Token in the URL"
-				return f
-			}
-		}
-		return next(c)
-	}
-}
-
-func isTokenName(name string) bool {
-	switch strings.ToLower(name) {
-	case "access_token", "token", "jwt", "bearer", "authorization", "auth":
-		return true
-	}
-	return false
-}
-
-func looksLikeJWT(values []string) bool {
-	for _, v := range values {
-		if strings.HasPrefix(v, "eyJ") && strings.Count(v, ".") == 2 {
-			return true
-		}
-	}
-	return false
 }

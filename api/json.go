@@ -9,7 +9,8 @@ import (
 const maxDepth = 32
 
 // checkJSON refuses what encoding/json would mend or let pass: bytes that are no UTF-8 and surrogates without
-// their other half, which it replaces, and absurd depth. A syntax error and trailing data are refused too.
+// their other half, which it replaces, keys that come twice, and absurd depth. A syntax error and trailing data are
+// refused too.
 func checkJSON(data []byte) error {
 	if !utf8.Valid(data) {
 		return invalidJSON("the body is not valid UTF-8")
@@ -22,6 +23,9 @@ func checkJSON(data []byte) error {
 	}
 	if loneSurrogate(data) {
 		return invalidJSON("the body has half of a surrogate pair")
+	}
+	if repeatsKey(data) {
+		return invalidJSON("an object in the body has a key twice")
 	}
 	return nil
 }

@@ -52,7 +52,7 @@ func pageFile(name string, data []byte) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Response().Header()
 		h.Set("Cache-Control", keep)
-		h.Set("Vary", "Accept-Encoding")
+		h.Add("Vary", "Accept-Encoding") // beside the one of CORS
 		if name == "docs/index.html" {
 			h.Set("Content-Security-Policy", referencePolicy)
 		}

@@ -441,6 +441,9 @@ type LoginClosed = Problem
 // MessageNotFound defines model for MessageNotFound.
 type MessageNotFound = Problem
 
+// NoForm defines model for NoForm.
+type NoForm = Problem
+
 // NotYours defines model for NotYours.
 type NotYours = Problem
 
@@ -1897,6 +1900,8 @@ type LastOwnerApplicationProblemPlusJSONResponse Problem
 type LoginClosedApplicationProblemPlusJSONResponse Problem
 
 type MessageNotFoundApplicationProblemPlusJSONResponse Problem
+
+type NoFormApplicationProblemPlusJSONResponse Problem
 
 type NotYoursApplicationProblemPlusJSONResponse Problem
 
@@ -3410,6 +3415,22 @@ func (response PostPrivateMessage413ApplicationProblemPlusJSONResponse) VisitPos
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PostPrivateMessage415ApplicationProblemPlusJSONResponse struct {
+	NoFormApplicationProblemPlusJSONResponse
+}
+
+func (response PostPrivateMessage415ApplicationProblemPlusJSONResponse) VisitPostPrivateMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5191,6 +5212,22 @@ func (response PostMessage413ApplicationProblemPlusJSONResponse) VisitPostMessag
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PostMessage415ApplicationProblemPlusJSONResponse struct {
+	NoFormApplicationProblemPlusJSONResponse
+}
+
+func (response PostMessage415ApplicationProblemPlusJSONResponse) VisitPostMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
 	_, err := buf.WriteTo(w)
 	return err
 }

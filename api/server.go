@@ -82,13 +82,13 @@ func New(cfg Config) (*Server, error) {
 	for id, op := range s.operations {
 		guards[id] = []echo.MiddlewareFunc{s.authenticate(op), s.receive(op), s.limitPosts(id), readBody(op), op.validate}
 	}
-	RegisterHandlersWithOptions(e, NewStrictHandler(s, []StrictMiddlewareFunc{s.setCookie, s.limitConfirm}), RegisterHandlersOptions{OperationMiddlewares: guards})
+	RegisterHandlersWithOptions(router{e}, NewStrictHandler(s, []StrictMiddlewareFunc{s.setCookie, s.limitConfirm}), RegisterHandlersOptions{OperationMiddlewares: guards})
 
 	e.GET("/v1/events", s.openStream, s.operations["openStream"].validate)
 	e.POST("/v1/events", s.openStream, s.operations["openStreamByPost"].validate)
 	e.GET("/ws/chat/:room/", s.openTutorial, s.operations["openTutorial"].validate)
 	e.GET("/ws/chat/:room", s.openTutorial, s.operations["openTutorial"].validate)
-	e.GET("/.well-known/jwks.json", s.keys)
+	e.Match(getOrHead, "/.well-known/jwks.json", s.keys)
 	e.Match(getOrHead, "/healthz", s.health)
 	e.Match(getOrHead, "/readyz", s.ready)
 	e.Match(getOrHead, "/openapi.yaml", s.describe)
@@ -103,8 +103,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.Serv
 // Drain makes /readyz say that no more requests should come.
 func (s *Server) Drain() { s.draining.Store(true) }
 
-// getOrHead is how monitors ask.
 var getOrHead = []string{http.MethodGet, http.MethodHead}
+
+// router answers HEAD wherever there is GET; net/http leaves the body out.
+type router struct{ *echo.Echo }
+
+// GET implements EchoRouter.
+func (r router) GET(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
+	r.Echo.HEAD(path, h, m...)
+	return r.Echo.GET(path, h, m...)
+}
 
 const headerRequestID = "X-Request-Id"
 

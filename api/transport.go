@@ -30,8 +30,6 @@ func transport(r *http.Request, query url.Values) (realtime.Framer, error) {
 	upgrade := websocket.IsWebSocketUpgrade(r)
 	format := query.Get("format")
 	switch {
-	case len(query["format"]) > 1:
-		return nil, badField("format", "there is one format")
 	case format == "ws" && !upgrade:
 		return nil, badField("format", "ws needs a WebSocket handshake")
 	case upgrade && format != "" && format != "ws":

@@ -33,7 +33,8 @@ type operation struct {
 	secured bool // needs an access token
 	open    bool // needs none where anonymous-read is on
 	body    *openapi3.RequestBody
-	raw     bool // takes a body of any type as text
+	raw     bool     // takes a body of any type as text
+	single  []string // the query parameters that are no lists
 	// What API tokens do not reach: accounts is for people, and a token limited to rooms stays in rooms.
 	accounts bool
 	inRooms  bool
@@ -48,6 +49,7 @@ func operationsOf(doc *openapi3.T) map[string]*operation {
 				// Without security of its own the document's applies, which is the access token; an alternative without
 				// any is anonymous-read's.
 				secured: o.Security == nil || len(*o.Security) > 0,
+				single:  singleParameters(item, o, doc),
 				open:    o.Security != nil && slices.ContainsFunc(*o.Security, func(r openapi3.SecurityRequirement) bool { return len(r) == 0 }),
 			}
 			// The validator reads a body whole, without a bound, for whatever says security; authenticate sees to it.
@@ -80,6 +82,11 @@ func readBody(op *operation) echo.MiddlewareFunc {
 			r := c.Request()
 			if r.ContentLength > MaxBody {
 				c.Response().Header().Set("Connection", "close") // net/http would wait for much of it before it answers
+			}
+			if op.raw && isMultipart(r.Header.Get("Content-Type")) {
+				return errMultipart()
+			}
+			if r.ContentLength > MaxBody {
 				return errTooLarge()
 			}
 			data, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, MaxBody))
@@ -120,6 +127,17 @@ func isJSON(contentType string) bool {
 	return kind == "application/json" || strings.HasSuffix(kind, "+json")
 }
 
+func isMultipart(contentType string) bool {
+	return len(contentType) >= len("multipart/") && strings.EqualFold(contentType[:len("multipart/")], "multipart/")
+}
+
+// errMultipart is for curl -F: the form as it was sent, boundaries and all, is no message that anybody means.
+func errMultipart() *fault {
+	f := badField("Content-Type", "a message is no form: send its text as the body (curl -d 'hi' does), or JSON (curl --json '{\"message\":\"hi\"}')")
+	f.status, f.code, f.title = http.StatusUnsupportedMediaType, "unsupported_media_type", "Unsupported media type"
+	return f
+}
+
 func errTooLarge() *fault {
 	return &fault{http.StatusRequestEntityTooLarge, "body_too_large", "Body too large", "A body has at most 64 KiB.", nil}
 }
@@ -133,6 +151,9 @@ var validation = &openapi3filter.Options{
 func (op *operation) validate(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
+		if err := op.checkSingle(r); err != nil {
+			return err
+		}
 		params := make(map[string]string, len(c.ParamNames()))
 		for _, name := range c.ParamNames() {
 			value := c.Param(name)

@@ -72,8 +72,17 @@ func checkAnswer(t *testing.T, method, target string, status int, header http.He
 	if status == http.StatusInternalServerError {
 		report("nothing that a client sends may get a 500")
 	}
-	if status >= 400 {
+	if method == http.MethodHead { // an answer to GET without its body
+		method = http.MethodGet
+		if len(body) > 0 {
+			report("an answer to HEAD has a body")
+		}
+		body = nil
+	} else if status >= 400 {
 		checkProblem(report, status, header, body)
+	}
+	if header.Get("Cache-Control") == "" && status != http.StatusSwitchingProtocols {
+		report("no Cache-Control")
 	}
 	u, err := url.ParseRequestURI(target)
 	if err != nil {

@@ -62,3 +62,14 @@ func TestPageIsServed(t *testing.T) {
 		t.Errorf("policy of the reference %q", p)
 	}
 }
+
+// A file depends on what is packed and, where other pages may call, on the Origin: caches have to know of both.
+func TestPageSaysWhatItDependsOn(t *testing.T) {
+	t.Parallel()
+	p := startProgram(t, func(cfg *Settings) { cfg.Origins = []string{"https://friend.example"} })
+	got := p.visitor(t).do("GET", "/", nil, "Origin: https://friend.example").want(200)
+	vary := strings.Join(got.header.Values("Vary"), ", ")
+	if !strings.Contains(vary, "Origin") || !strings.Contains(vary, "Accept-Encoding") {
+		t.Errorf("Vary is %q", vary)
+	}
+}

@@ -403,7 +403,7 @@ export interface paths {
         put?: never;
         /**
          * Post a message
-         * @description As JSON, or with any other content type as the raw body (`curl -d hello`). The answer is the
+         * @description As JSON, or with any other content type but `multipart/…` as the raw body (`curl -d hello`). The answer is the
          *     message's event; it is durable before it is answered. Retrying with the same `Idempotency-Key`
          *     never posts twice: the retry answers 200 with the message in its present state. It counts against the limit like a
          *     post; a post that is refused uses up no key.
@@ -845,7 +845,7 @@ export interface paths {
         };
         /**
          * It can serve
-         * @description The database answers and the server is not draining.
+         * @description The database answers, the server is not draining, and a node that has just started knows who is online on the others. It waits 2 s for that at most.
          */
         get: operations["ready"];
         put?: never;
@@ -1616,6 +1616,15 @@ export interface components {
         };
         /** @description What was sent does not fit; `errors` names the fields */
         BadRequest: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `unsupported_media_type`: a form (`multipart/…`) is no message; send its text, or JSON */
+        NoForm: {
             headers: {
                 [name: string]: unknown;
             };
@@ -2630,6 +2639,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            415: components["responses"]["NoForm"];
             /** @description `idempotency_mismatch`: the key was used with another body */
             422: {
                 headers: {
@@ -2973,6 +2983,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            415: components["responses"]["NoForm"];
             /** @description `idempotency_mismatch`: the key was used with another body */
             422: {
                 headers: {

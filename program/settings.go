@@ -15,6 +15,7 @@ type Settings struct {
 	DataDir         string   `default:"./data" env:"TANDEM_DATA_DIR" type:"path" help:"Where the index of words lies, and the SQLite database if there is no database-url; made if missing."`
 	DatabaseURL     string   `name:"database-url" env:"TANDEM_DATABASE_URL" placeholder:"postgres://…" help:"A PostgreSQL database in place of SQLite; several nodes may share it."`
 	DatabaseURLFile string   `name:"database-url-file" env:"TANDEM_DATABASE_URL_FILE" type:"path" placeholder:"FILE" help:"A file that has the database's URL."`
+	DatabasePooler  bool     `name:"database-pooler" env:"TANDEM_DATABASE_POOLER" help:"PostgreSQL is behind a pooler that shares its sessions between transactions, such as PgBouncer; found out if not given."`
 	ValkeyURL       string   `name:"valkey-url" env:"TANDEM_VALKEY_URL" placeholder:"valkey://…" help:"A Valkey, or with commas a cluster of it, that carries events and presence between the nodes; valkeys:// for TLS. Needs --database-url."`
 	ValkeyURLFile   string   `name:"valkey-url-file" env:"TANDEM_VALKEY_URL_FILE" type:"path" placeholder:"FILE" help:"A file that has Valkey's URL."`
 	JWTSecret       string   `env:"TANDEM_JWT_SECRET" help:"Signs access tokens, 32 bytes or more; made at the first start and kept in the database if not given."`

@@ -15,14 +15,18 @@ import (
 
 // dialect is what differs between the databases. Queries are written once, with ? for their arguments.
 type dialect struct {
-	goose        goose.Dialect
-	gooseOptions []goose.ProviderOption
-	migrations   string // their directory
+	goose      goose.Dialect
+	migrations string // their directory
+	// migrating takes the lock under which the schema is brought up to date; nil for none.
+	migrating func(ctx context.Context, db *sql.DB) (unlock func() error, err error)
 
 	// connected is called with each new connection of the writer, before it is used; nil for nothing.
 	connected func(ctx context.Context, conn *sql.Conn) error
 	// begin opens the writer's transaction and takes the lock of the log's head.
 	begin []string
+	// guard fails in that transaction, behind the lock, where the log has not the name that is its argument any more;
+	// empty where that cannot be without a new connection.
+	guard string
 	// bind puts the database's own placeholders into a query.
 	bind func(query string) string
 	// list is the query whose rows are the numbers in a JSON list, %s.

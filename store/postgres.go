@@ -12,7 +12,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
 
 	"tandem/chat"
 )
@@ -24,24 +23,20 @@ const headLock = 0x7a6e64656d
 const postgresWait = 1900 * time.Millisecond
 
 func postgresDialect() *dialect {
-	locker, err := lock.NewPostgresSessionLocker() // nodes that start at once migrate one after the other
-	if err != nil {
-		panic(err) // it has only options to complain about
-	}
 	return &dialect{
 		// Alone in its statement: the snapshot of the next must not be older than the wait.
-		begin:        []string{`BEGIN`, lockHead},
-		bind:         bindNumbered,
-		list:         `SELECT value::bigint FROM jsonb_array_elements_text(CAST(%s AS text)::jsonb)`,
-		connected:    sameServer,
-		reconnect:    true,
-		wait:         postgresWait,
-		posts:        pipelinePosts,
-		read:         readPostgres,
-		shared:       sharedPostgres,
-		goose:        goose.DialectPostgres,
-		gooseOptions: []goose.ProviderOption{goose.WithSessionLocker(locker)},
-		migrations:   "migrations/postgres",
+		begin:      []string{`BEGIN`, lockHead},
+		bind:       bindNumbered,
+		list:       `SELECT value::bigint FROM jsonb_array_elements_text(CAST(%s AS text)::jsonb)`,
+		connected:  sameServer,
+		reconnect:  true,
+		wait:       postgresWait,
+		posts:      pipelinePosts,
+		read:       readPostgres,
+		shared:     sharedPostgres,
+		goose:      goose.DialectPostgres,
+		migrating:  lockMigrations,
+		migrations: "migrations/postgres",
 	}
 }
 
@@ -64,8 +59,15 @@ func parseURL(url string) (*pgx.ConnConfig, error) {
 	return c, nil
 }
 
+// sessionSettings are what the writer needs. A pooler does not pass them on: there they are set in each transaction.
+var sessionSettings = []struct{ name, value string }{
+	{"lock_timeout", "2000"},                        // a node that cannot have the head says so
+	{"idle_in_transaction_session_timeout", "2000"}, // a node that is frozen does not keep it
+	{"synchronous_commit", "on"},                    // whatever the server's default: what is answered is durable
+}
+
 // openPostgres opens the database at cfg.URL, and gives its name for errors.
-func openPostgres(cfg Config) (*Store, string, error) {
+func openPostgres(ctx context.Context, cfg Config) (*Store, string, error) {
 	c, err := parseURL(cfg.URL)
 	if err != nil {
 		return nil, "", err
@@ -74,18 +76,27 @@ func openPostgres(cfg Config) (*Store, string, error) {
 	if c.ConnectTimeout == 0 || c.ConnectTimeout > postgresWait {
 		c.ConnectTimeout = postgresWait
 	}
-	for param, value := range map[string]string{
-		"application_name":                    "tandem",
-		"lock_timeout":                        "2000", // a node that cannot have the head says so
-		"idle_in_transaction_session_timeout": "2000", // a node that is frozen does not keep it
-		"synchronous_commit":                  "on",   // whatever the server's default: what is answered is durable
-	} {
-		if _, given := c.RuntimeParams[param]; !given || param == "synchronous_commit" {
-			c.RuntimeParams[param] = value
-		}
+	if _, given := c.RuntimeParams["application_name"]; !given {
+		c.RuntimeParams["application_name"] = "tandem"
 	}
 	if c.ValidateConnect == nil { // a standby may lag, and a reader that saw less than it was told would be wrong
 		c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
+	}
+	pooler := cfg.Pooler
+	if !pooler {
+		if pooler, err = findPooler(ctx, c); err != nil {
+			return nil, "", fmt.Errorf("open %s: %w", name, explained(err))
+		}
+	}
+	d := postgresDialect()
+	if pooler {
+		behindPooler(d, c)
+	} else {
+		for _, s := range sessionSettings {
+			if _, given := c.RuntimeParams[s.name]; !given || s.name == "synchronous_commit" {
+				c.RuntimeParams[s.name] = s.value
+			}
+		}
 	}
 	reads, write := stdlib.OpenDB(*c), stdlib.OpenDB(*c)
 	reads.SetMaxOpenConns(16)
@@ -93,7 +104,28 @@ func openPostgres(cfg Config) (*Store, string, error) {
 	reads.SetConnMaxIdleTime(5 * time.Minute)
 	// One connection writes, and a second migrates while the first holds the migration's lock.
 	write.SetMaxOpenConns(2)
-	return &Store{dialect: postgresDialect(), reads: reads, write: write}, name, nil
+	return &Store{dialect: d, reads: reads, write: write}, name, nil
+}
+
+// migrationLock is goose's own, which nodes of earlier versions take.
+const migrationLock = 4097083626
+
+// lockMigrations has nodes that start at once migrate one after the other. The lock is that of a transaction, since a
+// pooler gives nobody a session.
+func lockMigrations(ctx context.Context, db *sql.DB) (unlock func() error, err error) {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, q := range []string{
+		`SELECT set_config('lock_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '0', true)`,
+		fmt.Sprintf(`SELECT pg_advisory_xact_lock(%d)`, migrationLock),
+	} {
+		if _, err := tx.ExecContext(ctx, q); err != nil {
+			return nil, errors.Join(err, tx.Rollback())
+		}
+	}
+	return tx.Rollback, nil
 }
 
 // readPostgres is the dialect's read: per topic its first ids from the index, then one sort and the rows. A filter
@@ -111,10 +143,12 @@ func readPostgres(ctx context.Context, s *Store, topics []chat.TopicSince, upto 
 		) f ORDER BY f.id LIMIT 2 * CAST(?4 AS bigint)) ORDER BY id LIMIT ?4`, keys, after, upto, limit)
 }
 
+// origin is which server this is, and which timeline of it.
+const origin = `(SELECT system_identifier FROM pg_control_system()) || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)`
+
 // sameServer begins a new name for the log where another server, or another timeline of it, has taken over: it may
 // not have got all that was committed, and numbers that were given out may come again. Nothing is written before.
 func sameServer(ctx context.Context, conn *sql.Conn) error {
-	const origin = `(SELECT system_identifier FROM pg_control_system()) || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)`
 	var same bool
 	if err := conn.QueryRowContext(ctx, `SELECT origin IS NOT DISTINCT FROM `+origin+` FROM log`).Scan(&same); err != nil || same {
 		return err
@@ -244,7 +278,12 @@ func (w *writer) pipeline(jobs []*job) (events []chat.Event, err error) {
 	err = w.conn.Raw(func(driver any) error {
 		conn := driver.(*stdlib.Conn).Conn()
 		var batch pgx.Batch
-		batch.Queue(lockHead)
+		for _, q := range w.dialect.begin[1:] { // the end of the pipeline is the transaction's
+			batch.Queue(q)
+		}
+		if w.dialect.guard != "" {
+			batch.Queue(w.dialect.bind(w.dialect.guard), w.name)
+		}
 		batch.Queue(postAll, rooms, roomVersions, users, userVersions, topics, also, authors, types, bodies, keys, fingerprints,
 			w.now().UnixMilli()).Query(func(rows pgx.Rows) (err error) {
 			outcomes, err = pgx.CollectRows(rows, pgx.RowToStructByPos[outcome])

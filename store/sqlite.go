@@ -29,7 +29,7 @@ var sqliteDialect = &dialect{
 }
 
 // openSQLite opens the database below cfg.Dir, and gives its name for errors.
-func openSQLite(cfg Config) (*Store, string, error) {
+func openSQLite(_ context.Context, cfg Config) (*Store, string, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, "", fmt.Errorf("make the data directory: %w", err)
 	}

@@ -28,8 +28,10 @@ var migrations embed.FS
 // Config is what Open needs to know.
 type Config struct {
 	URL string // of a PostgreSQL database, postgres://…; empty for SQLite
-	Dir string // of SQLite's files; made if missing
-	Now func() time.Time
+	// Pooler says that PostgreSQL is behind a pooler that shares its sessions; it is found out if not.
+	Pooler bool
+	Dir    string // of SQLite's files; made if missing
+	Now    func() time.Time
 	// Committed is called with the name of the log and the events of each commit, in the order of their ids, after they are durable
 	// and before their writers are answered. It must not block.
 	Committed func(log string, events []chat.Event)
@@ -58,7 +60,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.URL != "" {
 		connect = openPostgres
 	}
-	s, name, err := connect(cfg)
+	s, name, err := connect(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -67,21 +69,14 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		if s.index != nil {
 			err = errors.Join(err, s.index.close())
 		}
-		return nil, errors.Join(fmt.Errorf("open %s: %w", name, err), s.reads.Close(), s.write.Close())
+		return nil, errors.Join(fmt.Errorf("open %s: %w", name, explained(err)), s.reads.Close(), s.write.Close())
 	}
 	return s, nil
 }
 
 func (s *Store) prepare(ctx context.Context, cfg Config) error {
-	dir, err := fs.Sub(migrations, s.dialect.migrations)
+	err := s.migrate(ctx)
 	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(s.dialect.goose, s.write, dir, s.dialect.gooseOptions...)
-	if err != nil {
-		return err
-	}
-	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	// The first start names the log; ids and names are never reused under that name.
@@ -126,6 +121,27 @@ func (s *Store) prepare(ctx context.Context, cfg Config) error {
 	if err != nil {
 		s.log.stop()
 	}
+	return err
+}
+
+// migrate brings the schema up to date.
+func (s *Store) migrate(ctx context.Context) (err error) {
+	dir, err := fs.Sub(migrations, s.dialect.migrations)
+	if err != nil {
+		return err
+	}
+	if s.dialect.migrating != nil {
+		unlock, err := s.dialect.migrating(ctx, s.write)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, unlock()) }()
+	}
+	p, err := goose.NewProvider(s.dialect.goose, s.write, dir)
+	if err != nil {
+		return err
+	}
+	_, err = p.Up(ctx)
 	return err
 }
 

@@ -19,7 +19,7 @@ import (
 type place Config
 
 func (p place) try(cfg Config) (*Store, error) {
-	cfg.URL, cfg.Dir = p.URL, p.Dir
+	cfg.URL, cfg.Pooler, cfg.Dir = p.URL, p.Pooler, p.Dir
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}

@@ -117,7 +117,7 @@ func (w *writer) keep() {
 	}
 	ctx, cancel := w.dialect.patience(context.Background())
 	defer cancel()
-	if w.conn != nil && w.conn.PingContext(ctx) != nil {
+	if w.conn != nil && w.check(ctx) != nil {
 		w.disconnect()
 	}
 	if err := w.connect(ctx); err != nil {
@@ -137,6 +137,15 @@ func (w *writer) abandon() {
 		})
 	}
 	w.disconnect()
+}
+
+// check tells whether the connection leads to the log that the writer knows.
+func (w *writer) check(ctx context.Context) error {
+	if w.dialect.guard == "" {
+		return w.conn.PingContext(ctx)
+	}
+	_, err := w.conn.ExecContext(ctx, w.dialect.bind(w.dialect.guard), w.name)
+	return err
 }
 
 // disconnect has the next batch begin with a new connection.
@@ -340,6 +349,11 @@ func (w *writer) runJobs(ctx context.Context, jobs []*job) (_ []chat.Event, err 
 	}()
 	for _, q := range w.dialect.begin {
 		if _, err := t.exec(q); err != nil {
+			return nil, err
+		}
+	}
+	if w.dialect.guard != "" {
+		if err := w.check(ctx); err != nil {
 			return nil, err
 		}
 	}

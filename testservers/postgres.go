@@ -212,10 +212,14 @@ func (p *Postgres) Remove() {
 
 // shared is the server that the tests of a package have in common.
 var shared struct {
-	once sync.Once
-	p    *Postgres
-	err  error
+	once   sync.Once
+	p      *Postgres
+	pooler *PgBouncer // nil without pooled
+	err    error
 }
+
+// pooled puts a pooler before the shared server.
+var pooled = os.Getenv("TANDEM_TEST_POOLER") != ""
 
 // Database is an empty database for one test, on a server that it shares with the others of its package.
 // It returns the URL.
@@ -224,15 +228,24 @@ func Database(t testing.TB) string {
 	shared.once.Do(func() {
 		// What tests do not try is a power cut, and syncing is most of the time of making a database.
 		shared.p, shared.err = StartPostgres("fsync=off", "max_connections=300")
+		if shared.err == nil && pooled {
+			shared.pooler, shared.err = StartPgBouncer(shared.p)
+		}
 	})
 	Need(t, shared.err)
 	name, err := shared.p.NewDatabase()
 	Need(t, err)
+	if shared.pooler != nil {
+		return shared.pooler.URL(name)
+	}
 	return shared.p.URL(name)
 }
 
 // Close removes the shared server; a package's TestMain calls it after its tests.
 func Close() {
+	if shared.pooler != nil {
+		shared.pooler.Remove()
+	}
 	if shared.p != nil {
 		shared.p.Remove()
 	}

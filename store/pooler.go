@@ -1,0 +1,85 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// A pooler such as PgBouncer gives each transaction to whichever session of the server is free. So behind one nothing
+// may be left in a session, or be expected there: no prepared statements, no settings, no locks beyond a transaction.
+
+// findPooler tells whether there is a pooler before the server: it gives its clients other process numbers than the
+// server's own. One that passes sessions on whole is taken for the same; that only costs a little.
+func findPooler(ctx context.Context, c *pgx.ConnConfig) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*postgresWait)
+	defer cancel()
+	c = c.Copy()
+	c.DefaultQueryExecMode = pgx.QueryExecModeExec
+	conn, err := pgx.ConnectConfig(ctx, c)
+	if err != nil {
+		return false, err
+	}
+	defer conn.Close(ctx)
+	var pid uint32
+	err = conn.QueryRow(ctx, `SELECT pg_backend_pid()`).Scan(&pid)
+	return err == nil && pid != conn.PgConn().PID(), err
+}
+
+// behindPooler has the dialect and its connections go by transactions alone. Another server may take over without any
+// connection being lost, so each transaction makes sure that the log is the one that the writer knows.
+func behindPooler(d *dialect, c *pgx.ConnConfig) {
+	c.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe // only unnamed statements
+	set := make([]string, len(sessionSettings))
+	for i, s := range sessionSettings {
+		set[i] = fmt.Sprintf(`set_config('%s', '%s', true)`, s.name, s.value)
+	}
+	d.begin = []string{`BEGIN`, `SELECT ` + strings.Join(set, ", "), lockHead}
+	d.guard = `SELECT CASE WHEN name = CAST(? AS text) AND origin IS NOT DISTINCT FROM ` + origin + ` THEN 1
+		ELSE ('another server has taken over the log ' || name)::int END FROM log`
+}
+
+// explained is err in one line, with what to do about it where that is known.
+func explained(err error) error {
+	if err == nil {
+		return nil
+	}
+	advice := ""
+	pg, _ := errors.AsType[*pgconn.PgError](err)
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	switch {
+	case pg != nil && strings.HasPrefix(pg.Message, "unsupported startup parameter"):
+		advice = "the pooler does not pass it on; take it out of database-url and set it for the role: ALTER ROLE … SET …"
+	case pg != nil && pg.Code == "42501" && strings.Contains(pg.Message, "for schema"):
+		advice = "the role may not make tables there; GRANT CREATE ON SCHEMA … TO it, or let a role that may start tandem once, which migrates"
+	case pg != nil && pg.Code == "42501":
+		advice = "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA … TO the role, or let the tables' owner migrate"
+	case pg != nil && pg.Code == "3F000":
+		advice = "the role's search_path names no schema that is there; CREATE SCHEMA … first"
+	case strings.Contains(text, "certificate signed by unknown authority"):
+		advice = "sslrootcert in database-url names the file of the authority that signed the server's certificate"
+	case strings.Contains(text, "certificate is valid for"), strings.Contains(text, "certificate is not valid for any names"),
+		strings.Contains(text, "doesn't contain any IP SANs"):
+		advice = "database-url must have the host's name as the server's certificate has it"
+	}
+	if advice == "" && text == err.Error() {
+		return err
+	}
+	if advice != "" {
+		text += " (" + advice + ")"
+	}
+	return &explainedError{text, err}
+}
+
+// explainedError is an error with another text.
+type explainedError struct {
+	text string
+	err  error
+}
+
+func (e *explainedError) Error() string { return e.text }
+func (e *explainedError) Unwrap() error { return e.err }

@@ -1,0 +1,157 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"tandem/chat"
+	"tandem/testservers"
+)
+
+// pooledPostgres is a server and a pooler before it, both of which a test may harm.
+func pooledPostgres(t *testing.T, settings ...string) (*testservers.Postgres, *testservers.PgBouncer, string) {
+	t.Helper()
+	pg := testservers.NewPostgres(t, settings...)
+	name, err := pg.NewDatabase()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pg, testservers.NewPgBouncer(t, pg), name
+}
+
+// Behind a pooler, whether that is said or found out, every transaction brings what it needs with it: a commit waits
+// for the disk although the server's default is not to, and whoever waits for the head gives up.
+func TestPoolerKeepsThePromises(t *testing.T) {
+	for _, said := range []bool{false, true} {
+		t.Run(fmt.Sprint("said: ", said), func(t *testing.T) {
+			pg, pooler, name := pooledPostgres(t, "synchronous_commit=off")
+			p := place{URL: pooler.URL(name), Pooler: said}
+			s, u, r := world(t, p, nil)
+			if err := pg.Exec(name, `CREATE TABLE seen (setting text, value text)`,
+				`CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+					INSERT INTO seen SELECT n, current_setting(n) FROM unnest(ARRAY['synchronous_commit', 'lock_timeout', 'idle_in_transaction_session_timeout']) n;
+					RETURN NEW;
+				END $$`, `CREATE TRIGGER see BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION see()`); err != nil {
+				t.Fatal(err)
+			}
+			e, _, err := s.Post(t.Context(), guardOf(u, r), message(u, r, "hi"), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Delete(t.Context(), guardOf(u, r), chat.RoomTopic(r.ID), e.ID, message(u, r, "gone")); err != nil {
+				t.Fatal(err)
+			}
+			seen, err := list(t.Context(), s, scanOne[string], `SELECT DISTINCT setting || '=' || value FROM seen ORDER BY 1`)
+			if want := "idle_in_transaction_session_timeout=2s lock_timeout=2s synchronous_commit=on"; err != nil || strings.Join(seen, " ") != want {
+				t.Errorf("the transactions ran with %v, %v; want %s", seen, err, want)
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			// The second start prepares nothing that the first has left in the server's sessions.
+			s, other := p.open(t, Config{}), p.open(t, Config{})
+			for i, at := range []*Store{s, other, s, other} {
+				if _, _, err := at.Post(t.Context(), guardOf(u, r), message(u, r, "hi"), &chat.Key{Name: fmt.Sprint(i / 2), Fingerprint: []byte{1}}); err != nil {
+					t.Error(err)
+				}
+			}
+			if state, err := other.Head(t.Context()); err != nil || state.Head != e.ID+3 { // its deletion, and two posts of which each was made twice
+				t.Errorf("the log is %+v, %v; want the head %d", state, err, e.ID+3)
+			}
+		})
+	}
+}
+
+// A pooler may bring a connection to another server without ending it: the log gets a new name before anything is
+// written to that server.
+func TestPoolerThatGoesToAnotherServerNamesTheLogAnew(t *testing.T) {
+	pg, pooler, name := pooledPostgres(t)
+	var told []string
+	p := place{URL: pooler.URL(name)}
+	s, u, r := world(t, p, func(log string, events []chat.Event) { told = append(told, log) })
+	post := func() error {
+		_, _, err := s.Post(t.Context(), guardOf(u, r), message(u, r, "hi"), nil)
+		return err
+	}
+	if err := post(); err != nil {
+		t.Fatal(err)
+	}
+	before, err := s.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What another server's number would be is only to be seen in what the log says of its own.
+	if err := pg.Exec(name, `UPDATE log SET origin = 'another/00000001'`); err != nil {
+		t.Fatal(err)
+	}
+	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		if err = post(); err == nil {
+			break
+		}
+		if !errors.Is(err, chat.ErrUnavailable) || time.Since(began) > 20*time.Second {
+			t.Fatalf("posting after it gives %v", err)
+		}
+	}
+	after, err := s.Head(t.Context())
+	if err != nil || after.Name == before.Name {
+		t.Errorf("the log is %+v, %v; before it was %+v", after, err, before)
+	}
+	if upto, err := s.Shared(t.Context(), before.Name); err != nil || upto != before.Head {
+		t.Errorf("the logs share ids up to %d, %v; want %d", upto, err, before.Head)
+	}
+	if last := told[len(told)-1]; last != after.Name {
+		t.Errorf("the post was told of as one of the log %s; it is %s", last, after.Name)
+	}
+}
+
+// While the pooler is gone every call says so, and the same store goes on when it is back.
+func TestPoolerComesBack(t *testing.T) {
+	_, pooler, name := pooledPostgres(t)
+	s, u, r := world(t, place{URL: pooler.URL(name)}, nil)
+	acknowledged := int64(0)
+	post := func() error {
+		_, _, err := s.Post(t.Context(), guardOf(u, r), message(u, r, "hi"), nil)
+		if err == nil {
+			acknowledged++
+		}
+		return err
+	}
+	for range 3 {
+		if err := post(); err != nil {
+			t.Fatal(err)
+		}
+		pooler.Kill()
+		if err := post(); !errors.Is(err, chat.ErrUnavailable) {
+			t.Errorf("a post without the pooler gives %v", err)
+		}
+		if err := pooler.Start(); err != nil {
+			t.Fatal(err)
+		}
+		for began := time.Now(); post() != nil; {
+			if time.Since(began) > 20*time.Second {
+				t.Fatal("posting did not come back with the pooler")
+			}
+		}
+	}
+	events, err := s.ReadAll(t.Context(), 0, chat.MaxID, 100)
+	if err != nil || int64(len(events)) < acknowledged {
+		t.Fatalf("%d events, %v; %d were acknowledged", len(events), err, acknowledged)
+	}
+	for i, e := range events {
+		if e.ID != int64(i+1) {
+			t.Errorf("event %d has the id %d", i+1, e.ID)
+		}
+	}
+}
+
+// What a pooler does not let through is said in one line, with what to do.
+func TestPoolerThatRefusesASettingSaysSo(t *testing.T) {
+	_, pooler, name := pooledPostgres(t)
+	_, err := place{URL: pooler.URL(name) + "&search_path=chat"}.try(Config{})
+	if err == nil || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "search_path") || !strings.Contains(err.Error(), "ALTER ROLE") {
+		t.Errorf("it says %v", err)
+	}
+}

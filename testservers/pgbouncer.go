@@ -1,0 +1,127 @@
+package testservers
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// PgBouncer is a pooler in transaction mode before a PostgreSQL, with few sessions, so that each client soon has
+// another one's.
+type PgBouncer struct {
+	Port   int
+	bin    string
+	dir    string
+	owner  *syscall.Credential
+	server *daemon
+	log    bytes.Buffer
+}
+
+// StartPgBouncer starts a pooler before p, with further settings as name=value.
+func StartPgBouncer(p *Postgres, settings ...string) (*PgBouncer, error) {
+	bin, err := exec.LookPath("pgbouncer")
+	if err != nil {
+		bin = "/usr/sbin/pgbouncer" // Debian's, which is not in everybody's PATH
+		if _, err := os.Stat(bin); err != nil {
+			return nil, fmt.Errorf("pgbouncer %w", ErrMissing)
+		}
+	}
+	b := &PgBouncer{bin: bin, owner: p.owner}
+	if b.Port, err = freePort(); err != nil {
+		return nil, err
+	}
+	if b.dir, err = os.MkdirTemp("", "tandem-pgbouncer-"); err != nil {
+		return nil, err
+	}
+	if b.owner != nil { // it refuses to run as root, too
+		err = os.Chown(b.dir, int(b.owner.Uid), int(b.owner.Gid))
+	}
+	var conf bytes.Buffer
+	fmt.Fprintf(&conf, "[databases]\n* = host=127.0.0.1 port=%d user=postgres\n[pgbouncer]\n", p.Port)
+	for _, s := range append([]string{"listen_addr=127.0.0.1", "listen_port=" + strconv.Itoa(b.Port), "unix_socket_dir=", "auth_type=any",
+		"pool_mode=transaction", "default_pool_size=4", "max_client_conn=1000", "server_login_retry=0.1"}, settings...) {
+		fmt.Fprintln(&conf, s)
+	}
+	if err == nil {
+		err = os.WriteFile(b.config(), conf.Bytes(), 0o644)
+	}
+	if err == nil {
+		err = b.Start()
+	}
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(b.dir))
+	}
+	return b, nil
+}
+
+// NewPgBouncer is StartPgBouncer for one test, at whose end the pooler goes.
+func NewPgBouncer(t testing.TB, p *Postgres, settings ...string) *PgBouncer {
+	t.Helper()
+	b, err := StartPgBouncer(p, settings...)
+	Need(t, err)
+	t.Cleanup(b.Remove)
+	return b
+}
+
+func (b *PgBouncer) config() string { return filepath.Join(b.dir, "pgbouncer.ini") }
+
+// Start starts the pooler, which has been killed, and returns when it answers.
+func (b *PgBouncer) Start() error {
+	cmd := exec.Command(b.bin, b.config())
+	cmd.Dir = b.dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: b.owner}
+	cmd.Stdout, cmd.Stderr = &b.log, &b.log
+	var err error
+	if b.server, err = start(cmd, syscall.SIGKILL); err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		conn, err := pgx.Connect(ctx, b.URL("postgres")+"&default_query_exec_mode=exec")
+		if err == nil {
+			_ = conn.Close(ctx)
+			cancel()
+			return nil
+		}
+		cancel()
+		select {
+		case <-b.server.ended:
+			return fmt.Errorf("PgBouncer ended instead of serving:\n%s", b.log.Bytes())
+		default:
+		}
+		if time.Now().After(deadline) {
+			b.Kill()
+			return fmt.Errorf("PgBouncer did not answer within 30 s: %w", err)
+		}
+	}
+}
+
+// URL leads to the database with that name.
+func (b *PgBouncer) URL(database string) string {
+	return fmt.Sprintf("postgres://postgres@127.0.0.1:%d/%s?sslmode=disable", b.Port, database)
+}
+
+// Kill ends it at once; Start brings it back.
+func (b *PgBouncer) Kill() { b.server.end(syscall.SIGKILL) }
+
+// Freeze stops it from answering, until Thaw.
+func (b *PgBouncer) Freeze() { _ = b.server.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Thaw ends Freeze.
+func (b *PgBouncer) Thaw() { _ = b.server.cmd.Process.Signal(syscall.SIGCONT) }
+
+// Remove ends the pooler and removes its files.
+func (b *PgBouncer) Remove() {
+	b.Kill()
+	_ = os.RemoveAll(b.dir)
+}

@@ -113,6 +113,7 @@ func setDisabled(t *tx, user int64, disabled, deleted bool) error {
 		}
 	}
 	if deleted {
+		t.scrubbed = true // the password's hash
 		if err := leaveAll(t, user); err != nil {
 			return err
 		}

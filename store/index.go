@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -28,6 +29,7 @@ type index struct {
 
 	logger *slog.Logger
 	take   takeWords
+	eraser *eraser
 
 	more chan struct{} // something was committed
 	stop context.CancelFunc
@@ -67,17 +69,17 @@ INSERT INTO words (words, rank) VALUES ('secure-delete', 1);`
 // takeWords takes an event's words into the index: indexEvent, but for tests.
 type takeWords func(context.Context, *sql.Tx, chat.Event) error
 
-func openIndex(ctx context.Context, dir string, log *Store, take takeWords) (*index, error) {
+func openIndex(ctx context.Context, cfg Config, log *Store) (*index, error) {
 	state, err := log.Head(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data directory: %w", err)
 	}
-	file := filepath.Join(dir, "search.db")
+	file := filepath.Join(cfg.Dir, "search.db")
 	x := &index{
-		log: log, logger: log.logger, take: take, more: make(chan struct{}, 1), done: make(chan struct{}), moved: make(chan struct{}), hurry: make(chan struct{}, 1),
+		log: log, logger: log.logger, take: cfg.takeWords, more: make(chan struct{}, 1), done: make(chan struct{}), moved: make(chan struct{}), hurry: make(chan struct{}, 1),
 	}
 	for attempt := 0; ; attempt++ {
 		x.db, x.at, err = openIndexFile(ctx, file, state)
@@ -93,6 +95,7 @@ func openIndex(ctx context.Context, dir string, log *Store, take takeWords) (*in
 			}
 		}
 	}
+	x.eraser = startEraser(file, cmp.Or(cfg.eraseAfter, eraseAfter), log.logger)
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	x.stop = stop
 	go x.run(running)
@@ -110,7 +113,7 @@ func openIndexFile(ctx context.Context, file string, state chat.LogState) (_ *sq
 		return nil, 0, err
 	}
 	// What a power cut takes from the end is indexed again.
-	db := open(file, "journal_mode(WAL)", "synchronous(NORMAL)", "busy_timeout(2000)", "secure_delete(ON)")
+	db := open(file, "journal_mode(WAL)", "synchronous(NORMAL)", "busy_timeout(2000)", "secure_delete(ON)", "temp_store(MEMORY)")
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, db.Close())
@@ -148,8 +151,9 @@ func openIndexFile(ctx context.Context, file string, state chat.LogState) (_ *sq
 func (x *index) close() error {
 	x.stop()
 	<-x.done
+	erasing := x.eraser.close()
 	_, err := x.db.Exec(`PRAGMA wal_checkpoint(TRUNCATE)`)
-	return errors.Join(err, x.db.Close())
+	return errors.Join(erasing, err, x.db.Close())
 }
 
 // signal says that the log has grown.
@@ -232,6 +236,9 @@ func (x *index) follow(ctx context.Context) (int64, error) {
 	}
 	if err := tx.Commit(); err != nil {
 		return x.at, err
+	}
+	if slices.ContainsFunc(events, func(e chat.Event) bool { return e.Type == chat.TypeMessageDeleted || e.Type == chat.TypeMessageEdited }) {
+		x.eraser.soon()
 	}
 	return upto, nil
 }

@@ -56,6 +56,7 @@ func (s *Store) Delete(ctx context.Context, g chat.Guard, topic chat.Topic, mess
 
 // scrub takes a message's text out of the log, and what else became of it away.
 func (t *tx) scrub(message int64) error {
+	t.scrubbed = true
 	// What tells the sender of a private message that it was delivered is directly behind it.
 	rows, err := t.w.conn.QueryContext(t.ctx, t.w.dialect.bind(selectEvents+` WHERE id = ? OR id = ? AND type = ?
 		OR id IN (SELECT event_id FROM edits WHERE message_id = ?)`), message, message+1, chat.TypeDelivered, message)

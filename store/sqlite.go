@@ -45,13 +45,14 @@ func openSQLite(_ context.Context, cfg Config) (*Store, string, error) {
 	// One connection writes, so nothing of ours ever waits for SQLite's lock; the timeout is for others.
 	write := open(file, "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "busy_timeout(2000)",
 		"cache_size(-16000)", "wal_autocheckpoint(4000)",
-		"secure_delete(ON)") // a deleted text leaves no bytes behind in the file
+		"temp_store(MEMORY)", // what is rolled back leaves nothing either
+		"secure_delete(ON)")  // a deleted text leaves no bytes behind in the file
 	write.SetMaxOpenConns(1)
 	reads := open(file, "query_only(ON)", "foreign_keys(ON)", "busy_timeout(2000)")
 	reads.SetMaxOpenConns(max(4, runtime.GOMAXPROCS(0)))
 	reads.SetMaxIdleConns(max(4, runtime.GOMAXPROCS(0)))
 
-	return &Store{dialect: sqliteDialect, reads: reads, write: write}, file, nil
+	return &Store{dialect: sqliteDialect, reads: reads, write: write, file: file}, file, nil
 }
 
 func open(file string, pragmas ...string) *sql.DB {

@@ -39,8 +39,8 @@ type Config struct {
 	Search bool
 	Logger *slog.Logger // nil for none
 
-	sweepEvery time.Duration // for tests; 0 is the constant
-	takeWords  takeWords     // for tests; nil is indexEvent
+	sweepEvery, eraseAfter time.Duration // for tests; 0 is the constant
+	takeWords              takeWords     // for tests; nil is indexEvent
 }
 
 // Store is the log and what goes with it, in one of the two databases. Its methods may be called concurrently.
@@ -51,6 +51,8 @@ type Store struct {
 	log     *writer
 	index   *index // nil without Config.Search
 	logger  *slog.Logger
+	file    string  // SQLite's; empty for PostgreSQL
+	eraser  *eraser // nil for PostgreSQL
 	asked   atomic.Uint64
 }
 
@@ -96,7 +98,7 @@ func (s *Store) prepare(ctx context.Context, cfg Config) error {
 		cfg.takeWords = indexEvent
 	}
 	if cfg.Search {
-		if s.index, err = openIndex(ctx, cfg.Dir, s, cfg.takeWords); err != nil {
+		if s.index, err = openIndex(ctx, cfg, s); err != nil {
 			return err
 		}
 		told := cfg.Committed
@@ -110,6 +112,10 @@ func (s *Store) prepare(ctx context.Context, cfg Config) error {
 	if s.log, err = startWriter(ctx, s.write, s.dialect, cfg); err != nil {
 		return err
 	}
+	if s.file != "" {
+		s.eraser = startEraser(s.file, cmp.Or(cfg.eraseAfter, eraseAfter), s.log.logger)
+		s.log.scrubbed = s.eraser.soon
+	}
 	// Here, so that the first to sign up after an update need not wait for it.
 	for more := true; more && err == nil; {
 		err = s.log.do(ctx, func(t *tx) error {
@@ -120,6 +126,7 @@ func (s *Store) prepare(ctx context.Context, cfg Config) error {
 	}
 	if err != nil {
 		s.log.stop()
+		err = errors.Join(err, s.eraser.close())
 	}
 	return err
 }
@@ -150,9 +157,9 @@ func newLogName() string { return strings.ToLower(rand.Text()[:10]) }
 // Close answers the writes that wait, ends the log writer and closes the database.
 func (s *Store) Close() error {
 	s.log.stop()
-	var err error
+	err := s.eraser.close()
 	if s.index != nil {
-		err = s.index.close()
+		err = errors.Join(err, s.index.close())
 	}
 	err = errors.Join(err, s.reads.Close())
 	if s.dialect.tidy != "" {

@@ -18,6 +18,8 @@ type tx struct {
 	events []chat.Event
 	broken error // the batch cannot be saved
 
+	scrubbed bool // texts were deleted
+
 	// Versions seen in this batch; a job that changes rows clears them (see runJob).
 	rooms, users map[int64]int64
 }

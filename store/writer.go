@@ -33,6 +33,8 @@ type writer struct {
 	// sweepAgain says that the last sweep left something; only the loop touches it.
 	sweepAgain bool
 
+	scrubbed func() // is called when a transaction is durable that deleted texts
+
 	conn     *sql.Conn            // nil where it has to be made anew
 	prepared map[string]*sql.Stmt // on conn
 }
@@ -73,6 +75,7 @@ func startWriter(ctx context.Context, db *sql.DB, d *dialect, cfg Config) (*writ
 		committed: cfg.Committed,
 		now:       cfg.Now,
 		logger:    cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)),
+		scrubbed:  func() {},
 
 		sweepEvery: cmp.Or(cfg.sweepEvery, sweepEvery),
 	}
@@ -376,6 +379,9 @@ func (w *writer) runJobs(ctx context.Context, jobs []*job) (_ []chat.Event, err 
 	}
 	if _, err := t.exec(`COMMIT`); err != nil {
 		return nil, err
+	}
+	if t.scrubbed {
+		w.scrubbed()
 	}
 	return t.events, nil
 }

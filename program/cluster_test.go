@@ -27,7 +27,8 @@ type cluster struct {
 	t        *testing.T
 	pg       *testservers.Postgres
 	database string
-	standby  *testservers.Postgres // nil without one
+	standby  *testservers.Postgres  // nil without one
+	pooler   *testservers.PgBouncer // between the nodes and PostgreSQL; nil without one
 	valkey   *testservers.Valkey
 	slow     *testservers.Proxy // before Valkey
 	nodes    [2]atomic.Pointer[clusterNode]
@@ -64,7 +65,11 @@ func newCluster(t *testing.T) *cluster {
 // url is the database's as node i has it: the standby, if there is one, is a second host, and the node is known to
 // PostgreSQL as node0 or node1.
 func (c *cluster) url(i int) string {
-	url := c.pg.URL(c.database) + "&application_name=node" + strconv.Itoa(i)
+	url := c.pg.URL(c.database)
+	if c.pooler != nil {
+		url = c.pooler.URL(c.database)
+	}
+	url += "&application_name=node" + strconv.Itoa(i)
 	if c.standby != nil {
 		primary := fmt.Sprint("127.0.0.1:", c.pg.Port)
 		url = strings.Replace(url, primary, fmt.Sprint(primary, ",127.0.0.1:", c.standby.Port), 1)

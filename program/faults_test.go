@@ -236,12 +236,24 @@ func TestFaults(t *testing.T) {
 	l := c.load(ada, transports, 2)
 	l.settle()
 
+	l.suffer(t, clusterFaults)
+	l.finish()
+	for _, r := range l.readers {
+		if n := r.resets.Load(); n > 0 {
+			t.Errorf("a reader's cursor was reset %d times", n)
+		}
+	}
+}
+
+// suffer lets one fault after the other happen.
+func (l *load) suffer(t *testing.T, faults []fault) {
+	t.Helper()
 	began := l.begin()
 	time.Sleep(lasting(5*time.Second, 2*time.Second))
 	calm := l.felt(began)
 	t.Logf("calm: %s", calm)
 
-	for _, f := range clusterFaults {
+	for _, f := range faults {
 		ok := t.Run(f.name, func(t *testing.T) {
 			began := l.begin()
 			f.do(t, l)
@@ -267,12 +279,6 @@ func TestFaults(t *testing.T) {
 		})
 		if !ok {
 			break // the next would start from who knows where
-		}
-	}
-	l.finish()
-	for _, r := range l.readers {
-		if n := r.resets.Load(); n > 0 {
-			t.Errorf("a reader's cursor was reset %d times", n)
 		}
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"log/slog"
 	"time"
+
+	"tandem/panics"
 )
 
 const (
@@ -34,7 +36,10 @@ func startEraser(file string, after time.Duration, logger *slog.Logger) *eraser 
 	var ctx context.Context
 	ctx, e.stop = context.WithCancel(context.Background())
 	e.soon()
-	go e.run(ctx, logger)
+	go func() {
+		defer close(e.done)
+		panics.Keep(ctx, logger, "erasing what was deleted", func() { e.run(ctx, logger) })
+	}()
 	return e
 }
 
@@ -59,7 +64,6 @@ func (e *eraser) close() error {
 }
 
 func (e *eraser) run(ctx context.Context, logger *slog.Logger) {
-	defer close(e.done)
 	for {
 		select {
 		case <-e.due:

@@ -27,7 +27,11 @@ func startMetrics(ctx context.Context, addr string, handler http.Handler, logger
 		return nil, fmt.Errorf("metrics-addr: %w", err)
 	}
 	m := &metricsServer{
-		http:     &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second},
+		http: &http.Server{
+			Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+			WriteTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 8 << 10,
+			ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+		},
 		listener: l, done: make(chan struct{}),
 	}
 	go func() {

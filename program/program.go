@@ -251,6 +251,13 @@ func (p *Program) outside() (*auth.Outside, error) {
 	return &auth.Outside{Keys: p.issuer, PrepareName: chat.PrepareUsername}, nil
 }
 
+const (
+	// answerTimeout is how long an answer may take to be made and read.
+	answerTimeout = time.Minute
+	// maxH2Streams are the requests and streams of one HTTP/2 connection at once. A proxy opens more connections.
+	maxH2Streams = 250
+)
+
 func (p *Program) serve(cert *tls.Certificate) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p.stopRuns, p.httpDone = cancel, make(chan struct{})
@@ -264,14 +271,25 @@ func (p *Program) serve(cert *tls.Certificate) {
 	p.http = &http.Server{
 		Handler:           p.api,
 		ReadHeaderTimeout: 5 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    32 << 10,
+		// For answers; streams take their connection over, or take this back. Whoever reads an answer byte by byte would
+		// hold it in memory for as long as they like.
+		WriteTimeout:   answerTimeout,
+		IdleTimeout:    2 * time.Minute,
+		MaxHeaderBytes: 32 << 10,
 		// OPTIONS * gets a problem from us like any other path that is none.
 		DisableGeneralOptionsHandler: true,
-		// No WriteTimeout: it would end streams. Bodies have a deadline of their own (api).
+		// No ReadTimeout: bodies have a deadline of their own (api).
 		ErrorLog:  slog.NewLogLogger(p.logger.Handler(), slog.LevelDebug),
 		ConnState: p.noteSilent,
 		Protocols: new(http.Protocols),
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: maxH2Streams,
+			// What a connection may send before anybody reads it: no body is larger, and no more of them are needed at once.
+			MaxReceiveBufferPerStream:     api.MaxBody,
+			MaxReceiveBufferPerConnection: 4 * api.MaxBody,
+			SendPingTimeout:               30 * time.Second, // a connection that says nothing is asked whether it lives
+			PingTimeout:                   15 * time.Second,
+		},
 	}
 	p.http.Protocols.SetHTTP1(true)
 	p.http.Protocols.SetHTTP2(true)

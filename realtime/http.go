@@ -63,6 +63,7 @@ func (s *Stream) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 func (s *Stream) serveResponse(ctx context.Context, w http.ResponseWriter, control *http.ResponseController) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	_ = control.SetWriteDeadline(time.Time{}) // the server's, for answers; a stream's reader is judged by the clock
 	b := &body{w: w, control: control, ctx: ctx, cancel: cancel}
 	s.Serve(b, func() error {
 		<-ctx.Done()

@@ -26,6 +26,8 @@ const (
 // long as is said. Where it returns an error nothing was sent.
 func (s *Stream) ServePoll(w http.ResponseWriter, r *http.Request, wait time.Duration) error {
 	defer s.Drop() // where collect panics
+	control := http.NewResponseController(w)
+	_ = control.SetWriteDeadline(time.Time{}) // the server's, which begins with the request, and a poll waits
 	lines, err := s.collect(r.Context(), wait)
 	s.Drop() // what is left is an ordinary answer
 	if err != nil {
@@ -43,8 +45,8 @@ func (s *Stream) ServePoll(w http.ResponseWriter, r *http.Request, wait time.Dur
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(answer)))
 	h.Set("Cache-Control", "no-store")
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(stallLimit)) // net/http resets it by itself
-	_, _ = w.Write(answer)                                                         // fails where the client is gone
+	_ = control.SetWriteDeadline(time.Now().Add(stallLimit)) // net/http resets it by itself
+	_, _ = w.Write(answer)                                   // fails where the client is gone
 	return nil
 }
 

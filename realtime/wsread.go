@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"github.com/gorilla/websocket"
@@ -36,6 +37,25 @@ type wsReader struct {
 	text    []byte // of the message so far
 	checked int    // so much of it is valid UTF-8
 	within  bool   // a fragment came that was not the last
+
+	paid int64 // until when the frames that brought no message are paid for, Unix nanoseconds
+}
+
+const (
+	// Control frames and fragments bring no message, so no limit on messages sees them. Clients ping every few seconds,
+	// and fragment, if they do, by their buffers' 4 KiB.
+	pieceEvery   = 10 * time.Millisecond
+	piecesAtOnce = 1000
+)
+
+// pay counts a frame that brings no message; too many of them end the connection.
+func (r *wsReader) pay() error {
+	now := time.Now().UnixNano()
+	r.paid = max(r.paid, now) + int64(pieceEvery)
+	if r.paid-now > piecesAtOnce*int64(pieceEvery) {
+		return &closing{code: websocket.ClosePolicyViolation, reason: "too many frames that bring no message"}
+	}
+	return nil
 }
 
 // readBuffers are lent to the readers that have something to read.
@@ -50,6 +70,11 @@ func (r *wsReader) next() ([]byte, error) {
 		f, err := r.header()
 		if err != nil {
 			return nil, err
+		}
+		if f.opcode >= websocket.CloseMessage || !f.final {
+			if err := r.pay(); err != nil {
+				return nil, err
+			}
 		}
 		switch {
 		case f.opcode >= websocket.CloseMessage:

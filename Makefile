@@ -1,6 +1,6 @@
 # make help lists the targets.
 
-.PHONY: run build app test test-faults lint generate bench clean help
+.PHONY: run build app test test-faults lint generate bench fuzz audit release clean help
 
 # Every program of ours is pure Go; only the race detector (make test) needs a C compiler.
 build: app ## bin/tandem, one static binary with the app in it
@@ -50,8 +50,18 @@ generate: frontend/node_modules ## the types and routes of api/ and the SDK's ty
 bench: ## the figures; make bench ARGS=-short for a quick look
 	go run ./bench $(ARGS)
 
+# FUZZTIME=10s for a quick look.
+fuzz: ## each fuzz target there is, a minute each; what they find is kept in testdata/fuzz
+	scripts/fuzz
+
+audit: frontend/node_modules ## known vulnerabilities in what we depend on, and that versions are pinned; AUDIT_REQUIRE=1
+	scripts/audit
+
+release: app ## dist/: binaries for each system, checksums, SBOM; TARGETS="linux/amd64" for some
+	scripts/release
+
 clean: ## what building leaves behind; never data
-	rm -rf bin frontend/node_modules frontend/client/dist frontend/examples/*/dist
+	rm -rf bin dist frontend/node_modules frontend/client/dist frontend/examples/*/dist
 	git clean -fdxq frontend/app/dist
 
 help: ## this list

@@ -116,6 +116,10 @@ func faultOf(err error) (*fault, bool) {
 		}
 		return f, true
 	}
+	// JSON Schema calls 1.0 and 1e2 integers; Go reads neither into one.
+	if u, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return badField(u.Field, "this cannot be read; write whole numbers without a fraction or an exponent"), true
+	}
 	if h, ok := errors.AsType[*echo.HTTPError](err); ok {
 		switch h.Code {
 		case http.StatusNotFound:

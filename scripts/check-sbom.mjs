@@ -1,0 +1,42 @@
+#!/usr/bin/env node
+// Checks the CycloneDX documents of a release: that they are such, and that each module of each binary is in one.
+import { execFileSync } from 'node:child_process'
+import { readFileSync, readdirSync } from 'node:fs'
+
+const dist = process.argv[2] ?? 'dist'
+const wrong = []
+
+function read(file) {
+	const bom = JSON.parse(readFileSync(`${dist}/${file}`, 'utf8'))
+	if (bom.bomFormat !== 'CycloneDX' || !/^1\.[4-7]$/.test(bom.specVersion)) wrong.push(`${file} is no CycloneDX 1.4 to 1.7`)
+	if (!/^urn:uuid:[0-9a-f-]{36}$/.test(bom.serialNumber)) wrong.push(`${file} has no serial number`)
+	if (!bom.metadata?.component?.name) wrong.push(`${file} does not say what it is about`)
+	const refs = new Set()
+	for (const c of bom.components ?? []) {
+		if (!c.name || !c.version || !c.type || !c.purl?.startsWith('pkg:')) wrong.push(`${file}: ${JSON.stringify(c).slice(0, 200)} lacks something`)
+		if (refs.has(c['bom-ref'])) wrong.push(`${file}: ${c['bom-ref']} is there twice`)
+		refs.add(c['bom-ref'])
+	}
+	if (bom.metadata?.component?.['bom-ref']) refs.add(bom.metadata.component['bom-ref'])
+	for (const d of bom.dependencies ?? []) {
+		for (const ref of [d.ref, ...(d.dependsOn ?? [])]) if (!refs.has(ref)) wrong.push(`${file}: a dependency on ${ref}, which is no component`)
+	}
+	return bom
+}
+
+const go = read('tandem.cdx.json')
+const app = read('tandem-app.cdx.json')
+const modules = new Set(go.components.map(c => `${c.name}@${c.version}`))
+let binaries = 0
+for (const file of readdirSync(dist).filter(f => /^tandem-\w+-\w+(\.exe)?$/.test(f))) {
+	binaries++
+	for (const line of execFileSync('go', ['version', '-m', `${dist}/${file}`], { encoding: 'utf8' }).split('\n')) {
+		const [kind, name, version] = line.trim().split(/\s+/)
+		if (kind === 'dep' && !modules.has(`${name}@${version}`)) wrong.push(`${file} has ${name}@${version}, which tandem.cdx.json lacks`)
+	}
+}
+if (binaries === 0) wrong.push(`no binary in ${dist}`)
+if (modules.size === 0 || app.components.length === 0) wrong.push('a document names nothing')
+for (const w of wrong) console.error(`check-sbom: ${w}`)
+if (wrong.length > 0) process.exit(1)
+console.log(`check-sbom: ${binaries} binaries, ${go.components.length} Go modules, ${app.components.length} npm packages`)

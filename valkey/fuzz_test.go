@@ -1,0 +1,40 @@
+package valkey
+
+import (
+	"crypto/sha256"
+	"log/slog"
+	"testing"
+
+	"tandem/panics"
+)
+
+// Of a letter nothing is believed that is not signed, and nothing that is signed panics.
+func FuzzLetter(f *testing.F) {
+	key := []byte("a key of the nodes")
+	for _, s := range []string{
+		`{"From":"b","Messages":[{"Commit":{"Log":"l","Events":[{"ID":1}]}}]}`, `{"From":"a","Messages":[{"Statement":{"Kind":"alive"}}]}`,
+		`{"Messages":null}`, `[]`, `{`, ``, `{"From":"b","Messages":[{},{"Notice":null}]}`,
+	} {
+		f.Add([]byte(s))
+		f.Add(sign(key, []byte(s)))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		b := NewBus(nil, "a", []byte("secret"), slog.New(slog.DiscardHandler))
+		if l, ok := open(b.key, text); ok {
+			t.Fatalf("%q is taken for a letter: %+v", text, l)
+		}
+		signed := sign(b.key, text)
+		before := panics.Total()
+		b.take(string(text))
+		b.take(string(signed))
+		if panics.Total() != before {
+			t.Error("it panics")
+		}
+		if len(signed) > sha256.Size {
+			signed[len(signed)-1] ^= 1
+			if _, ok := open(b.key, signed); ok {
+				t.Error("an altered letter is taken")
+			}
+		}
+	})
+}

@@ -171,7 +171,7 @@ func (s *Server) problem(err error, c echo.Context) {
 	// The database's failures and our own; not what a crowd, or a client that went away, can bring about.
 	if !known || errors.Is(err, chat.ErrUnavailable) && !errors.Is(err, context.Canceled) && !s.draining.Load() {
 		s.Logger.Error("request failed", "id", h.Get(headerRequestID), "method", c.Request().Method,
-			"path", c.Request().URL.Path, "status", f.status, "error", err)
+			"path", c.Request().URL.EscapedPath(), "status", f.status, "error", err)
 	}
 	switch f.status {
 	case http.StatusUnauthorized:

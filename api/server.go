@@ -139,8 +139,8 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 				err = nil
 			}
 			if s.Logger.Enabled(r.Context(), slog.LevelDebug) {
-				// The path without its query, where a ticket may be.
-				s.Logger.Debug("request", "id", id, "method", r.Method, "path", r.URL.Path,
+				// The path without its query, where a ticket may be; escaped, since a JSON log keeps what turns text around.
+				s.Logger.Debug("request", "id", id, "method", r.Method, "path", r.URL.EscapedPath(),
 					"status", c.Response().Status, "took", time.Since(start))
 			}
 		}()

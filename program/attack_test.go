@@ -89,8 +89,8 @@ func TestRoomsOfOneOpeningAreBounded(t *testing.T) {
 	ada := p.signup(t, "ada")
 	ada.enter("lobby")
 	nobody := p.visitor(t)
-	for _, n := range []int{201, 2000} {
-		nobody.refused(overSSE, "history=100"+strings.Repeat("&room=lobby", n)).wantProblem(400, "invalid_request", "room")
+	for n, field := range map[int]string{201: "room", 2000: "query"} {
+		nobody.refused(overSSE, "history=100"+strings.Repeat("&room=lobby", n)).wantProblem(400, "invalid_request", field)
 	}
 	nobody.open(overSSE, "history=100"+strings.Repeat("&room=lobby", 200)).opening()
 }

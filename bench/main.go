@@ -46,7 +46,7 @@ func main() {
 		return
 	}
 	var o options
-	run := flag.String("run", "posts,deliveries,idle,logins,storm,stalled,appends,nodes,resume", "what to measure")
+	run := flag.String("run", "posts,deliveries,idle,logins,storm,stalled,attack,appends,nodes,resume", "what to measure")
 	flag.StringVar(&o.binary, "bin", "", "a tandem binary; built from source if empty")
 	flag.StringVar(&o.dir, "dir", os.TempDir(), "where the data directory is made; its disk is what is measured")
 	extra := flag.String("server-flags", "", "more flags for the server, separated by spaces")
@@ -94,7 +94,7 @@ var sections = []struct {
 	name string
 	run  func(context.Context, *options, *report) error
 }{{"posts", benchPosts}, {"deliveries", benchDeliveries}, {"idle", benchIdle}, {"logins", benchLogins},
-	{"storm", benchStorm}, {"stalled", benchStalled},
+	{"storm", benchStorm}, {"stalled", benchStalled}, {"attack", benchAttack},
 	{"appends", benchAppends}, {"nodes", benchNodes}, {"resume", benchResume}}
 
 func (o *options) measure(ctx context.Context, r *report, wanted []string) error {
@@ -104,7 +104,7 @@ func (o *options) measure(ctx context.Context, r *report, wanted []string) error
 			known = known || s.name == name
 		}
 		if !known {
-			return fmt.Errorf("-run: %q is none of posts, deliveries, idle, logins, storm, stalled, appends, nodes, resume", name)
+			return fmt.Errorf("-run: %q is none of posts, deliveries, idle, logins, storm, stalled, attack, appends, nodes, resume", name)
 		}
 	}
 	if o.binary == "" {

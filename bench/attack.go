@@ -58,6 +58,7 @@ var attacks = []attack{
 	}},
 	{"WebSocket pings without end", 5, func(ctx context.Context, s *server) error { return flood(ctx, s, []byte{0x89, 0x80, 0, 0, 0, 0}) }},
 	{"WebSocket fragments without end", 5, func(ctx context.Context, s *server) error { return flood(ctx, s, []byte{0x01, 0x80, 0, 0, 0, 0}) }},
+	{"bytes without end into a stream over SSE", 5, func(ctx context.Context, s *server) error { return talk(ctx, s) }},
 	{"anonymous streams", 100, func(ctx context.Context, s *server) error {
 		return hold(ctx, s, "GET /v1/events?room=lobby HTTP/1.1\r\nHost: x\r\n\r\n")
 	}},
@@ -229,6 +230,21 @@ func flood(ctx context.Context, s *server, frame []byte) error {
 	}
 	for many := bytes.Repeat(frame, 100); err == nil; {
 		_, err = conn.Write(many)
+	}
+	return err
+}
+
+// talk opens a stream that takes nothing, and sends.
+func talk(ctx context.Context, s *server) error {
+	conn, end, err := connect(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer end()
+	go func() { _, _ = io.Copy(io.Discard, conn) }()
+	_, err = io.WriteString(conn, "GET /v1/events?room=lobby HTTP/1.1\r\nHost: x\r\n\r\n")
+	for much := make([]byte, 32<<10); err == nil; {
+		_, err = conn.Write(much)
 	}
 	return err
 }

@@ -142,6 +142,31 @@ func TestFloodsOfFramesThatBringNoMessage(t *testing.T) {
 	p.stillServes(t)
 }
 
+// What is sent where nobody listens, on an SSE stream or behind the end of a WebSocket, is not read as fast as it comes.
+func TestBytesThatNobodyWantsAreReadSlowly(t *testing.T) {
+	t.Parallel()
+	p := startProgram(t)
+	ada := p.signup(t, "ada")
+	for name, begin := range map[string]func(*testing.T, *socket){
+		"SSE": func(_ *testing.T, s *socket) { s.send("", "GET /v1/events HTTP/1.1", "Host: x", ada.bearer(), "") },
+		"an ended WebSocket": func(t *testing.T, s *socket) {
+			ada.in(t).upgrade(s)
+			_, _ = io.WriteString(s, wireFrame(fin|opBinary, "x"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := p.socket(t)
+			begin(t, s)
+			go func() { _, _ = io.Copy(io.Discard, s.reader) }()
+			_ = s.SetWriteDeadline(time.Now().Add(5 * time.Second))
+			if n, err := s.Write(make([]byte, 64<<20)); err == nil {
+				t.Errorf("all of %d MiB were taken", n>>20)
+			}
+		})
+	}
+}
+
 // An answer that is hardly read is given up after a minute.
 func TestSlowReadersOfAnswersAreCutOff(t *testing.T) {
 	slow(t, "an answer has a minute")

@@ -49,12 +49,7 @@ func (s *Stream) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	s.opening = append(f.begin(head.Bytes()), s.opening...)
 
 	go s.Serve(conn, func() error {
-		discard := make([]byte, 64)
-		for {
-			if _, err := conn.Read(discard); err != nil {
-				return err
-			}
-		}
+		return discard(conn, make([]byte, 64)) // small: idle streams wait here
 	})
 	return nil
 }

@@ -160,11 +160,17 @@ func (p *peer) read(n int) error {
 }
 
 // drain waits for the peer to close after we have ended our side, discarding what it still sends.
-func drain(conn net.Conn) error {
-	discard := make([]byte, 512)
+func drain(conn net.Conn) error { return discard(conn, make([]byte, 512)) }
+
+// discardPause is between two reads of what nobody wants: without it, who sends without end keeps a processor busy.
+const discardPause = 10 * time.Millisecond
+
+// discard reads until the connection ends.
+func discard(conn net.Conn, into []byte) error {
 	for {
-		if _, err := conn.Read(discard); err != nil {
+		if _, err := conn.Read(into); err != nil {
 			return err
 		}
+		time.Sleep(discardPause)
 	}
 }

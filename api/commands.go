@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"tandem/chat"
+	"tandem/realtime"
 )
 
 // commander answers the frames that one WebSocket's client sends, one at a time.
@@ -22,12 +23,17 @@ type commander struct {
 	frames throttle
 }
 
-func (s *Server) commander(v chat.Viewer, rooms []string) *commander {
-	c := &commander{server: s, viewer: v, frames: newThrottle(s.Limits.Posts * framesPerPost)}
-	if len(rooms) == 1 && rooms[0] != "*" {
-		c.room = rooms[0]
+func (s *Server) commander(v chat.Viewer, room string) *commander {
+	return &commander{server: s, viewer: v, room: room, frames: newThrottle(s.Limits.Posts * framesPerPost)}
+}
+
+// commands are the realtime.Commands of a stream of these rooms.
+func (s *Server) commands(rooms []string) realtime.Commands {
+	room := ""
+	if len(rooms) == 1 {
+		room = rooms[0]
 	}
-	return c
+	return func(v chat.Viewer) realtime.Handler { return s.commander(v, room).answer }
 }
 
 var errFlood = errors.New("too many frames")

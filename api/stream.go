@@ -57,7 +57,7 @@ func (s *Server) openStream(c echo.Context) error {
 	}
 	switch framer {
 	case realtime.WebSocket:
-		err = stream.ServeWebSocket(c.Response(), r, s.commander(v, request.Rooms).answer)
+		err = stream.ServeWebSocket(c.Response(), r, s.commands(request.Rooms))
 	case realtime.Poll:
 		err = stream.ServePoll(c.Response(), r, pollWait(request, query))
 	default:

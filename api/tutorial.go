@@ -59,7 +59,9 @@ func (s *Server) openTutorial(c echo.Context) error {
 	default:
 		stream.BeginWith(chat.UserJoin(room.Name, v.Name)) // the tutorial tells also the one who came
 	}
-	return stream.ServeWebSocket(c.Response(), r, tutorial{s.commander(v, []string{room.Name})}.answer)
+	return stream.ServeWebSocket(c.Response(), r, func(v chat.Viewer) realtime.Handler {
+		return tutorial{s.commander(v, room.Name)}.answer
+	})
 }
 
 // tutorial answers what the tutorial's page sends.

@@ -69,6 +69,7 @@ func startProgram(t *testing.T, change ...func(*Settings)) *testProgram {
 	cfg.DataDir = t.TempDir()
 	cfg.DatabaseURL = databaseOf(t, cfg.DataDir)
 	cfg.LimitPosts, cfg.LimitLogins, cfg.LimitSignups, cfg.LimitStreams = 0, 0, 0, 0 // limits_test.go asks for them
+	cfg.PlainStreams = plainStreams
 	for _, f := range change {
 		f(&cfg)
 	}
@@ -112,6 +113,9 @@ func (p *testProgram) again(t *testing.T) *testProgram {
 
 // onPostgres says that the programs of the suite keep their data in PostgreSQL.
 var onPostgres = os.Getenv("TANDEM_TEST_DATABASE") == "postgres"
+
+// plainStreams says that the suite's streams have goroutines of their own (make test runs those tests both ways).
+var plainStreams = os.Getenv("TANDEM_TEST_STREAMS") == "plain"
 
 // databases has the PostgreSQL database of each data directory.
 var databases sync.Map

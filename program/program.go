@@ -132,6 +132,7 @@ func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) 
 	p.hub, err = realtime.New(ctx, p.store, access{rooms, accounts}, bus, realtime.Config{
 		RingBytes:  cfg.RingBytes,
 		MaxStreams: cfg.LimitStreams,
+		Plain:      cfg.PlainStreams,
 		Logger:     logger,
 		Node:       nodes.Node,
 		LookEvery:  nodes.LookEvery,

@@ -41,6 +41,8 @@ type Settings struct {
 
 	// HashCommand is the command line of the processes that hash passwords (auth.Config); main sets it.
 	HashCommand []string `kong:"-"`
+	// PlainStreams has every stream served as over TLS (realtime.Config); tests set it.
+	PlainStreams bool `kong:"-"`
 }
 
 // defaultIssuer is the iss of our own tokens, which no outside issuer's have.

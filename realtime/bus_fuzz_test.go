@@ -28,7 +28,7 @@ func FuzzBusMessage(f *testing.F) {
 		defer cancel()
 		log := &logbook{}
 		log.commit(lobby)
-		h, err := New(ctx, log, &rooms{}, NewMemory(), Config{RingBytes: bigRing, Logger: slog.New(slog.DiscardHandler), Node: "a"})
+		h, err := New(ctx, log, &rooms{}, NewMemory(), Config{RingBytes: bigRing, Plain: true, Logger: slog.New(slog.DiscardHandler), Node: "a"})
 		if err != nil {
 			t.Fatal(err)
 		}

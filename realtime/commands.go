@@ -50,6 +50,13 @@ func (c *commands) put(text []byte) {
 	}
 }
 
+// used tells whether there ever was a message.
+func (c *commands) used() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ctx != nil
+}
+
 func (c *commands) run() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

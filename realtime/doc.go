@@ -5,9 +5,10 @@
 // cursor, from the ring, or from the log where the ring no longer has it. Opening, live delivery, resuming
 // and falling behind are that same step, so a slow reader costs nothing but its cursor.
 //
-// Goroutines: Hub.Run has three (bus, look at the log's head, clock) and returns after all of them. Each
-// served stream has one that reads its connection and, only while there is something to send, one that
-// writes; Serve returns after both.
+// Goroutines: Hub.Run has four (bus, look at the log's head, clock, poller) and returns after all of them. A stream
+// over plain HTTP/1.1 on Linux has none: what comes borrows one, and sweeps write to all (docs/decisions/0020). Any
+// other served stream has one that reads its connection and, only while there is something to send, one that writes;
+// Serve returns after both.
 //
 // The package knows net/http, but not Echo, and imports only chat of ours.
 package realtime

@@ -48,6 +48,9 @@ func (s *Stream) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	head.WriteString("\r\n")
 	s.opening = append(f.begin(head.Bytes()), s.opening...)
 
+	if s.hub.poller.take(s, conn, nil) {
+		return nil
+	}
 	go s.Serve(conn, func() error {
 		return discard(conn, make([]byte, 64)) // small: idle streams wait here
 	})

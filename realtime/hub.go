@@ -54,7 +54,9 @@ type Access interface {
 type Config struct {
 	RingBytes  int // how much of the recent log to keep in memory; 0 is nothing
 	MaxStreams int // of one user at once, over all transports; 0 is no limit
-	Logger     *slog.Logger
+	// Plain serves every stream by goroutines of its own, as over TLS and HTTP/2, and on other systems than Linux.
+	Plain  bool
+	Logger *slog.Logger
 	// LookEvery is how often the hub looks at the log's head although the bus says nothing is missing; 0 is a second.
 	// Another process may write too, such as the command line, and whom it disables is to be gone within a second;
 	// where there are other nodes it is also how late their events are while the bus is down.
@@ -111,7 +113,7 @@ type Hub struct {
 	pos        int64            // every event up to it is in the ring, or was
 	ring       ring
 	topics     map[chat.Topic]*topic
-	streams    map[*Stream]struct{}
+	streams    roster
 	users      map[int64][]*Stream // nobody is in it with none; the anonymous never are
 	opening    int                 // streams that are between attach and the end of Open
 	changes    []change            // since the first of these was attached
@@ -124,6 +126,9 @@ type Hub struct {
 
 	met     chan struct{} // closed by meet
 	meet    func()
+	stalls  stalls
+	sweeps  sweeps
+	poller  *poller // nil where there is none: streams then have goroutines of their own
 	serving sync.WaitGroup
 }
 
@@ -146,7 +151,7 @@ func New(ctx context.Context, log Log, access Access, bus Bus, cfg Config) (*Hub
 		pos:       state.Head,
 		ring:      ring{limit: cfg.RingBytes, floor: state.Head},
 		topics:    make(map[chat.Topic]*topic),
-		streams:   make(map[*Stream]struct{}),
+		streams:   roster{began: time.Now()},
 		users:     make(map[int64][]*Stream),
 		typing:    make(map[typist]time.Time),
 		anonymous: make(map[string]int),
@@ -158,6 +163,9 @@ func New(ctx context.Context, log Log, access Access, bus Bus, cfg Config) (*Hub
 		h.meet()
 	} else {
 		time.AfterFunc(meetWithin, func() { h.do("meeting the other nodes", h.meet) })
+	}
+	if !cfg.Plain {
+		h.poller = newPoller(h.logger)
 	}
 	if cfg.RingBytes > 0 {
 		h.recall(ctx, state)
@@ -195,6 +203,11 @@ func (h *Hub) Run(ctx context.Context) {
 	})
 	wg.Go(func() { h.repeat(ctx, h.every, "a look at the log", func(time.Time) { h.look(ctx) }) })
 	wg.Go(func() { h.repeat(ctx, time.Second, "the hub's clock", h.tick) })
+	if h.poller != nil {
+		wg.Go(func() {
+			panics.Keep(ctx, h.logger, "the poller of streams", func() { h.poller.run(ctx) })
+		})
+	}
 	if h.node != "" {
 		wg.Go(func() { h.repeat(ctx, aliveEvery, "saying that the node is alive", h.sayAlive) })
 	}
@@ -327,7 +340,7 @@ func (h *Hub) restart(state chat.LogState) {
 	h.pending = nil
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for s := range h.streams {
+	for s := range h.streams.all() {
 		s.sendBack()
 	}
 	h.name, h.pos = state.Name, state.Head
@@ -397,7 +410,7 @@ func (h *Hub) take(e *chat.Event, c chat.ControlEvent) {
 // it changes in who follows what may not have been done, so those that it may concern come back and are judged anew.
 // Hub.mu is held.
 func (h *Hub) distrust(e *chat.Event) {
-	for s := range h.streams {
+	for s := range h.streams.all() {
 		concerned := e.Topic == chat.Control || len(s.follows) == 0 || s.all // of all of its rooms, or still to open
 		for i := 0; i < len(s.follows) && !concerned; i++ {
 			key := s.follows[i].topic.key
@@ -436,11 +449,20 @@ func (h *Hub) unlockAndWake() {
 	}
 	h.mu.RLock()
 	defer h.mu.RUnlock()
+	var some [256]*Stream
+	roused := some[:0]
 	for _, t := range dirty {
 		for _, s := range t.subs {
-			s.wake()
+			if s.rouse() {
+				roused = append(roused, s)
+			}
+			if len(roused) == len(some) { // a large room's first are written to while its last are roused
+				h.sweeps.add(roused...)
+				roused = some[:0]
+			}
 		}
 	}
+	h.sweeps.add(roused...)
 }
 
 // controls parses the control events among these that are new, and has told Control of them when it returns:
@@ -470,7 +492,7 @@ func (h *Hub) controls(events []chat.Event) (found []chat.ControlEvent) {
 
 // endStreams ends the streams whose credentials have ended, before later events are in the ring. h.mu is held.
 func (h *Hub) endStreams(c chat.ControlEvent) {
-	for s := range h.streams {
+	for s := range h.streams.all() {
 		if c.Ends(s.viewer) {
 			s.over = true
 			s.Close(c.Reason, 0)

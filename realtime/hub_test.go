@@ -161,7 +161,7 @@ func inBubble(t *testing.T, ringBytes int, f func(b *bench)) {
 		ctx, cancel := context.WithCancel(t.Context())
 		b := &bench{t: t, ctx: ctx, log: &logbook{}, acc: &rooms{}, bus: NewMemory()}
 		var err error
-		b.Hub, err = New(ctx, b.log, b.acc, b.bus, Config{RingBytes: ringBytes, Logger: slog.New(slog.DiscardHandler), Control: func(chat.ControlEvent) {}})
+		b.Hub, err = New(ctx, b.log, b.acc, b.bus, Config{RingBytes: ringBytes, Plain: true, Logger: slog.New(slog.DiscardHandler), Control: func(chat.ControlEvent) {}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -83,8 +83,8 @@ func TestRefusedStreamSaysWhyAndEnds(t *testing.T) {
 			t.Errorf("the close says %v", e)
 		}
 		synctest.Wait()
-		if len(b.Hub.streams) != 0 || len(b.Hub.users) != 0 {
-			t.Errorf("the hub still has %d streams and counts %v", len(b.Hub.streams), b.Hub.users)
+		if b.Hub.streams.count != 0 || len(b.Hub.users) != 0 {
+			t.Errorf("the hub still has %d streams and counts %v", b.Hub.streams.count, b.Hub.users)
 		}
 	})
 }

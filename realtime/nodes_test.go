@@ -105,7 +105,7 @@ func (c *cluster) slowNode(name string, lag time.Duration) (hub *Hub, kill func(
 	c.wire.mu.Lock()
 	c.wire.ends = append(c.wire.ends, end)
 	c.wire.mu.Unlock()
-	hub, err := New(c.t.Context(), c.log, &rooms{}, end, Config{RingBytes: 1 << 20, Logger: slog.New(slog.DiscardHandler), Node: name})
+	hub, err := New(c.t.Context(), c.log, &rooms{}, end, Config{RingBytes: 1 << 20, Plain: true, Logger: slog.New(slog.DiscardHandler), Node: name})
 	if err != nil {
 		c.t.Fatal(err)
 	}

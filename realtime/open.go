@@ -76,13 +76,13 @@ func (h *Hub) attach(v chat.Viewer, f Framer) (*Stream, error) {
 		return nil, ErrTooManyStreams
 	}
 	h.opening++
-	h.streams[s] = struct{}{}
+	h.streams.add(s)
 	h.serving.Add(1)
 	return s, nil
 }
 
 func (h *Hub) newStream(v chat.Viewer, f Framer) *Stream {
-	s := &Stream{hub: h, viewer: v, framer: f, lastPing: h.now()}
+	s := &Stream{hub: h, viewer: v, framer: f}
 	s.state.Store(busy) // it is not served yet; wakes wait
 	if f == Poll {
 		s.woken = make(chan struct{}, 1)
@@ -104,7 +104,7 @@ func (h *Hub) Refuse(v chat.Viewer, f Framer) (*Stream, error) {
 	if h.draining {
 		return nil, ErrDraining
 	}
-	h.streams[s] = struct{}{}
+	h.streams.add(s)
 	h.serving.Add(1)
 	return s, nil
 }
@@ -358,10 +358,9 @@ func (s *Stream) Drop() {
 	grace := s.graceNow()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if _, open := h.streams[s]; !open {
+	if !h.streams.remove(s) {
 		return
 	}
-	delete(h.streams, s)
 	defer h.serving.Done()
 	if s.counted {
 		h.uncount(s)

@@ -167,7 +167,7 @@ func TestHubBeginsWithTheEndOfTheLog(t *testing.T) {
 		for range recalled + 10 {
 			log.commit(inbox)
 		}
-		h, err := New(t.Context(), log, noRooms{}, NewMemory(), Config{RingBytes: 10 << 20, Logger: slog.New(slog.DiscardHandler)})
+		h, err := New(t.Context(), log, noRooms{}, NewMemory(), Config{RingBytes: 10 << 20, Plain: true, Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}

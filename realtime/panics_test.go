@@ -61,7 +61,7 @@ func TestPanicAtAControlEventSendsAllBack(t *testing.T) {
 		log, forgotten := &logbook{}, false
 		bus := NewMemory()
 		h, err := New(ctx, log, &rooms{}, bus, Config{
-			RingBytes: bigRing, Logger: slog.New(slog.DiscardHandler),
+			RingBytes: bigRing, Plain: true, Logger: slog.New(slog.DiscardHandler),
 			Control: func(chat.ControlEvent) { panic("telling of a control event") },
 			Renamed: func() { forgotten = true },
 		})
@@ -114,14 +114,11 @@ func TestHubGoesOnAfterAPanic(t *testing.T) {
 		{"the clock: one stream", func(b *bench) {
 			s := &Stream{hub: b.Hub, conn: evilConn{}, framer: SSE, closing: "x"}
 			s.state.Store(busy)
-			s.stalled.Store(1)
-			b.mu.Lock()
-			b.streams[s] = struct{}{}
-			b.mu.Unlock()
+			b.stalls.mu.Lock()
+			b.stalls.of = map[*Stream]stall{s: {since: time.Unix(1, 0)}}
+			b.stalls.mu.Unlock()
 			time.Sleep(3 * time.Second / 2)
-			b.mu.Lock()
-			delete(b.streams, s)
-			b.mu.Unlock()
+			b.stalls.end(s)
 		}},
 	} {
 		t.Run(where.name, func(t *testing.T) {
@@ -176,8 +173,8 @@ func TestPanickingOpeningLeavesNothingBehind(t *testing.T) {
 		}
 		b.acc.onCheck = nil
 		b.mu.Lock()
-		if len(b.streams) != 0 || b.opening != 0 || len(b.users) != 0 {
-			t.Errorf("%d streams, %d opening, %d users are left", len(b.streams), b.opening, len(b.users))
+		if b.streams.count != 0 || b.opening != 0 || len(b.users) != 0 {
+			t.Errorf("%d streams, %d opening, %d users are left", b.streams.count, b.opening, len(b.users))
 		}
 		b.mu.Unlock()
 
@@ -308,7 +305,7 @@ func TestPanicsOfTheBusEndNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		bus, log := &shakyBus{Memory: NewMemory()}, &logbook{}
-		h, err := New(ctx, log, &rooms{}, bus, Config{RingBytes: bigRing, Logger: slog.New(slog.DiscardHandler), Node: "a"})
+		h, err := New(ctx, log, &rooms{}, bus, Config{RingBytes: bigRing, Plain: true, Logger: slog.New(slog.DiscardHandler), Node: "a"})
 		if err != nil {
 			t.Fatal(err)
 		}

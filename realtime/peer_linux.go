@@ -43,7 +43,14 @@ func control(p sink, f func(fd int)) {
 	if c, ok := p.(*tls.Conn); ok {
 		p = c.NetConn()
 	}
-	if c, ok := p.(*net.TCPConn); ok {
+	switch c := p.(type) {
+	case *polled:
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.fd >= 0 {
+			f(int(c.fd))
+		}
+	case *net.TCPConn:
 		if raw, err := syscall.Conn(c).SyscallConn(); err == nil {
 			_ = raw.Control(func(fd uintptr) { f(int(fd)) })
 		}

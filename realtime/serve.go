@@ -38,9 +38,9 @@ func (s *Stream) Serve(conn sink, read func() error) {
 	_ = read() // why it ended changes nothing
 }
 
-// finish ends a stream whose reader has ended, by a panic too.
+// finish ends a stream whose reader has ended, by a panic too. Who waits for streams to end finds its connection closed.
 func (s *Stream) finish() {
-	s.Drop()
+	defer s.Drop()
 	_ = s.conn.Close()
 	s.writing.Lock()    // a write that was under way has failed now
 	s.state.Store(busy) // never idle again: nobody wakes it
@@ -93,20 +93,18 @@ func (s *Stream) writePending() {
 }
 
 func (s *Stream) write(b []byte) error {
-	s.stalled.Store(time.Now().Unix())
-	defer s.stalled.Store(0)
 	// In pieces, so that the clock sees a slow reader's progress.
 	for len(b) > 0 {
+		s.hub.stalls.begin(s)
 		n, err := s.conn.Write(b[:min(len(b), burst)])
+		awaited := s.hub.stalls.end(s)
 		if err != nil {
 			return err
 		}
-		if s.awaited.Swap(false) {
+		if awaited {
 			resumePeer(s.conn)
 		}
-		if b = b[n:]; len(b) > 0 {
-			s.stalled.Store(time.Now().Unix())
-		}
+		b = b[n:]
 	}
 	return nil
 }

@@ -68,7 +68,7 @@ func (h *Hub) Stats() Stats {
 	for f := range formats {
 		s.Streams[f.String()] = 0
 	}
-	for stream := range h.streams {
+	for stream := range h.streams.all() {
 		s.Streams[stream.framer.Format().String()]++
 	}
 	if t := h.topics[siteTopic]; t != nil {

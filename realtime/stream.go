@@ -2,6 +2,7 @@ package realtime
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -33,6 +34,7 @@ type Stream struct {
 	over bool // access has ended: nothing that came after is sent, but a stream_close; guarded by Hub.mu
 
 	opening []byte // frames that come first
+	swept   bool   // sweeps write what it has to send; set before it is idle for the first time
 	counted bool   // the stream is among its viewer's
 	online  bool   // the viewer is counted on the site
 
@@ -51,11 +53,9 @@ type Stream struct {
 	head  int64         // the log's when the stream was opened
 	news  bool          // something has come that a poll answers with at once
 
-	conn     sink         // set by Serve, under mu
-	writing  sync.Mutex   // held by the goroutine that writes
-	stalled  atomic.Int64 // when the write that is under way began, Unix seconds; 0 for none
-	awaited  atomic.Bool  // awaitPeer was called since the latest write
-	lastPing time.Time    // the clock's
+	conn    sink       // set by Serve, under mu
+	writing sync.Mutex // held by the goroutine that writes
+	seat    seat       // in Hub.streams
 }
 
 // States of a stream: is somebody in Next, and was it woken since that one looked?
@@ -77,6 +77,14 @@ const (
 // is nothing to send now. done says that the stream has ended with these frames. An error means that the log
 // could not be read: nothing is lost, and a later call goes on.
 func (s *Stream) Next(ctx context.Context, buf []byte) (out []byte, done bool, err error) {
+	return s.next(ctx, buf, true)
+}
+
+// errLogNeeded means that what follows is to be read from the log, by somebody who may wait for it.
+var errLogNeeded = errors.New("the ring no longer has it")
+
+// next is Next; unless mayRead is set it does not read the log, but returns errLogNeeded.
+func (s *Stream) next(ctx context.Context, buf []byte, mayRead bool) (out []byte, done bool, err error) {
 	out = buf
 	if s.opening != nil {
 		out, s.opening = append(out, s.opening...), nil
@@ -98,7 +106,7 @@ func (s *Stream) Next(ctx context.Context, buf []byte) (out []byte, done bool, e
 	for len(out) < burst {
 		n, wasBehind := len(out), s.behind
 		if s.behind {
-			out, err = s.fromLog(ctx, out)
+			out, err = s.fromLog(ctx, out, mayRead)
 		} else {
 			out = s.fromRing(out)
 		}
@@ -179,11 +187,14 @@ func (s *Stream) fromRing(out []byte) []byte {
 }
 
 // fromLog appends what the log has behind s, until the ring has the rest.
-func (s *Stream) fromLog(ctx context.Context, out []byte) ([]byte, error) {
+func (s *Stream) fromLog(ctx context.Context, out []byte, mayRead bool) ([]byte, error) {
 	h := s.hub
 	out, follows, upto := s.toRing(out)
 	if !s.behind {
 		return out, nil
+	}
+	if !mayRead {
+		return out, errLogNeeded
 	}
 	since := make([]chat.TopicSince, 0, len(follows))
 	for _, f := range follows {
@@ -247,23 +258,34 @@ func (s *Stream) cursor() chat.Cursor { return chat.Cursor{ID: s.pos, Log: s.log
 
 // wake has somebody call Next again, now or after the call that is under way.
 func (s *Stream) wake() {
+	if s.rouse() {
+		s.hub.sweeps.add(s)
+	}
+}
+
+// rouse is wake, but where it returns true the stream is to be swept, which is left to the caller.
+func (s *Stream) rouse() (sweep bool) {
 	for {
 		switch s.state.Load() {
 		case idle:
-			if s.state.CompareAndSwap(idle, busy) {
-				if s.woken != nil {
-					s.woken <- struct{}{} // never full: it is sent once a rest
-				} else {
-					go s.flush()
-				}
-				return
+			if !s.state.CompareAndSwap(idle, busy) {
+				continue
 			}
+			switch {
+			case s.swept:
+				return true
+			case s.woken != nil:
+				s.woken <- struct{}{} // never full: it is sent once a rest
+			default:
+				go s.flush()
+			}
+			return false
 		case busy:
 			if s.state.CompareAndSwap(busy, again) {
-				return
+				return false
 			}
 		default:
-			return
+			return false
 		}
 	}
 }
@@ -337,84 +359,14 @@ func (s *Stream) End(frames []byte) {
 	s.wake()
 }
 
-const (
-	// pingEvery is how often a stream shows that it is alive, below the 30 s of common proxies.
-	pingEvery = 20 * time.Second
-	// stallLimit is how long a single write of at most 32 KiB may take where nothing tells whether the reader lives, as
-	// with one of several streams on a connection; it comes back and resumes.
-	stallLimit = 55 * time.Second
-	// stayLimit is how long a reader may stay that lives and does not read: an access token's life. It costs some
-	// 200 KiB, most of which are the kernel's send buffer.
-	stayLimit = 15 * time.Minute
-	// AckTimeout is how long a connection may owe us an acknowledgement: with a ping every 20 s, a vanished reader is
-	// gone within 60 s.
-	AckTimeout = 35 * time.Second
-)
-
-// tick is the clock of all streams: pings, expired tokens, stalled readers, and people who have left.
-func (h *Hub) tick(now time.Time) {
-	// None of these keeps the next from its turn: expired tokens end whatever else fails.
-	h.do("the hub's clock: people who left", func() { h.depart(now) })
-	h.do("the hub's clock: nodes that are gone", func() { h.bury(now) })
-	h.do("the hub's clock: typing", func() { h.forgetTypists(now) })
-	h.mu.Lock()
-	h.meter.take(now)
-	h.mu.Unlock()
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	for s := range h.streams {
-		if !h.do("a stream's clock", func() { s.tick(now) }) {
-			h.do("cutting a stream", s.cut)
-		}
-	}
-}
-
-// tick is the clock of one stream. Hub.mu is held for reading.
-func (s *Stream) tick(now time.Time) {
-	if now.Sub(s.lastPing) >= pingEvery && s.woken == nil {
-		s.lastPing = now // only the clock looks at it
-		s.mu.Lock()
-		s.ping = true
-		s.mu.Unlock()
-		s.wake()
-	}
-	if !s.viewer.Expires.IsZero() && !now.Before(s.viewer.Expires) {
-		s.Close(chat.CloseTokenExpired, 0)
-	}
-	if since := s.stalled.Load(); since != 0 {
-		s.judge(now.Sub(time.Unix(since, 0)))
-	}
-}
-
-// judge cuts a reader who has not read for that long, unless it may read on.
-func (s *Stream) judge(stalled time.Duration) {
-	if stalled < 2*time.Second {
-		return // nothing unusual
-	}
-	s.mu.Lock()
-	conn, closing := s.conn, s.closing != ""
-	s.mu.Unlock()
-	alive, known := awaitPeer(conn)
-	if known {
-		s.awaited.Store(true)
-	}
-	switch {
-	case closing && stalled > lingerFor, // it will not hear why
-		known && !alive,
-		!known && stalled > stallLimit,
-		stalled > stayLimit:
-		s.cut()
-	}
-}
-
 // Drain refuses new streams, tells all that are open to come back soon, spread over some seconds so that
 // they do not come all at once, and returns when they have ended or, after cutting them, when ctx ends.
 func (h *Hub) Drain(ctx context.Context) {
 	h.mu.Lock()
 	h.draining = true
 	// A millisecond a stream keeps the next server from a stampede, and few streams from waiting for it.
-	spread := min(500*time.Millisecond+time.Duration(len(h.streams))*time.Millisecond, 5*time.Second)
-	for s := range h.streams {
+	spread := min(500*time.Millisecond+time.Duration(h.streams.count)*time.Millisecond, 5*time.Second)
+	for s := range h.streams.all() {
 		s.Close(chat.CloseRestart, 500*time.Millisecond+rand.N(spread))
 	}
 	// Its people still count while they come back elsewhere.
@@ -432,7 +384,7 @@ func (h *Hub) Drain(ctx context.Context) {
 	case <-ctx.Done():
 	}
 	h.mu.RLock()
-	for s := range h.streams {
+	for s := range h.streams.all() {
 		h.do("cutting a stream", s.cut)
 	}
 	h.mu.RUnlock()

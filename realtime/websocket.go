@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -83,9 +84,12 @@ var ErrUpgrade = errors.New("no WebSocket handshake")
 // error the connection is closed behind the answer, for a breach of the server's policy. ctx ends with the connection.
 type Handler func(ctx context.Context, text []byte) (answer []byte, err error)
 
-// ServeWebSocket makes r's connection a WebSocket and takes it over; handle answers what the client sends, one
+// Commands makes the Handler of a connection whose client says something: most never do, and those have none.
+type Commands func(chat.Viewer) Handler
+
+// ServeWebSocket makes r's connection a WebSocket and takes it over; commands answers what the client sends, one
 // message after another. Where ServeWebSocket returns ErrUpgrade nothing was sent; the stream is dropped with any error.
-func (s *Stream) ServeWebSocket(w http.ResponseWriter, r *http.Request, handle Handler) error {
+func (s *Stream) ServeWebSocket(w http.ResponseWriter, r *http.Request, commands Commands) error {
 	var refused error
 	u := websocket.Upgrader{ // for the handshake alone; see wsread.go
 		ReadBufferSize:   16,
@@ -106,15 +110,16 @@ func (s *Stream) ServeWebSocket(w http.ResponseWriter, r *http.Request, handle H
 		}
 		return nil // the connection is gone: the client left, or sent before it was answered (gorilla closes then)
 	}
-	conn := c.NetConn()
-	go s.Serve(conn, func() error { return s.readWebSocket(conn, handle) })
+	if conn := c.NetConn(); !s.hub.poller.take(s, conn, commands) {
+		go s.Serve(conn, func() error { return s.readWebSocket(conn, commands) })
+	}
 	return nil
 }
 
 // readWebSocket handles what the client sends until the connection ends. An idle connection waits here, in a frame so
 // small that its stack stays at 2 KiB (docs/decisions/0009).
-func (s *Stream) readWebSocket(conn net.Conn, handle Handler) error {
-	p := &peer{stream: s, reader: wsReader{conn: conn, stream: s}, commands: commands{stream: s, handle: handle}}
+func (s *Stream) readWebSocket(conn net.Conn, commands Commands) error {
+	p := newPeer(s, conn, commands)
 	defer p.commands.stop()
 	for {
 		n, err := conn.Read(p.reader.first[:])
@@ -133,6 +138,13 @@ type peer struct {
 	reader   wsReader
 	commands commands
 }
+
+func newPeer(s *Stream, conn io.Reader, c Commands) *peer {
+	return &peer{stream: s, reader: wsReader{conn: conn, stream: s}, commands: commands{stream: s, handle: c(s.viewer)}}
+}
+
+// forgettable tells whether what comes next can be handled without what came before.
+func (p *peer) forgettable() bool { return !p.commands.used() && !p.reader.within }
 
 // read handles what has come, of which n bytes are read.
 func (p *peer) read(n int) error {
@@ -160,13 +172,13 @@ func (p *peer) read(n int) error {
 }
 
 // drain waits for the peer to close after we have ended our side, discarding what it still sends.
-func drain(conn net.Conn) error { return discard(conn, make([]byte, 512)) }
+func drain(conn io.Reader) error { return discard(conn, make([]byte, 512)) }
 
 // discardPause is between two reads of what nobody wants: without it, who sends without end keeps a processor busy.
 const discardPause = 10 * time.Millisecond
 
 // discard reads until the connection ends.
-func discard(conn net.Conn, into []byte) error {
+func discard(conn io.Reader, into []byte) error {
 	for {
 		if _, err := conn.Read(into); err != nil {
 			return err

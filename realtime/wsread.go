@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"net"
+	"io"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -27,7 +27,7 @@ func breach(reason string) error { return &closing{code: websocket.CloseProtocol
 // wsReader reads what a client sends over a WebSocket (RFC 6455). While nothing comes it holds a few bytes: nearly all
 // connections are idle, and what they cost is what idle streams cost.
 type wsReader struct {
-	conn   net.Conn
+	conn   io.Reader
 	stream *Stream // sends the pongs
 
 	first  [64]byte      // takes the first bytes of what comes

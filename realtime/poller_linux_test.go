@@ -1,0 +1,466 @@
+package realtime
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tandem/chat"
+	"tandem/panics"
+)
+
+// patience bounds what ought to happen at once; it is no threshold.
+const patience = 20 * time.Second
+
+// polledBench is a hub whose streams are served over TCP, by its poller.
+type polledBench struct {
+	*bench
+	listener net.Listener
+}
+
+// onSockets runs f with a hub, and sees that its streams and its goroutines end, and its descriptors are closed.
+func onSockets(t *testing.T, ringBytes int, f func(b *polledBench)) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	b := &bench{t: t, ctx: ctx, log: &logbook{}, acc: &rooms{}, bus: NewMemory()}
+	var err error
+	if b.Hub, err = New(ctx, b.log, b.acc, b.bus, Config{RingBytes: ringBytes, Logger: slog.New(slog.DiscardHandler)}); err != nil {
+		t.Fatal(err)
+	}
+	small := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
+		_ = c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF, 40<<10) })
+		return err
+	}}
+	l, err := small.Listen(ctx, "tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	done := make(chan struct{})
+	go func() { defer close(done); b.Run(ctx) }()
+	f(&polledBench{b, l})
+	drain, cancelDrain := context.WithTimeout(ctx, 2*time.Second)
+	b.Drain(drain)
+	cancelDrain()
+	for fd, c := range b.poller.conns {
+		if c != nil {
+			t.Errorf("descriptor %d is still open", fd)
+		}
+	}
+	b.stalls.mu.Lock()
+	if n := len(b.stalls.of); n > 0 {
+		t.Errorf("%d streams are still said to stall", n)
+	}
+	b.stalls.mu.Unlock()
+	cancel()
+	<-done
+}
+
+// connect opens a stream of a user over a connection of its own; its client reads nothing yet.
+func (b *polledBench) connect(user int64, f Framer, commands Commands, rooms ...string) (*Stream, *net.TCPConn) {
+	b.t.Helper()
+	near, far := b.pair()
+	s, err := b.Open(b.ctx, chat.Viewer{User: user, Name: fmt.Sprint("user", user)}, f, Request{Rooms: rooms})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if !b.poller.take(s, near, commands) {
+		b.t.Fatal("the poller does not take the connection over")
+	}
+	return s, far
+}
+
+func (b *polledBench) pair() (near, far *net.TCPConn) {
+	b.t.Helper()
+	c, err := net.Dial("tcp4", b.listener.Addr().String())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { _ = c.Close() })
+	n, err := b.listener.Accept()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return n.(*net.TCPConn), c.(*net.TCPConn)
+}
+
+// postText posts a text that names its room.
+func (b *polledBench) postText(room, text string) {
+	b.log.mu.Lock()
+	e := chat.Event{ID: int64(len(b.log.events) + 1), Topic: chat.RoomTopic(int64(len(room))), Type: chat.TypeChatMessage,
+		Body: fmt.Sprintf(`"room":%q,"message":%q}`, room, text)}
+	b.log.events = append(b.log.events, e)
+	b.log.mu.Unlock()
+	b.publish([]chat.Event{e})
+}
+
+// lines reads NDJSON until an event is the last, or the connection ends.
+func lines(c net.Conn, last func(e event) bool) (events []event, err error) {
+	_ = c.SetReadDeadline(time.Now().Add(patience))
+	in := bufio.NewScanner(c)
+	in.Buffer(nil, 1<<20)
+	for in.Scan() {
+		var e event
+		if err := json.Unmarshal(in.Bytes(), &e); err != nil {
+			return events, fmt.Errorf("%w in %.80q", err, in.Bytes())
+		}
+		if events = append(events, e); last(e) {
+			return events, nil
+		}
+	}
+	if err := in.Err(); err != nil {
+		return events, err
+	}
+	return events, io.EOF
+}
+
+type event struct {
+	Type, Room, Message, Reason string
+	ID                          int64
+}
+
+func says(text string) func(event) bool { return func(e event) bool { return e.Message == text } }
+
+// messages are the ids of those among events.
+func messages(events []event) (ids []int64) {
+	for _, e := range events {
+		if e.Type == chat.TypeChatMessage {
+			ids = append(ids, e.ID)
+		}
+	}
+	return ids
+}
+
+func upTo(n int) (ids []int64) {
+	for i := range n {
+		ids = append(ids, int64(i+1))
+	}
+	return ids
+}
+
+// eventually waits until what is true.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("not so: " + what)
+		}
+	}
+}
+
+func (b *polledBench) open() int {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.streams.count
+}
+
+// isFull tells whether a stream waits for room in its socket.
+func (b *polledBench) isFull(s *Stream) bool { _, is := b.stalls.all()[s]; return is }
+
+// A socket that is full takes a part of what is written, or nothing: the rest follows when there is room, each byte once,
+// whatever came meanwhile. Others do not wait for it. With a small ring what came meanwhile has to be read from the log.
+func TestFullSocketIsGoneOnWithWhenThereIsRoom(t *testing.T) {
+	for _, ringBytes := range []int{64 << 20, 100_000} {
+		t.Run(fmt.Sprint("ring of ", ringBytes), func(t *testing.T) {
+			onSockets(t, ringBytes, func(b *polledBench) {
+				slow, far := b.connect(1, NDJSON, nil, "lobby")
+				if err := far.SetReadBuffer(64 << 10); err != nil {
+					t.Fatal(err)
+				}
+				_, other := b.connect(2, NDJSON, nil, "lobby")
+				const n = 800
+				for i := range n - 1 {
+					b.postText("lobby", fmt.Sprint(i, strings.Repeat("x", 4000)))
+				}
+				b.postText("lobby", "the end")
+				events, err := lines(other, says("the end"))
+				if got := messages(events); err != nil || !slices.Equal(got, upTo(n)) {
+					t.Fatalf("who reads got %d messages, %v", len(got), err)
+				}
+				eventually(t, "the slow reader's socket is full", func() bool { return b.isFull(slow) })
+				goroutines := runtime.NumGoroutine()
+				for range 200 {
+					slow.wake() // disturbs nothing
+				}
+				if more := runtime.NumGoroutine() - goroutines; more > mostSweepers() {
+					t.Errorf("a stalled stream costs %d goroutines", more)
+				}
+				b.postText("lobby", "after all")
+				events, err = lines(far, says("after all"))
+				if got := messages(events); err != nil || !slices.Equal(got, upTo(n+1)) {
+					t.Errorf("the slow reader got %d messages, %v", len(got), err)
+				}
+				eventually(t, "nobody stalls any more", func() bool { return !b.isFull(slow) })
+			})
+		})
+	}
+}
+
+// A stalled reader that is cut ends, also where another goroutine waits for its control frames to be sent.
+func TestCutEndsAFullSocketAndWhoWaitsForIt(t *testing.T) {
+	onSockets(t, bigRing, func(b *polledBench) {
+		s, far := b.connect(1, WebSocket, func(chat.Viewer) Handler { return nil }, "lobby")
+		_ = far.SetReadBuffer(64 << 10)
+		for range 100 {
+			b.postText("lobby", strings.Repeat("x", 16_000))
+		}
+		eventually(t, "the socket is full", func() bool { return b.isFull(s) })
+		sending := make(chan struct{})
+		go func() {
+			defer close(sending)
+			for s.Send(make([]byte, maxControl)) {
+			}
+		}()
+		eventually(t, "somebody waits in Send", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.full != nil })
+		s.cut()
+		<-sending
+		eventually(t, "the stream is gone", func() bool { return b.open() == 0 })
+	})
+}
+
+// Peers vanish in the middle of sweeps, at once: those who stay get everything, and nothing of the others is left.
+func TestAThousandVanishInTheMiddleOfSweeps(t *testing.T) {
+	onSockets(t, bigRing, func(b *polledBench) {
+		const stay, vanish = 20, 1000
+		var all sync.WaitGroup
+		for i := range stay {
+			_, far := b.connect(int64(i+1), NDJSON, nil, "lobby")
+			all.Go(func() {
+				events, err := lines(far, says("the end"))
+				if got := messages(events); err != nil || !slices.Equal(got, upTo(400)) {
+					t.Errorf("one who stays got %d messages, %v", len(got), err)
+				}
+			})
+		}
+		var gone []*net.TCPConn
+		for range vanish {
+			_, far := b.connect(999, NDJSON, nil, "lobby") // one user, so that nobody is told of anybody
+			_ = far.SetLinger(0)                           // a reset, not an end
+			gone = append(gone, far)
+		}
+		all.Go(func() {
+			for i := range 399 {
+				b.postText("lobby", fmt.Sprint(i))
+				time.Sleep(100 * time.Microsecond)
+			}
+			b.postText("lobby", "the end")
+		})
+		time.Sleep(5 * time.Millisecond)
+		for _, far := range gone {
+			all.Go(func() { _ = far.Close() })
+		}
+		all.Wait()
+		eventually(t, "those who vanished are gone", func() bool { return b.open() == stay })
+	})
+}
+
+// A peer that only ends its side has left, as one that resets the connection.
+func TestHalfClosedPeerHasLeft(t *testing.T) {
+	for _, f := range []Framer{NDJSON, WebSocket} {
+		onSockets(t, bigRing, func(b *polledBench) {
+			var commands Commands
+			if f == WebSocket {
+				commands = func(chat.Viewer) Handler { return nil }
+			}
+			_, far := b.connect(1, f, commands, "lobby")
+			_ = far.CloseWrite()
+			_ = far.SetReadDeadline(time.Now().Add(patience))
+			if _, err := io.Copy(io.Discard, far); err != nil {
+				t.Errorf("over %s the connection ends with %v", f.Format(), err)
+			}
+			eventually(t, "the stream is gone", func() bool { return b.open() == 0 })
+		})
+	}
+}
+
+// A descriptor that is closed is soon another connection's: what is late for the old one does not reach the new one,
+// neither what the poller has to say nor what is written.
+func TestDescriptorsThatAreReused(t *testing.T) {
+	onSockets(t, bigRing, func(b *polledBench) {
+		old, far := b.connect(1, NDJSON, nil, "one")
+		was := old.conn.(*polled).fd
+		stale := []unix.EpollEvent{{Events: unix.EPOLLIN, Fd: was, Pad: old.conn.(*polled).generation}}
+		found := make([]*polled, 1)
+		if b.poller.find(stale, found); found[0] != old.conn {
+			t.Fatal("an event does not find its connection")
+		}
+		near, _ := b.pair()
+		next, err := b.Open(b.ctx, chat.Viewer{}, NDJSON, Request{Rooms: []string{"three"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = far.Close()
+		eventually(t, "the stream is gone", func() bool { return b.open() == 1 })
+		for taken := -1; taken != int(was); { // the next connection gets the lowest number that is free
+			if taken, err = unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil || taken > int(was) {
+				t.Fatalf("descriptor %d is not free, %v", was, err)
+			}
+			if taken == int(was) {
+				_ = unix.Close(taken)
+			} else {
+				defer func() { _ = unix.Close(taken) }()
+			}
+		}
+		if !b.poller.take(next, near, nil) || next.conn.(*polled).fd != was {
+			t.Fatal("the next connection has another descriptor")
+		}
+		if b.poller.find(stale, found); found[0] != nil {
+			t.Error("a late event finds the connection that has the descriptor now")
+		}
+		if n, err := old.conn.(*polled).write([]byte("late")); n != 0 || err == nil {
+			t.Errorf("a late write of the old stream wrote %d bytes, %v", n, err)
+		}
+	})
+}
+
+// Streams come and go while everybody is written to: nobody ever gets a byte of somebody else's.
+func TestNobodyGetsWhatIsAnothers(t *testing.T) {
+	onSockets(t, bigRing, func(b *polledBench) {
+		stop := make(chan struct{})
+		var all sync.WaitGroup
+		names := []string{"a", "bb", "ccc", "dddd"}
+		all.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				case <-time.After(100 * time.Microsecond):
+					b.postText(names[i%len(names)], "hi")
+				}
+			}
+		})
+		for round := range 200 {
+			var reading sync.WaitGroup
+			for i, room := range names {
+				_, far := b.connect(int64(i+1), NDJSON, nil, room)
+				reading.Go(func() {
+					events, err := lines(far, func(e event) bool { return e.Type == chat.TypeChatMessage })
+					if err != nil {
+						t.Errorf("round %d of %s: %v", round, room, err)
+					}
+					for _, e := range events {
+						if e.Room != "" && e.Room != room {
+							t.Errorf("who reads %s got something of %s", room, e.Room)
+						}
+					}
+					if round%2 == 0 {
+						_ = far.SetLinger(0)
+					}
+					_ = far.Close()
+				})
+			}
+			reading.Wait()
+		}
+		close(stop)
+		all.Wait()
+	})
+}
+
+// A thousand streams, some of whose readers do not read, are told why and end; the last cut ones within the time.
+func TestDrainOfAThousand(t *testing.T) {
+	onSockets(t, 64<<20, func(b *polledBench) {
+		const stalled, reading = 10, 1000
+		var full []*Stream
+		for range stalled {
+			s, far := b.connect(1, NDJSON, nil, "lobby")
+			_ = far.SetReadBuffer(64 << 10)
+			full = append(full, s)
+		}
+		for i := range 100 {
+			b.postText("lobby", fmt.Sprint(i, strings.Repeat("x", 16_000)))
+		}
+		for _, s := range full {
+			eventually(t, "its socket is full", func() bool { return b.isFull(s) })
+		}
+		var all sync.WaitGroup
+		for range reading {
+			_, far := b.connect(2, NDJSON, nil, "lobby")
+			all.Go(func() {
+				events, err := lines(far, func(event) bool { return false })
+				if n := len(events); err != io.EOF || n == 0 || events[n-1].Type != "stream_close" || events[n-1].Reason != chat.CloseRestart {
+					t.Errorf("a stream ended with %v, %v", events[max(0, n-1):], err)
+				}
+				_ = far.Close()
+			})
+		}
+		ctx, cancel := context.WithTimeout(b.ctx, 3*time.Second)
+		defer cancel()
+		b.Drain(ctx)
+		all.Wait()
+		if b.open() != 0 {
+			t.Errorf("%d streams are open", b.open())
+		}
+	})
+}
+
+// A panic while a stream is written to, or read from, ends that stream alone.
+func TestPanicInASweepEndsThatStream(t *testing.T) {
+	onSockets(t, bigRing, func(b *polledBench) {
+		_, evil := b.connect(1, evilFramer{SSE}, nil, "lobby")
+		_, writes := b.connect(2, WebSocket, func(chat.Viewer) Handler { panic("making a handler") }, "lobby")
+		_, other := b.connect(3, NDJSON, nil, "lobby")
+		before := panics.Total()
+		b.postText("lobby", "bang")
+		if _, err := lines(other, says("bang")); err != nil {
+			t.Error(err)
+		}
+		_ = evil.SetReadDeadline(time.Now().Add(patience))
+		if got, err := io.ReadAll(evil); err != nil || strings.Contains(string(got), "bang") {
+			t.Errorf("whose framer panics got %s, %v", got, err)
+		}
+		if _, err := writes.Write([]byte{0x81, 0x80, 0, 0, 0, 0}); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "both are gone", func() bool { return b.open() == 1 })
+		if n := panics.Total() - before; n != 2 {
+			t.Errorf("%d panics", n)
+		}
+		b.postText("lobby", "on")
+		if _, err := lines(other, says("on")); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A flood of control frames is paid for, however often the client pauses.
+func TestPausesPayForNoFrames(t *testing.T) {
+	onSockets(t, bigRing, func(b *polledBench) {
+		s, far := b.connect(1, WebSocket, func(chat.Viewer) Handler { return nil }, "lobby")
+		go func() { _, _ = io.Copy(io.Discard, far) }()
+		c := s.conn.(*polled)
+		ping := []byte{0x89, 0x80, 0, 0, 0, 0}
+		paid := func() int64 { // when nothing is read
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			if c.reading || c.peer != nil {
+				return 0
+			}
+			return c.paid
+		}
+		if _, err := far.Write(ping); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the ping is paid for", func() bool { return paid() > 0 })
+		c.mu.Lock()
+		c.paid = time.Now().Add(time.Hour).UnixNano() // as after many
+		c.mu.Unlock()
+		if _, err := far.Write(ping); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "whoever floods is gone", func() bool { return b.open() == 0 })
+	})
+}

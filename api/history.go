@@ -42,7 +42,7 @@ func historyPage(before, after *int64, limit *Limit, q *Search) (chat.Page, erro
 	if q == nil {
 		return p, nil
 	}
-	var err error
-	p.Words, err = chat.ParseQuery(*q)
+	asked, err := chat.ParseQuery(*q)
+	p.Query = &asked
 	return p, err
 }

@@ -543,8 +543,9 @@ type ListPrivateMessagesParams struct {
 	// Limit How many at most; 50 unless given.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Q Only messages with all of these words, in any order. Case and accents do not count. What is written without
-	// spaces between words is found by any part of it.
+	// Q Only messages with all of these words, in any order; the last one may be the beginning of a word (`hel` finds
+	// `hello`). Case and accents do not count. Numbers with dots, versions, dates and e-mail addresses are found as they are
+	// typed (`4.2` finds `v4.2` and `4.2.1`). What is written without spaces between words is found by any part of it.
 	Q *Search `form:"q,omitempty" json:"q,omitempty"`
 }
 
@@ -602,8 +603,9 @@ type ListMessagesParams struct {
 	// Limit How many at most; 50 unless given.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Q Only messages with all of these words, in any order. Case and accents do not count. What is written without
-	// spaces between words is found by any part of it.
+	// Q Only messages with all of these words, in any order; the last one may be the beginning of a word (`hel` finds
+	// `hello`). Case and accents do not count. Numbers with dots, versions, dates and e-mail addresses are found as they are
+	// typed (`4.2` finds `v4.2` and `4.2.1`). What is written without spaces between words is found by any part of it.
 	Q *Search `form:"q,omitempty" json:"q,omitempty"`
 }
 

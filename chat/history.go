@@ -96,18 +96,3 @@ func (s *Service) checkReply(ctx context.Context, topic Topic, d Draft) error {
 	}
 	return err
 }
-
-// ParseQuery gives the words that q asks for.
-func ParseQuery(q string) ([]string, error) {
-	words := queryWords(q)
-	if len(words) == 0 {
-		return nil, invalid("q", "there is no word in it; a word is made of letters and digits")
-	}
-	if len(words) > maxQueryWords {
-		return nil, invalid("q", "that is more than %d words", maxQueryWords)
-	}
-	return words, nil
-}
-
-// maxQueryWords bounds what one search costs; 200 characters without spaces are about as many.
-const maxQueryWords = 200

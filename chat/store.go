@@ -118,5 +118,5 @@ type Page struct {
 	Before, After int64
 	HasAfter      bool // After counts: 0 is before the first message
 	Limit         int
-	Words         []string // only messages that have all of them, in the form of Words; nil for all messages
+	Query         *Query // only messages that are found by it; nil for all
 }

@@ -33,9 +33,9 @@ func TestSearchFindsAllWordsOfAnyScript(t *testing.T) {
 		ada.post("lobby", text)
 	}
 	for q, want := range map[string][]int{
-		"deploy": {0, 1}, "DEPLOY done": {0}, "done deploy": {0}, "deploy dOnE failed": nil, "zurich": {0}, "Zürich": {0}, "zür": nil,
+		"deploy": {0, 1}, "DEPLOY done": {0}, "done deploy": {0}, "deploy dOnE failed": nil, "zurich": {0}, "Zürich": {0}, "zür": {0},
 		"елка": {2}, "ЁЛКА привет": {2}, "мир": {2}, "小明": {3}, "北京": {3}, "京大": {3}, "学": {3}, "大学北京": nil, "小 北京": {3}, "京": {3, 4},
-		"東京": {4}, "タワー": {4}, "서울": {5}, "만나": {5}, "quoted": {6}, "AND": {6}, "NOT near": {6}, `"quoted" OR`: {6}, "near*": {6}, "nea*": nil,
+		"東京": {4}, "タワー": {4}, "서울": {5}, "만나": {5}, "quoted": {6}, "AND": {6}, "NOT near": {6}, `"quoted" OR`: {6}, "near*": {6}, "nea*": {6}, "ear": nil,
 		"quoted NEAR/2 near": nil, "text:quoted": nil, "rowid": nil, "naive": {7}, "NAÏVE strasse": {7}, "don't": {8}, "foo bar": {8}, "mail": {8}, "नमस्ते": {9}, "दुनिया": {9},
 		"สวัส": {10}, "x": {11}, "z x": {11}, "-x": {11}, "'; DROP TABLE words; --": nil, "a" + strings.Repeat("b", 100): {12}, "\ue000": nil,
 	} {
@@ -51,8 +51,65 @@ func TestSearchFindsAllWordsOfAnyScript(t *testing.T) {
 			t.Errorf("%q finds %q, not %q", q, got, texts)
 		}
 	}
-	for _, q := range []string{"", "!!!", "\"", "😀", strings.Repeat("a", 201)} {
+	for _, q := range []string{"!!!", "\"", "😀", strings.Repeat("a", 201)} {
 		ada.do("GET", posting+"?q="+url.QueryEscape(q), nil).wantProblem(400, "", "q")
+	}
+}
+
+// The last word is a beginning, with or without a space behind it; tokens are as people type them.
+func TestSearchFindsWhatIsBeingTyped(t *testing.T) {
+	t.Parallel()
+	p := startProgram(t)
+	ada := p.signup(t, "ada")
+	ada.enter("lobby")
+	posts := []string{"hello world", "привет, мир", "released v4.2", "released 4.2.1", "4 of 2", "write to ada@example.org", "on 2026-11-28", "help"}
+	for _, text := range posts {
+		ada.post("lobby", text)
+	}
+	for q, want := range map[string][]int{
+		"hel": {0, 7}, "hel ": {0, 7}, "hello": {0}, "hello wor": {0}, "wor hello": nil, "world hel": {0}, "HEL": {0, 7}, "ello": nil, "h": {0, 7}, "при": {1}, "мир прив": {1}, "ривет": nil,
+		"4.2": {2, 3}, "v4.2": {2}, "v4": {2}, "4.2.1": {3}, "4.2 rel": {2, 3}, "4.": {2, 3, 4}, "2.4": nil, "4": {2, 3, 4},
+		"ada@example.org": {5}, "ada@ex": {5}, "@example.org": {5}, "example.org": {5}, "bob@example.org": nil, "2026-11": {6}, "11-28": {6}, "28-11": nil,
+	} {
+		var texts []string
+		for _, i := range want {
+			texts = append(texts, posts[i])
+		}
+		if got := ada.search(posting, q, ""); !slices.Equal(got, texts) {
+			t.Errorf("%q finds %q, not %q", q, got, texts)
+		}
+	}
+	// What a beginning finds comes in pages as everything does, and goes with its message.
+	var want []int64
+	for i := range 12 {
+		want = append(want, ada.post("lobby", fmt.Sprint("needle", i)).ID)
+		ada.post("lobby", "hay")
+	}
+	ada.do("DELETE", messagePath("lobby", want[7]), nil).want(204)
+	ada.edit("lobby", want[3], "pin")
+	want = slices.Delete(slices.Delete(want, 7, 8), 3, 4)
+	var backward, forward []int64
+	for query := ""; ; {
+		page := ada.history("lobby", "limit=3&q=need"+query)
+		backward = append(ids(page.items), backward...)
+		if page.prev == nil {
+			break
+		}
+		query = fmt.Sprint("&before=", *page.prev)
+	}
+	for after := int64(0); ; {
+		page := ada.history("lobby", fmt.Sprint("limit=3&q=need&after=", after))
+		forward = append(forward, ids(page.items)...)
+		if page.next == nil {
+			break
+		}
+		after = *page.next
+	}
+	if !slices.Equal(backward, want) || !slices.Equal(forward, want) {
+		t.Errorf("backward %v\nforward %v\nnot %v", backward, forward, want)
+	}
+	if got := ada.search(posting, "pi", ""); !slices.Equal(got, []string{"pin"}) {
+		t.Errorf("the new text is found as %q", got)
 	}
 }
 

@@ -98,6 +98,9 @@ func TestTextThatNamesSomethingHasNothingUnseen(t *testing.T) {
 		ada.do("PATCH", roomPath("lobby"), map[string]string{"title": text}).wantProblem(400, "invalid_request", "title")
 		ada.do("POST", "/v1/tokens", map[string]string{"name": text}).wantProblem(400, "invalid_request", "name")
 	}
+	if detail := ada.do("POST", "/v1/tokens", map[string]string{"name": "a\u202eb"}).wantProblem(400, "invalid_request", "name").Detail; !strings.Contains(detail, "direction") {
+		t.Errorf("what turns the direction of writing is refused with %q", detail)
+	}
 	ada.do("GET", roomPath("new"), nil).want(404)
 	for _, text := range []string{"می\u200cخواهم", "👩‍👩‍👧‍👦 and 🏳️‍🌈", "শ্র\u200d্যাম", "a  b"} {
 		var made room

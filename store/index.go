@@ -45,7 +45,7 @@ type index struct {
 
 const (
 	// indexVersion changes with the tables and with chat.Words; an index of another version is made anew.
-	indexVersion = 1
+	indexVersion = 2
 	indexPage    = 500
 	// indexPause lets events gather, and indexShare keeps the index from the posts' processor: after each page it rests
 	// so many times as long as that took. A search that waits lets it do neither.
@@ -53,7 +53,7 @@ const (
 	indexShare = 9
 	// indexLook is how often it looks for what other processes committed.
 	indexLook = 2 * time.Second
-	// searchPatience is how long a search waits for what was posted before it.
+	// searchPatience is how long a search waits for what was posted before it, and how long it may then take.
 	searchPatience = 2 * time.Second
 )
 
@@ -62,7 +62,9 @@ var errIndexFailed = errors.New("following the log failed; the server's log says
 
 const indexSchema = `
 CREATE TABLE progress (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL, log TEXT NOT NULL, id INTEGER NOT NULL);
-CREATE VIRTUAL TABLE words USING fts5 (text, tokenize = 'ascii', detail = 'none');
+-- The words of a beginning are merged at each search, which takes as long as there are messages with one. Of short
+-- beginnings they are many, so those are kept merged.
+CREATE VIRTUAL TABLE words USING fts5 (text, tokenize = "ascii tokenchars '` + chat.Connectors + `'", detail = 'none', prefix = '1 2 3 4');
 -- A deleted message's words are taken out of the index, not marked as deleted there.
 INSERT INTO words (words, rank) VALUES ('secure-delete', 1);`
 

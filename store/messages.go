@@ -139,7 +139,7 @@ func (s *Store) Message(ctx context.Context, topic chat.Topic, id int64) (chat.E
 
 // Messages implements chat.Store.
 func (s *Store) Messages(ctx context.Context, topic chat.Topic, p chat.Page) (chat.MessagePage, error) {
-	if p.Words != nil {
+	if p.Query != nil {
 		return s.search(ctx, topic, p)
 	}
 	where, args := messagesOf(topic)

@@ -197,7 +197,7 @@ func TestPanicInTheIndexCostsThatMessage(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]int{"before": 1, "poison": 0, "behind": 1} {
-		page, err := s.Messages(t.Context(), chat.RoomTopic(r.ID), chat.Page{Words: []string{text}, Limit: 10})
+		page, err := s.Messages(t.Context(), chat.RoomTopic(r.ID), chat.Page{Query: &chat.Query{Words: []string{text}}, Limit: 10})
 		if err != nil || len(page.Events) != want {
 			t.Errorf("%q finds %d messages, %v; want %d", text, len(page.Events), err, want)
 		}

@@ -11,7 +11,7 @@ import (
 	"tandem/chat"
 )
 
-// search is Messages for those with all of p.Words.
+// search is Messages for those that p.Query finds.
 func (s *Store) search(ctx context.Context, topic chat.Topic, p chat.Page) (chat.MessagePage, error) {
 	if s.index == nil {
 		return chat.MessagePage{}, fmt.Errorf("%w: there is no index", chat.ErrUnavailable)
@@ -24,11 +24,7 @@ func (s *Store) search(ctx context.Context, topic chat.Topic, p chat.Page) (chat
 	if err := s.index.reach(ctx, state.Head); err != nil {
 		return chat.MessagePage{}, err
 	}
-	// Quoted, so that nothing in them is an operator; side by side, so that all are asked for.
-	match := `"` + topicWord(topic) + `"`
-	for _, w := range p.Words {
-		match += ` "` + w + `"`
-	}
+	match := matchOf(topic, *p.Query)
 	from, side := p.Before, ` AND rowid < ? ORDER BY rowid DESC LIMIT ?`
 	switch {
 	case p.HasAfter:
@@ -36,18 +32,14 @@ func (s *Store) search(ctx context.Context, topic chat.Topic, p chat.Page) (chat
 	case p.Before == 0:
 		from = chat.MaxID + 1
 	}
-	const matching = `SELECT rowid FROM words WHERE words MATCH ?`
-	rows, err := s.index.db.QueryContext(ctx, matching+side, match, from, p.Limit)
-	if err != nil {
-		return chat.MessagePage{}, unavailable(err)
-	}
-	ids, err := scanAll(rows, scanOne[int64])
+	within, cancel := context.WithTimeout(ctx, searchPatience)
+	defer cancel()
+	ids, err := s.index.find(within, match, side, from, p.Limit+1)
 	if err != nil {
 		return chat.MessagePage{}, err
 	}
-	if ids == nil {
-		ids = []int64{}
-	}
+	more := len(ids) > p.Limit
+	ids = ids[:min(len(ids), p.Limit)]
 	wanted, err := json.Marshal(ids)
 	if err != nil {
 		return chat.MessagePage{}, err
@@ -64,10 +56,48 @@ func (s *Store) search(ctx context.Context, topic chat.Topic, p chat.Page) (chat
 		return int(b.ID - a.ID)
 	})
 	return makePage(events, p, from, func(side string, id int64) (bool, error) {
-		var there bool
-		err := s.index.db.QueryRowContext(ctx, `SELECT EXISTS (`+matching+strings.ReplaceAll(side, "id", "rowid")+`)`, match, id).Scan(&there)
-		return there, unavailable(err)
+		switch ahead := strings.Contains(side, "<") != p.HasAfter; {
+		case ahead:
+			return more, nil
+		case from > chat.MaxID: // the page is the latest
+			return false, nil
+		}
+		return s.index.finds(within, match, strings.ReplaceAll(side, "id", "rowid"), id)
 	})
+}
+
+const matching = `SELECT rowid FROM words WHERE words MATCH ?`
+
+// find gives the messages that match, on that side of an id and in the order that side asks for.
+func (x *index) find(ctx context.Context, match, side string, from int64, limit int) ([]int64, error) {
+	rows, err := x.db.QueryContext(ctx, matching+side, match, from, limit)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	ids, err := scanAll(rows, scanOne[int64])
+	if ids == nil {
+		ids = []int64{} // not null in JSON
+	}
+	return ids, err
+}
+
+// finds tells whether one on that side of an id matches.
+func (x *index) finds(ctx context.Context, match, side string, id int64) (there bool, err error) {
+	err = x.db.QueryRowContext(ctx, `SELECT EXISTS (`+matching+side+`)`, match, id).Scan(&there)
+	return there, unavailable(err)
+}
+
+// matchOf is the FTS5 expression of a query. Quoted, so that nothing in them is an operator; side by side, so that all are
+// asked for.
+func matchOf(topic chat.Topic, q chat.Query) string {
+	match := `"` + topicWord(topic) + `"`
+	for _, w := range q.Words {
+		match += ` "` + w + `"`
+	}
+	if q.Beginning != "" {
+		match += ` "` + q.Beginning + `" *`
+	}
+	return match
 }
 
 // topicWord is what all messages of a topic are found by. No word of a text begins with U+E000, a private character.

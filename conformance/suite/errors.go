@@ -65,7 +65,7 @@ func badCalls(t *T) {
 	ada.Do("GET", "/v1/me?access_token="+ada.token, nil).Problem(400, "token_in_url", "")
 	ada.Do("GET", roomPath(t.Name()), nil).Problem(404, "room_not_found", "")
 	ada.Do("POST", roomPath(t.Name(), "messages"), map[string]string{"message": "hi"}).Problem(404, "room_not_found", "")
-	ada.Do("POST", path, map[string]string{"message": ""}).Problem(400, "", "message")
+	ada.Do("POST", path, map[string]string{"message": ""}).Problem(400, "message_empty", "message")
 	ada.Do("POST", path, map[string]string{"message": strings.Repeat("é", 4001)}).Problem(400, "message_too_long", "message")
 	ada.Do("POST", path, Raw(strings.Repeat("x", 4001)), "Content-Type: text/plain").Problem(400, "message_too_long", "")
 	ada.Do("POST", path, Raw("\xff\xfe"), "Content-Type: text/plain").Problem(400, "", "")

@@ -52,6 +52,9 @@ var scenarios = []Scenario{
 	{Name: "asked for by format", Run: formats},
 	{Name: "single polls", Run: polling, Only: isPoll},
 
+	{Name: "blank messages over the socket", Run: blankCommands, Only: sockets},
+	{Name: "blank messages", Run: blankMessages, REST: true},
+	{Name: "search", Run: search, REST: true},
 	{Name: "bad calls", Run: badCalls, REST: true},
 	{Name: "who is in a room", Run: usersNow, REST: true, Needs: []string{"GET /v1/rooms/{room}/users"}},
 

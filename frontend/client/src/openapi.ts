@@ -1772,8 +1772,9 @@ export interface components {
         AfterUsername: string;
         MessageId: number;
         /**
-         * @description Only messages with all of these words, in any order. Case and accents do not count. What is written without
-         *     spaces between words is found by any part of it.
+         * @description Only messages with all of these words, in any order; the last one may be the beginning of a word (`hel` finds
+         *     `hello`). Case and accents do not count. Numbers with dots, versions, dates and e-mail addresses are found as they are
+         *     typed (`4.2` finds `v4.2` and `4.2.1`). What is written without spaces between words is found by any part of it.
          */
         Search: string;
         /** @description How many at most; 50 unless given. */
@@ -2547,8 +2548,9 @@ export interface operations {
                 /** @description How many at most; 50 unless given. */
                 limit?: components["parameters"]["Limit"];
                 /**
-                 * @description Only messages with all of these words, in any order. Case and accents do not count. What is written without
-                 *     spaces between words is found by any part of it.
+                 * @description Only messages with all of these words, in any order; the last one may be the beginning of a word (`hel` finds
+                 *     `hello`). Case and accents do not count. Numbers with dots, versions, dates and e-mail addresses are found as they are
+                 *     typed (`4.2` finds `v4.2` and `4.2.1`). What is written without spaces between words is found by any part of it.
                  */
                 q?: components["parameters"]["Search"];
             };
@@ -2900,8 +2902,9 @@ export interface operations {
                 /** @description How many at most; 50 unless given. */
                 limit?: components["parameters"]["Limit"];
                 /**
-                 * @description Only messages with all of these words, in any order. Case and accents do not count. What is written without
-                 *     spaces between words is found by any part of it.
+                 * @description Only messages with all of these words, in any order; the last one may be the beginning of a word (`hel` finds
+                 *     `hello`). Case and accents do not count. Numbers with dots, versions, dates and e-mail addresses are found as they are
+                 *     typed (`4.2` finds `v4.2` and `4.2.1`). What is written without spaces between words is found by any part of it.
                  */
                 q?: components["parameters"]["Search"];
             };

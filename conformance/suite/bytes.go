@@ -7,7 +7,7 @@ import (
 
 // texts are kept as sent, and are hard on somebody's framing.
 var texts = []string{
-	"hi", `"quoted" \ back\slash /`, "<b>&amp;</b>", "data: x\nid: 9\nevent: y\n\ndata: z", "\r\n\r\n", "tab\t, bell\a, delete\x7f, \x01",
+	"hi", `"quoted" \ back\slash /`, "<b>&amp;</b>", "data: x\nid: 9\nevent: y\n\ndata: z", "\r\n.\r\n", "tab\t, bell\a, delete\x7f, \x01",
 	"line\u2028and paragraph\u2029separator, nel\u0085", "\ufeffbyte order mark", "👩‍👩‍👧 é e\u0301 שלום 你好", "0", "null", "[1,2]", `{"type":"chat_message"}`, ": comment", " spaces ",
 	strings.Repeat("long ", 800), strings.Repeat("€", 4000),
 }

@@ -222,6 +222,7 @@ func (o *opening) look(ctx context.Context) error {
 		if p.after, err = h.log.Start(ctx, chat.RoomTopic(p.id), o.request.History); err != nil {
 			return err
 		}
+		p.after = min(p.after, o.state.Head) // many may have been posted since it was looked at
 		o.since = min(o.since, p.after)
 	}
 	return nil

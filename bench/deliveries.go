@@ -31,11 +31,11 @@ func benchDeliveries(ctx context.Context, o *options, r *report) error {
 		readers int
 		paces   []pace
 	}{
-		{o.readers, []pace{paced, {"100 posts/s", 100, 4}, {"flat out", 0, 8}}},
+		{o.readers, []pace{paced, {"100 posts/s", 100, 4}, {"flat out", 0, 16}}},
 		{o.crowd, []pace{{"5 posts/s", 5, 4}}},
 	}
 	table := r.section("deliveries", "deliveries/s", "server CPU each", "net of posts", "p50", "p99",
-		"posts/s", "floor CPU each", "floor p50", "times floor")
+		"posts/s", "floor CPU each", "floor p50", "floor p99", "times floor")
 	for _, run := range runs {
 		for i := range transports {
 			if err := deliver(ctx, o, r, table, &transports[i], run.readers, run.paces); err != nil {
@@ -91,6 +91,15 @@ func deliver(ctx context.Context, o *options, r *report, table *section, t *tran
 			return fmt.Errorf("floor: %w", err)
 		}
 		f.print(table, r.perPost, fl)
+		times := float64(f.cpu) / float64(f.deliveries) / fl.each
+		if len(f.latency) == 0 {
+			r.judge("CPU a delivery, "+f.name, times, 1.5, "")
+			continue
+		}
+		r.judge("CPU a delivery, "+f.name, times, 1.1, "")
+		if f.rate > 50 {
+			r.judge("p99 post to reader, "+f.name, float64(percentile(f.latency, 0.99))/float64(max(1, fl.p99)), 1.2, "")
+		}
 	}
 	return nil
 }
@@ -110,16 +119,16 @@ type figures struct {
 
 func (f *figures) print(table *section, perPost time.Duration, fl floor) {
 	each := float64(f.cpu) / float64(f.deliveries)
-	net, p50, p99, floorP50 := "–", "–", "–", "–"
+	net, p50, p99, floorP50, floorP99 := "–", "–", "–", "–", "–"
 	if perPost > 0 {
 		net = micros((float64(f.cpu) - float64(f.posts)*float64(perPost)) / float64(f.deliveries))
 	}
 	if len(f.latency) > 0 {
 		p50, p99 = millis(percentile(f.latency, 0.50)), millis(percentile(f.latency, 0.99))
-		floorP50 = millis(fl.p50)
+		floorP50, floorP99 = millis(fl.p50), millis(fl.p99)
 	}
 	table.add(f.name, thousands(float64(f.deliveries)/f.took.Seconds()), micros(each), net, p50, p99,
-		thousands(f.rate), micros(fl.each), floorP50, fmt.Sprintf("%.2f", each/fl.each))
+		thousands(f.rate), micros(fl.each), floorP50, floorP99, fmt.Sprintf("%.2f", each/fl.each))
 }
 
 // audience is a room's readers: most scan, some parse.

@@ -21,8 +21,10 @@ import (
 // writes finished bytes to as many connections, at the same pace. A connection that is behind gets
 // everything it misses in one write, as a server that batches would do it.
 type floor struct {
-	each float64 // ns of CPU per delivery
-	p50  time.Duration
+	each   float64 // ns of CPU per delivery
+	p50    time.Duration
+	p99    time.Duration
+	opened float64 // connections a second
 }
 
 // floorResult is the child's last line.
@@ -59,6 +61,7 @@ func runFloor(ctx context.Context, frame []byte, n int, rate float64, d time.Dur
 	if err != nil {
 		return floor{}, err
 	}
+	began := time.Now()
 	rs, err := connectReaders(ctx, n, func(int) (*reader, []byte, error) {
 		fd, err := dial(port)
 		return &reader{fd: fd}, nil, err
@@ -67,6 +70,7 @@ func runFloor(ctx context.Context, frame []byte, n int, rate float64, d time.Dur
 		return floor{}, err
 	}
 	defer rs.close()
+	opened := float64(n) / time.Since(began).Seconds()
 	rs.sampling.Store(true)
 
 	var result floorResult
@@ -80,7 +84,17 @@ func runFloor(ctx context.Context, frame []byte, n int, rate float64, d time.Dur
 	if !rs.wait(ctx, total) {
 		return floor{}, fmt.Errorf("%d deliveries of %d", rs.seen.Load(), total)
 	}
-	return floor{float64(result.CPU) / float64(total), percentile(rs.latencies(), 0.5)}, nil
+	latency := rs.latencies()
+	return floor{float64(result.CPU) / float64(total), percentile(latency, 0.5), percentile(latency, 0.99), opened}, nil
+}
+
+// shortest is a message that is about as long as a ping.
+var shortest = []byte(`{"type":"chat_message","id":1,"message":"t=0000000000000000"}`)
+
+// floorOpenings is how many connections a second the loop accepts: nothing is asked and nothing said on them.
+func floorOpenings(ctx context.Context, n int) (float64, error) {
+	fl, err := runFloor(ctx, shortest, n, 1, time.Second)
+	return fl.opened, err
 }
 
 // floorChild is the child process: it accepts the connections, writes, and says what it used.

@@ -10,7 +10,7 @@ import (
 
 // benchIdle measures what an idle stream keeps in memory.
 func benchIdle(ctx context.Context, o *options, r *report) error {
-	table := r.section("idle streams", "resident each", "server before", "all connected", "settled")
+	table := r.section("idle streams", "resident each", "server before", "all connected", "settled", "opened a second", "the loop's", "CPU a second, pings included", "the loop's pings")
 	for i := range transports {
 		if err := idle(ctx, o, r, table, &transports[i]); err != nil {
 			return fmt.Errorf("%s: %w", transports[i].name, err)
@@ -35,19 +35,45 @@ func idle(ctx context.Context, o *options, r *report, table *section, t *transpo
 	}
 
 	before := settled(ctx, s)
+	began := time.Now()
 	rs, err := openReaders(ctx, s, t, tokens, lobby[0], o.crowd)
 	if err != nil {
 		return err
 	}
 	defer rs.close()
+	opened := float64(o.crowd) / time.Since(began).Seconds()
 	peak := s.resident()
 	after := settled(ctx, s)
 	for _, what := range rs.wrong(nil) {
 		r.fail("idle: %s", what)
 		break
 	}
-	table.add(fmt.Sprintf("%s × %s", t.name, thousands(o.crowd)), fmt.Sprintf("%.1f KiB", float64(after-before)/float64(o.crowd)),
-		mebibytes(before), mebibytes(peak), mebibytes(after))
+	const pings = 20 // seconds between those of a stream
+	cpu := s.exactCPU()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(pings * time.Second):
+	}
+	cpu = (s.exactCPU() - cpu) / pings
+	rs.close()
+	// The same pings from the loop: a twentieth of the streams a second, all from one place in its code.
+	fl, err := runFloor(ctx, shortest, max(1, o.crowd/pings), 1, 10*time.Second)
+	if err != nil {
+		return fmt.Errorf("floor: %w", err)
+	}
+	loopOpened, err := floorOpenings(ctx, o.crowd)
+	if err != nil {
+		return fmt.Errorf("floor: %w", err)
+	}
+	loopPings := time.Duration(fl.each * float64(o.crowd/pings))
+	each := float64(after-before) / float64(o.crowd)
+	name := fmt.Sprintf("%s × %s", t.name, thousands(o.crowd))
+	r.judge("resident KiB an idle stream, "+name, each, 2, "")
+	r.judge("CPU of idle streams, ms a second, "+name, cpu.Seconds()*1e3, 0.8, "")
+	r.judge("openings, the loop's to ours, "+name, loopOpened/opened, 1.2, "")
+	table.add(name, fmt.Sprintf("%.1f KiB", each), mebibytes(before), mebibytes(peak), mebibytes(after),
+		thousands(opened), thousands(loopOpened), fmt.Sprintf("%.2f ms", cpu.Seconds()*1e3), fmt.Sprintf("%.2f ms", loopPings.Seconds()*1e3))
 	return nil
 }
 

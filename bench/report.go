@@ -16,6 +16,7 @@ import (
 type report struct {
 	sections []*section
 	failures []string
+	figures  []figure      // those with bounds
 	perPost  time.Duration // server CPU of one post without readers; 0 until measured
 }
 
@@ -47,6 +48,7 @@ func (r *report) fail(format string, a ...any) {
 
 func (r *report) tables() {
 	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
+	r.summary(w)
 	for _, s := range r.sections {
 		fmt.Fprintf(w, "\n%s\n", strings.Join(s.heads, "\t"))
 		for _, row := range s.rows {

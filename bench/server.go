@@ -158,6 +158,20 @@ func (s *server) cpu() time.Duration {
 	return time.Duration(user+system) * (time.Second / userHZ)
 }
 
+// exactCPU is cpu in ns, of the threads that live.
+func (s *server) exactCPU() (all time.Duration) {
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", s.cmd.Process.Pid))
+	for _, task := range tasks {
+		b, _ := os.ReadFile(task)
+		f := bytes.Fields(b)
+		if len(f) > 0 {
+			ns, _ := strconv.ParseInt(string(f[0]), 10, 64)
+			all += time.Duration(ns)
+		}
+	}
+	return all
+}
+
 // userHZ is the unit of times in /proc, the same on every Linux.
 const userHZ = 100
 

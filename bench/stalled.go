@@ -90,6 +90,7 @@ func stall(ctx context.Context, o *options, r *report, table *section, t *transp
 		return err
 	}
 	kib := func(n int64) string { return fmt.Sprintf("%d KiB", n>>10) }
+	r.judge("p99 beside 50 stalled readers, "+name, float64(percentile(among.latency, 0.99))/float64(max(1, percentile(alone.latency, 0.99))), 1.2, "")
 	table.add(name, millis(percentile(alone.latency, 0.50)), millis(percentile(alone.latency, 0.99)),
 		millis(percentile(among.latency, 0.99)), kib(each), kib(kernel), kib(each+kernel))
 	return nil

@@ -80,7 +80,7 @@ const (
 
 // headPace is how often the log's head is read at most for streams that open: nobody notices it, and a crowd that comes
 // back within seconds costs hundreds of reads, however large it is.
-const headPace = 5 * time.Millisecond
+const headPace = 2 * time.Millisecond
 
 // Hub brings the log's events, in the order of their ids, to the streams that follow their topics.
 type Hub struct {

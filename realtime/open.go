@@ -286,6 +286,11 @@ func (o *opening) begin() error {
 	if h.name != o.state.Name {
 		s.sendBack() // the log changed meanwhile, here or there
 	}
+	size := len(o.rooms) + 1 // with the inbox
+	if o.request.Site {
+		size++
+	}
+	s.follows = make([]follow, 0, size)
 	for _, p := range o.rooms {
 		t := h.topic(chat.RoomTopic(p.id))
 		t.room = p.name

@@ -23,39 +23,39 @@ type Stream struct {
 	framer  Framer
 	follows []follow // guarded by Hub.mu
 
-	pos     int64  // everything of the topics up to it was sent
-	seq     uint64 // the same as a place in the ring; means nothing while behind
-	told    uint64 // presence up to this place in the ring is known to the client
-	behind  bool   // the ring no longer has, or may not have, what follows pos
-	bounded bool   // some of follows have bounds
-	known   int64  // changes of who follows what were known up to it when s was opened
-	all     bool   // s follows every room that its viewer is a member of
+	pos   int64  // everything of the topics up to it was sent
+	seq   uint64 // the same as a place in the ring; means nothing while behind
+	told  uint64 // presence up to this place in the ring is known to the client
+	known int64  // changes of who follows what were known up to it when s was opened
+	head  int64  // the log's when the stream was opened
 
-	over bool // access has ended: nothing that came after is sent, but a stream_close; guarded by Hub.mu
-
-	opening []byte // frames that come first
-	swept   bool   // sweeps write what it has to send; set before it is idle for the first time
-	counted bool   // the stream is among its viewer's
-	online  bool   // the viewer is counted on the site
+	// Together, since there are many streams.
+	behind  bool // the ring no longer has, or may not have, what follows pos
+	bounded bool // some of follows have bounds
+	all     bool // s follows every room that its viewer is a member of
+	over    bool // access has ended: nothing that came after is sent, but a stream_close; guarded by Hub.mu
+	swept   bool // sweeps write what it has to send; set before it is idle for the first time
+	counted bool // the stream is among its viewer's
+	online  bool // the viewer is counted on the site
+	news    bool // something has come that a poll answers with at once
+	silent  bool // nothing more is sent; guarded by mu
+	ping    bool // one is due; guarded by mu
 
 	state atomic.Int32 // idle, busy, again
+	seat  seat         // in Hub.streams
+
+	opening []byte        // frames that come first
+	woken   chan struct{} // a poll's: it has no goroutine to be woken
 
 	mu      sync.Mutex
 	control []byte        // frames of the transport's own: pongs, replies
 	full    chan struct{} // not nil where somebody waits for control to be taken, or for silence
-	silent  bool          // nothing more is sent
-	ping    bool          // one is due
 	closing string        // why the stream is to end
 	retry   time.Duration
 	ending  []byte // frames that end the connection without a stream_close
 
-	woken chan struct{} // a poll's: it has no goroutine to be woken
-	head  int64         // the log's when the stream was opened
-	news  bool          // something has come that a poll answers with at once
-
 	conn    sink       // set by Serve, under mu
 	writing sync.Mutex // held by the goroutine that writes
-	seat    seat       // in Hub.streams
 }
 
 // States of a stream: is somebody in Next, and was it woken since that one looked?

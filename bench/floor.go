@@ -34,13 +34,27 @@ type floorResult struct {
 }
 
 func runFloor(ctx context.Context, frame []byte, n int, rate float64, d time.Duration) (floor, error) {
+	return runFloorOf(ctx, frame, n, rate, d)
+}
+
+// runDurableFloor is runFloor for connections in that many rooms, where each message is kept in a file in dir before it is
+// written to its room: by one write and one fdatasync for all that are due.
+func runDurableFloor(ctx context.Context, frame []byte, n, rooms int, dir string, rate float64, d time.Duration) (floor, error) {
+	return runFloorOf(ctx, frame, n, rate, d, strconv.Itoa(rooms), dir)
+}
+
+func runFloorOf(ctx context.Context, frame []byte, n int, rate float64, d time.Duration, more ...string) (floor, error) {
 	ctx, cancel := context.WithTimeout(ctx, d+30*time.Second)
 	defer cancel()
 	self, err := os.Executable()
 	if err != nil {
 		return floor{}, err
 	}
-	cmd := exec.CommandContext(ctx, self, "floor", strconv.Itoa(n), fmt.Sprint(rate), d.String())
+	rooms := 1
+	if len(more) > 0 {
+		rooms, _ = strconv.Atoi(more[0])
+	}
+	cmd := exec.CommandContext(ctx, self, append([]string{"floor", strconv.Itoa(n), fmt.Sprint(rate), d.String()}, more...)...)
 	cmd.Stdin, cmd.Stderr = bytes.NewReader(frame), os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stdout, err := cmd.StdoutPipe()
@@ -80,7 +94,7 @@ func runFloor(ctx context.Context, frame []byte, n int, rate float64, d time.Dur
 	if err != nil {
 		return floor{}, err
 	}
-	total := int64(result.Messages) * int64(n)
+	total := int64(result.Messages) * int64(n) / int64(rooms)
 	if !rs.wait(ctx, total) {
 		return floor{}, fmt.Errorf("%d deliveries of %d", rs.seen.Load(), total)
 	}
@@ -106,8 +120,8 @@ func floorChild(args []string) {
 }
 
 func serveFloor(args []string) error {
-	if len(args) != 3 {
-		return fmt.Errorf("usage: bench floor CONNECTIONS RATE DURATION < FRAME")
+	if len(args) != 3 && len(args) != 5 {
+		return fmt.Errorf("usage: bench floor CONNECTIONS RATE DURATION [ROOMS DIRECTORY] < FRAME")
 	}
 	n, err := strconv.Atoi(args[0])
 	if err != nil {
@@ -130,7 +144,12 @@ func serveFloor(args []string) error {
 		return err
 	}
 	before := ownCPU()
-	messages, err := writeLoop(fds, frame, rate, d)
+	var messages int
+	if len(args) == 3 {
+		messages, err = writeLoop(fds, frame, rate, d)
+	} else {
+		messages, err = durableLoop(fds, frame, rate, d, args[3], args[4])
+	}
 	if err != nil {
 		return err
 	}
@@ -198,6 +217,52 @@ func writeLoop(fds []int, frame []byte, rate float64, d time.Duration) (int, err
 			}
 			sent[i] += k
 			done = min(done, sent[i])
+		}
+	}
+	return all, nil
+}
+
+// durableLoop is writeLoop to connections in rooms, which are posted to in turn, of messages that are kept first.
+func durableLoop(fds []int, frame []byte, rate float64, d time.Duration, inRooms, dir string) (int, error) {
+	rooms, err := strconv.Atoi(inRooms)
+	if err != nil {
+		return 0, err
+	}
+	file, err := os.CreateTemp(dir, "tandem-bench-loop-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.Remove(file.Name())
+	defer file.Close()
+	all := max(1, int(d.Seconds()*rate))
+	all -= all % rooms                                                  // so that each has as many
+	if _, err := file.Write(make([]byte, all*len(frame))); err != nil { // preallocated
+		return 0, err
+	}
+	if err := file.Sync(); err != nil {
+		return 0, err
+	}
+	stamp := bytes.Index(frame, stampStart) + len(stampStart)
+	began := time.Now()
+	for done := 0; done < all; {
+		made := min(all, 1+int(time.Since(began).Seconds()*rate))
+		if made == done {
+			time.Sleep(time.Until(began.Add(time.Duration(float64(made) / rate * float64(time.Second)))))
+			continue
+		}
+		digits(frame[stamp:stamp+stampDigits], time.Now().UnixMicro())
+		if _, err := file.WriteAt(bytes.Repeat(frame, made-done), int64(done*len(frame))); err != nil {
+			return 0, err
+		}
+		if err := syscall.Fdatasync(int(file.Fd())); err != nil {
+			return 0, err
+		}
+		for ; done < made; done++ {
+			for i := done % rooms; i < len(fds); i += rooms {
+				if err := writeAll(fds[i], frame); err != nil {
+					return 0, err
+				}
+			}
 		}
 	}
 	return all, nil

@@ -41,12 +41,19 @@ func main() {
 		floorChild(os.Args[2:])
 		return
 	}
+	if len(os.Args) > 1 && os.Args[1] == "plot" {
+		if err := plot(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "bench plot:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if len(os.Args) > 1 && os.Args[1] == "crowd" {
 		crowdChild(os.Args[2:])
 		return
 	}
 	var o options
-	run := flag.String("run", "posts,deliveries,idle,logins,storm,stalled,attack,appends,nodes,resume", "what to measure")
+	run := flag.String("run", "posts,deliveries,rooms,idle,logins,storm,stalled,attack,appends,nodes,resume", "what to measure")
 	flag.StringVar(&o.binary, "bin", "", "a tandem binary; built from source if empty")
 	flag.StringVar(&o.dir, "dir", os.TempDir(), "where the data directory is made; its disk is what is measured")
 	extra := flag.String("server-flags", "", "more flags for the server, separated by spaces")
@@ -98,7 +105,7 @@ func main() {
 var sections = []struct {
 	name string
 	run  func(context.Context, *options, *report) error
-}{{"posts", benchPosts}, {"deliveries", benchDeliveries}, {"idle", benchIdle}, {"logins", benchLogins},
+}{{"posts", benchPosts}, {"deliveries", benchDeliveries}, {"rooms", benchRooms}, {"idle", benchIdle}, {"logins", benchLogins},
 	{"storm", benchStorm}, {"stalled", benchStalled}, {"attack", benchAttack},
 	{"appends", benchAppends}, {"nodes", benchNodes}, {"resume", benchResume}}
 
@@ -109,7 +116,7 @@ func (o *options) measure(ctx context.Context, r *report, wanted []string) error
 			known = known || s.name == name
 		}
 		if !known {
-			return fmt.Errorf("-run: %q is none of posts, deliveries, idle, logins, storm, stalled, attack, appends, nodes, resume", name)
+			return fmt.Errorf("-run: %q is none of posts, deliveries, rooms, idle, logins, storm, stalled, attack, appends, nodes, resume", name)
 		}
 	}
 	if o.binary == "" {

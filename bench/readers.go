@@ -26,6 +26,7 @@ type readers struct {
 
 type reader struct {
 	fd          int
+	room        int // where there are several
 	chunked     bool
 	chunks      dechunker
 	cut         []byte // the beginning of an event whose end has not come yet
@@ -248,20 +249,26 @@ func (rs *readers) wait(ctx context.Context, n int64) (complete bool) {
 	return false
 }
 
+// compare says what differs between what r got and what was posted, ids ascending; empty where nothing does.
+func (r *reader) compare(ids []int64) string {
+	switch {
+	case r.wrong != "":
+		return r.wrong
+	case r.count != len(ids):
+		return fmt.Sprintf("got %d messages of %d", r.count, len(ids))
+	case len(ids) > 0 && (r.first != ids[0] || r.last != ids[len(ids)-1]):
+		return fmt.Sprintf("got ids %d to %d, not %d to %d", r.first, r.last, ids[0], ids[len(ids)-1])
+	}
+	return ""
+}
+
 // wrong compares what each reader got with what was posted, ids ascending, and says what differs.
 func (rs *readers) wrong(ids []int64) []string {
 	var out []string
 	for t, th := range rs.threads {
 		th.lock.Lock()
 		for i, r := range th.readers {
-			what := r.wrong
-			switch {
-			case what != "":
-			case r.count != len(ids):
-				what = fmt.Sprintf("got %d messages of %d", r.count, len(ids))
-			case len(ids) > 0 && (r.first != ids[0] || r.last != ids[len(ids)-1]):
-				what = fmt.Sprintf("got ids %d to %d, not %d to %d", r.first, r.last, ids[0], ids[len(ids)-1])
-			}
+			what := r.compare(ids)
 			if what != "" {
 				out = append(out, fmt.Sprintf("reader %d.%d: %s", t, i, what))
 			}

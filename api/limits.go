@@ -30,6 +30,8 @@ type Limits struct {
 	Logins  int // a minute and account, and three times as many an address
 	Signups int // an hour and address
 	Streams int // of a user at once; realtime.Config holds to it, api says so
+	Writes  int // other writing calls a second and user, with bursts of ten times as many
+	Reads   int // costly reading calls a second and user, the same
 }
 
 var errRateLimited = errors.New("too many of these calls; come back after Retry-After seconds")
@@ -69,10 +71,13 @@ type limits struct {
 	loginsFrom  *limit // by address
 	signupsFrom *limit
 	anonymous   *limit // by address
+	writes      *limit // by user
+	writesFrom  *limit // by address, of who sends no access token
+	reads       *limit // by user; who is anonymous has anonymous
 }
 
 func newLimits(n Limits, shared SharedLimiter) (limits, error) {
-	if min(n.Posts, n.Logins, n.Signups, n.Streams) < 0 {
+	if min(n.Posts, n.Logins, n.Signups, n.Streams, n.Writes, n.Reads) < 0 {
 		return limits{}, errors.New("a limit is 0, for none, or more")
 	}
 	return limits{
@@ -81,6 +86,9 @@ func newLimits(n Limits, shared SharedLimiter) (limits, error) {
 		loginsFrom:  newLimit("logins-address", 3*n.Logins, time.Minute, 3*n.Logins, shared),
 		signupsFrom: newLimit("signups", n.Signups, time.Hour, n.Signups, shared),
 		anonymous:   newLimit("anonymous", n.Posts, time.Second, 2*n.Posts, shared),
+		writes:      newLimit("writes", n.Writes, time.Second, 10*n.Writes, shared),
+		writesFrom:  newLimit("writes-address", 3*n.Writes, time.Second, 30*n.Writes, shared),
+		reads:       newLimit("reads", n.Reads, time.Second, 10*n.Reads, shared),
 	}, nil
 }
 
@@ -120,29 +128,6 @@ func (l *limit) take(ctx context.Context, h http.Header, key string) error {
 
 // seconds are whole ones, rounded up, so that who waits for them does not come too early.
 func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
-
-// countsAsPost are the operations that use up limit-posts: what can fill the log. A message is deleted only once.
-var countsAsPost = map[string]bool{
-	"postMessage": true, "postPrivateMessage": true, "editMessage": true, "editPrivateMessage": true,
-	"addReaction": true, "removeReaction": true,
-}
-
-// limitPosts counts by user, so it comes behind authenticate; before the body is read. A repeated Idempotency-Key
-// counts too: to see that it is one costs what a post does.
-func (s *Server) limitPosts(id string) echo.MiddlewareFunc {
-	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		if s.limits.posts == nil || !countsAsPost[id] {
-			return next
-		}
-		return func(c echo.Context) error {
-			ctx := c.Request().Context()
-			if err := s.limits.posts.take(ctx, c.Response().Header(), strconv.FormatInt(viewer(ctx).User, 10)); err != nil {
-				return err
-			}
-			return next(c)
-		}
-	}
-}
 
 // guest is what the limits of those who have no token need of a request.
 type guest struct {

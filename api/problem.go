@@ -61,6 +61,7 @@ var faults = []struct {
 	{chat.ErrNoMessage, http.StatusNotFound, "message_not_found", "Message not found", "id"},
 	{chat.ErrNotYours, http.StatusForbidden, "forbidden", "Forbidden", ""},
 	{chat.ErrBlocked, http.StatusForbidden, "blocked", "Blocked", ""},
+	{chat.ErrLimitReached, http.StatusConflict, "limit_reached", "Limit reached", ""},
 	{chat.ErrManyReactions, http.StatusConflict, "too_many_reactions", "Too many kinds of reactions", "emoji"},
 	{chat.ErrMessageEmpty, http.StatusBadRequest, "message_empty", "Message empty", "message"},
 	{chat.ErrMessageTooBig, http.StatusBadRequest, "message_too_long", "Message too long", "message"},
@@ -108,7 +109,7 @@ func faultOf(err error) (*fault, bool) {
 			continue
 		}
 		f := &fault{m.status, m.code, m.title, sentence(m.err.Error()), nil}
-		if m.err == chat.ErrRoomNotFound || m.err == realtime.ErrUpgrade {
+		if m.err == chat.ErrRoomNotFound || m.err == chat.ErrLimitReached || m.err == realtime.ErrUpgrade {
 			f.detail = sentence(err.Error()) // it says which
 		}
 		if m.field != "" {

@@ -80,7 +80,7 @@ func New(cfg Config) (*Server, error) {
 
 	guards := make(map[string][]echo.MiddlewareFunc, len(s.operations))
 	for id, op := range s.operations {
-		guards[id] = []echo.MiddlewareFunc{s.authenticate(op), s.receive(op), s.limitPosts(id), readBody(op), op.validate}
+		guards[id] = []echo.MiddlewareFunc{s.authenticate(op), s.receive(op), s.limitCalls(id, op), readBody(op), op.validate}
 	}
 	RegisterHandlersWithOptions(router{e}, NewStrictHandler(s, []StrictMiddlewareFunc{s.setCookie, s.limitConfirm}), RegisterHandlersOptions{OperationMiddlewares: guards})
 

@@ -36,7 +36,10 @@ func (s *Server) openStream(c echo.Context) error {
 	}
 	h := c.Response().Header()
 	s.tellStreams(h)
-	stream, err := s.Hub.Open(r.Context(), v, framer, request)
+	var stream *realtime.Stream
+	if err = s.limitHistory(r.Context(), h, v.User, request.History); err == nil {
+		stream, err = s.Hub.Open(r.Context(), v, framer, request)
+	}
 	served := false
 	defer func() {
 		if stream != nil && !served { // what follows has panicked

@@ -73,7 +73,8 @@ func (s *server) start(ctx context.Context) error {
 	defer log.Close()
 	args := []string{"serve", "--addr", s.addr(), "--data-dir", s.data, "--log-level", "warn",
 		// A few users from one address do the work of thousands. -server-flags come later, and win.
-		"--limit-posts=0", "--limit-logins=0", "--limit-signups=0", "--limit-streams=0"}
+		"--limit-posts=0", "--limit-logins=0", "--limit-signups=0", "--limit-streams=0",
+		"--limit-writes=0", "--limit-reads=0", "--limit-rooms=0", "--limit-memberships=0", "--limit-tickets=0", "--limit-sessions=0"}
 	s.cmd = exec.CommandContext(ctx, s.options.binary, append(args, s.options.serverFlags...)...)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	// Not even a killed bench leaves a server behind.

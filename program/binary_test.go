@@ -109,7 +109,7 @@ func withoutSettings() []string {
 	return env
 }
 
-var withoutLimits = []string{"TANDEM_LIMIT_POSTS=0", "TANDEM_LIMIT_LOGINS=0", "TANDEM_LIMIT_SIGNUPS=0", "TANDEM_LIMIT_STREAMS=0"}
+var withoutLimits = []string{"TANDEM_LIMIT_POSTS=0", "TANDEM_LIMIT_LOGINS=0", "TANDEM_LIMIT_SIGNUPS=0", "TANDEM_LIMIT_STREAMS=0", "TANDEM_LIMIT_WRITES=0", "TANDEM_LIMIT_READS=0"}
 
 // kill is SIGKILL. It returns when the process is gone.
 func (p *process) kill() {

@@ -25,6 +25,9 @@ func (s Settings) complete() (Settings, error) {
 	if s.RingBytes < 0 {
 		errs = append(errs, errors.New("ring-bytes is 0 or more"))
 	}
+	if err := s.bounds().Check(); err != nil {
+		errs = append(errs, err)
+	}
 	for _, secret := range []struct {
 		name, file string
 		value      *string
@@ -133,7 +136,14 @@ func (s Settings) reserved() (func(name string) error, error) {
 }
 
 func (s Settings) limits() api.Limits {
-	return api.Limits{Posts: s.LimitPosts, Logins: s.LimitLogins, Signups: s.LimitSignups, Streams: s.LimitStreams}
+	return api.Limits{Posts: s.LimitPosts, Logins: s.LimitLogins, Signups: s.LimitSignups, Streams: s.LimitStreams, Writes: s.LimitWrites, Reads: s.LimitReads}
+}
+
+func (s Settings) bounds() chat.Bounds {
+	return chat.Bounds{
+		Rooms: s.LimitRooms, Memberships: s.LimitMemberships, Bans: s.LimitBans, Blocks: s.LimitBlocks,
+		Tokens: s.LimitTokens, Tickets: s.LimitTickets, Sessions: s.LimitSessions,
+	}
 }
 
 // checkDir tells whether data can be kept in dir, or dir be made.

@@ -90,7 +90,7 @@ func (c *cluster) start(i int) {
 	cmd.Env = append(withoutSettings(), "TANDEM_ADDR="+address, "TANDEM_METRICS_ADDR="+n.metrics, "TANDEM_DATA_DIR="+c.t.TempDir(),
 		"TANDEM_DATABASE_URL="+c.url(i), "TANDEM_VALKEY_URL=valkey://"+c.slow.Addr(),
 		// Limits are on, as they are where people use it: counting must not wait for Valkey either.
-		"TANDEM_LIMIT_POSTS=100000", "TANDEM_LIMIT_LOGINS=100000", "TANDEM_LIMIT_SIGNUPS=100000", "TANDEM_LIMIT_STREAMS=100")
+		"TANDEM_LIMIT_POSTS=100000", "TANDEM_LIMIT_LOGINS=100000", "TANDEM_LIMIT_SIGNUPS=100000", "TANDEM_LIMIT_STREAMS=100", "TANDEM_LIMIT_WRITES=100000", "TANDEM_LIMIT_READS=100000")
 	n.process = runUntilReady(c.t, cmd, address)
 	c.nodes[i].Store(n)
 }

@@ -68,7 +68,7 @@ func startProgram(t *testing.T, change ...func(*Settings)) *testProgram {
 	cfg.Addr = "127.0.0.1:0"
 	cfg.DataDir = t.TempDir()
 	cfg.DatabaseURL = databaseOf(t, cfg.DataDir)
-	cfg.LimitPosts, cfg.LimitLogins, cfg.LimitSignups, cfg.LimitStreams = 0, 0, 0, 0 // limits_test.go asks for them
+	cfg.LimitPosts, cfg.LimitLogins, cfg.LimitSignups, cfg.LimitStreams, cfg.LimitWrites, cfg.LimitReads = 0, 0, 0, 0, 0, 0 // limits_test.go asks for them
 	cfg.PlainStreams = plainStreams
 	for _, f := range change {
 		f(&cfg)

@@ -66,7 +66,7 @@ func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) 
 		bus.Send(realtime.Message{Commit: &realtime.Commit{Log: log, Events: events}})
 	}
 	if p.store, err = store.Open(ctx, store.Config{
-		URL: cfg.DatabaseURL, Pooler: cfg.DatabasePooler, Dir: cfg.DataDir, Now: time.Now, Committed: committed, Search: true, Logger: logger,
+		URL: cfg.DatabaseURL, Pooler: cfg.DatabasePooler, Dir: cfg.DataDir, Now: time.Now, Committed: committed, Search: true, Bounds: cfg.bounds(), Logger: logger,
 	}); err != nil {
 		return nil, err
 	}

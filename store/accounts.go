@@ -175,7 +175,14 @@ func insertSession(t *tx, n auth.Session) (int64, error) {
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, auth.ErrBadCredentials // disabled between the check and here
 	}
-	return made, unavailable(err)
+	if err != nil {
+		return 0, unavailable(err)
+	}
+	if n.Token == nil {
+		return made, t.endOldSessions(n.User)
+	}
+	return made, t.within(t.w.bounds.Tokens, "a user can have %d API tokens",
+		`SELECT count(*) FROM sessions WHERE user_id = ? AND token IS NOT NULL`, n.User)
 }
 
 const selectSessions = `SELECT s.id, s.user_id, u.name, s.seed, s.generation, s.created_at, s.rotated_at, s.expires_at, s.token, s.name, s.rooms, s.rotated_before
@@ -268,7 +275,11 @@ func (s *Store) CreateTicket(ctx context.Context, hash []byte, id auth.Identity,
 		if isForeignKey(err) {
 			return auth.ErrInvalidToken // ended between the check and here
 		}
-		return unavailable(err)
+		if err != nil {
+			return unavailable(err)
+		}
+		return t.within(t.w.bounds.Tickets, "a user can have %d tickets at a time; use one, or wait until one has expired",
+			`SELECT count(*) FROM tickets WHERE user_id = ? AND expires_at > ?`, id.User, t.now.UnixMilli())
 	})
 }
 

@@ -43,6 +43,9 @@ func (s *Store) CreateRoom(ctx context.Context, g chat.Guard, r chat.Room, event
 		if err := setMember(t, made.ID, g.User, chat.RoleOwner); err != nil {
 			return err
 		}
+		if err := t.withinMemberships(g.User, chat.RoleOwner); err != nil {
+			return err
+		}
 		for _, e := range events(made) {
 			if _, err := t.append(e); err != nil {
 				return err
@@ -74,6 +77,11 @@ func (s *Store) SetMember(ctx context.Context, g chat.Guard, room, user int64, f
 		}
 		if err := setMember(t, room, user, to); err != nil {
 			return err
+		}
+		if from == "" || to == chat.RoleOwner {
+			if err := t.withinMemberships(user, to); err != nil {
+				return err
+			}
 		}
 		if from != "" {
 			if err := touchRoom(t, room); err != nil {
@@ -123,6 +131,11 @@ func (s *Store) SetBlock(ctx context.Context, user, other int64, blocked bool) e
 		n, err := affected(t, query, user, other)
 		if err != nil || n == 0 {
 			return err
+		}
+		if blocked {
+			if err := t.within(t.w.bounds.Blocks, "a user can block %d others", `SELECT count(*) FROM blocks WHERE user_id = ?`, user); err != nil {
+				return err
+			}
 		}
 		// A message that other has decided to send to user is decided again.
 		_, err = t.exec(`UPDATE users SET version = version + 1 WHERE id = ?`, user)

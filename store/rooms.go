@@ -52,6 +52,9 @@ func (s *Store) Ban(ctx context.Context, g chat.Guard, room, user int64, events 
 		if err != nil || n == 0 {
 			return false, err
 		}
+		if err := t.within(t.w.bounds.Bans, "a room can have %d bans", `SELECT count(*) FROM bans WHERE room_id = ?`, room); err != nil {
+			return false, err
+		}
 		if _, err := t.exec(`DELETE FROM members WHERE room_id = ? AND user_id = ?`, room, user); err != nil {
 			return false, unavailable(err)
 		}

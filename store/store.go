@@ -37,6 +37,7 @@ type Config struct {
 	Committed func(log string, events []chat.Event)
 	// Search keeps the index of messages below Dir; without it searches are ErrUnavailable.
 	Search bool
+	Bounds chat.Bounds
 	Logger *slog.Logger // nil for none
 
 	sweepEvery, eraseAfter time.Duration // for tests; 0 is the constant

@@ -28,6 +28,7 @@ type writer struct {
 	committed  func(log string, events []chat.Event)
 	name       string // the log's, as it was when the connection was made
 	now        func() time.Time
+	bounds     chat.Bounds
 	logger     *slog.Logger
 	sweepEvery time.Duration
 	// sweepAgain says that the last sweep left something; only the loop touches it.
@@ -74,6 +75,7 @@ func startWriter(ctx context.Context, db *sql.DB, d *dialect, cfg Config) (*writ
 		dialect:   d,
 		committed: cfg.Committed,
 		now:       cfg.Now,
+		bounds:    cfg.Bounds,
 		logger:    cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)),
 		scrubbed:  func() {},
 

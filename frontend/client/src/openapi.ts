@@ -1696,7 +1696,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description `last_owner`: a private room keeps an owner; or `user_banned` */
+        /** @description `last_owner`: a private room keeps an owner; `user_banned`; or `limit_reached`, as of memberships or bans */
         LastOwner: {
             headers: {
                 [name: string]: unknown;
@@ -1725,6 +1725,15 @@ export interface components {
         };
         /** @description `message_not_found`: not there, or deleted; or `room_not_found`, `user_not_found` */
         MessageNotFound: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `limit_reached`: there is as much of this as there may be; `detail` says of what. Nothing was done */
+        LimitReached: {
             headers: {
                 [name: string]: unknown;
             };
@@ -1883,6 +1892,7 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["LoginClosed"];
+            429: components["responses"]["RateLimited"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -1912,6 +1922,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["RateLimited"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -1934,6 +1945,8 @@ export interface operations {
                 };
             };
             401: components["responses"]["Unauthorized"];
+            409: components["responses"]["LimitReached"];
+            429: components["responses"]["RateLimited"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -1985,6 +1998,7 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["TokenScope"];
+            429: components["responses"]["RateLimited"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -2021,6 +2035,7 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["TokenScope"];
+            429: components["responses"]["RateLimited"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -2080,6 +2095,8 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["TokenScope"];
             404: components["responses"]["UserNotFound"];
+            409: components["responses"]["LimitReached"];
+            429: components["responses"]["RateLimited"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -2105,6 +2122,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["TokenScope"];
             404: components["responses"]["UserNotFound"];
+            429: components["responses"]["RateLimited"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -2167,6 +2185,8 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["TokenScope"];
             404: components["responses"]["RoomNotFound"];
+            409: components["responses"]["LimitReached"];
+            429: components["responses"]["RateLimited"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -2200,6 +2220,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["RateLimited"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -2228,6 +2249,7 @@ export interface operations {
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
+            429: components["responses"]["RateLimited"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -2247,7 +2269,7 @@ export interface operations {
             201: components["responses"]["TheRoom"];
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
-            /** @description `room_exists` */
+            /** @description `room_exists`; or `limit_reached`, as of rooms made or owned, or of memberships */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2256,6 +2278,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["RateLimited"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -2295,7 +2318,7 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["RoomNotFound"];
-            /** @description `room_exists` */
+            /** @description `room_exists`; or `limit_reached`, as of rooms made or owned, or of memberships */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2304,6 +2327,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["RateLimited"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -2330,6 +2354,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["RoomNotFound"];
+            429: components["responses"]["RateLimited"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -2355,6 +2380,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["RoomNotFound"];
             409: components["responses"]["LastOwner"];
+            429: components["responses"]["RateLimited"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -2421,6 +2447,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["RoomOrUserNotFound"];
             409: components["responses"]["LastOwner"];
+            429: components["responses"]["RateLimited"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -2449,6 +2476,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["RoomOrUserNotFound"];
             409: components["responses"]["LastOwner"];
+            429: components["responses"]["RateLimited"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -2510,6 +2538,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["RoomOrUserNotFound"];
             409: components["responses"]["LastOwner"];
+            429: components["responses"]["RateLimited"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -2537,6 +2566,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["RoomOrUserNotFound"];
+            429: components["responses"]["RateLimited"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -2575,6 +2605,7 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["RoomNotFound"];
+            429: components["responses"]["RateLimited"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -2686,6 +2717,7 @@ export interface operations {
                 };
             };
             404: components["responses"]["RoomNotFound"];
+            429: components["responses"]["RateLimited"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -2740,6 +2772,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["NotYours"];
             404: components["responses"]["MessageNotFound"];
+            429: components["responses"]["RateLimited"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -2862,6 +2895,7 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["RoomNotFound"];
+            429: components["responses"]["RateLimited"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -2891,6 +2925,7 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["TokenScope"];
+            429: components["responses"]["RateLimited"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -2929,6 +2964,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["TokenScope"];
             404: components["responses"]["UserNotFound"];
+            429: components["responses"]["RateLimited"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -3023,6 +3059,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["NotYours"];
             404: components["responses"]["MessageNotFound"];
+            429: components["responses"]["RateLimited"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -3077,6 +3114,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["TokenScope"];
             404: components["responses"]["UserNotFound"];
+            429: components["responses"]["RateLimited"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -3110,6 +3148,7 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["TokenScope"];
+            429: components["responses"]["RateLimited"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -3141,6 +3180,7 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            429: components["responses"]["RateLimited"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -3181,6 +3221,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["RateLimited"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -3204,6 +3245,7 @@ export interface operations {
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            429: components["responses"]["RateLimited"];
             default: components["responses"]["OtherProblem"];
         };
     };

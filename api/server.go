@@ -11,12 +11,14 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/labstack/echo/v4"
 
+	"tandem/activity"
 	"tandem/auth"
 	"tandem/chat"
 	"tandem/panics"
@@ -37,6 +39,7 @@ type Config struct {
 	SharedLimiter  SharedLimiter // nil where the node counts for itself
 	TrustedProxies []string      // addresses and CIDR prefixes of those whose X-Forwarded-For counts
 	Ready          func(ctx context.Context) error
+	Gate           *activity.Gate // that requests open; nil for none
 	Logger         *slog.Logger
 }
 
@@ -76,7 +79,7 @@ func New(cfg Config) (*Server, error) {
 	e.HTTPErrorHandler = s.problem
 	// Echo's own default believes anybody's X-Forwarded-For.
 	e.IPExtractor = func(r *http.Request) string { return trusted.client(r).String() }
-	e.Use(s.observe, secure, s.cors(), checkQuery)
+	e.Use(s.observe, secure, s.cors(), s.awaken, checkQuery)
 
 	guards := make(map[string][]echo.MiddlewareFunc, len(s.operations))
 	for id, op := range s.operations {
@@ -144,6 +147,23 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 					"status", c.Response().Status, "took", time.Since(start))
 			}
 		}()
+		return next(c)
+	}
+}
+
+// awaken has the node be there for calls and streams, and kept there until they end. Whoever asks how it is does not
+// wake it.
+func (s *Server) awaken(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		if !strings.HasPrefix(r.URL.Path, "/v1/") && !strings.HasPrefix(r.URL.Path, "/ws/") {
+			return next(c)
+		}
+		leave, err := s.Gate.Enter(r.Context())
+		if err != nil {
+			return err
+		}
+		defer leave()
 		return next(c)
 	}
 }

@@ -20,6 +20,8 @@ import (
 	"github.com/MicahParks/jwkset"
 	"golang.org/x/time/rate"
 
+	"tandem/activity"
+
 	"tandem/panics"
 )
 
@@ -37,6 +39,8 @@ const (
 // IssuerKeys are the public keys of an outside issuer, as its JWKS URL has them. Run keeps them fresh; until it has
 // first succeeded every token gets ErrNoIssuerKeys.
 type IssuerKeys struct {
+	Gate *activity.Gate // open while somebody needs them; nil is always
+
 	store  issuerStore
 	url    string
 	client *http.Client
@@ -45,6 +49,7 @@ type IssuerKeys struct {
 	wake   chan struct{}
 
 	mu      sync.Mutex
+	latest  time.Time     // when the latest fetch began
 	begun   int           // fetches; the keys that one gives may be as old as its beginning
 	ended   int           // fetches; one less than begun while one runs
 	wanted  bool          // a token waits for a fetch that has not begun
@@ -111,16 +116,43 @@ func (k *IssuerKeys) Run(ctx context.Context) {
 			timer.Stop()
 			return
 		case <-timer.C:
+			select {
+			case <-k.Gate.Awake():
+			case <-k.wake:
+			case <-ctx.Done():
+				return
+			}
 		case <-k.wake:
 			timer.Stop()
 		}
 	}
 }
 
+// Wake is called before the first request behind a silence: keys that are older than they may be are read anew. Where
+// that fails, those read before go on to count.
+func (k *IssuerKeys) Wake(ctx context.Context) error {
+	k.mu.Lock()
+	old, round := time.Since(k.latest) > fetchEvery, k.round
+	if old {
+		select {
+		case k.wake <- struct{}{}:
+		default:
+		}
+	}
+	k.mu.Unlock()
+	if old {
+		within, cancel := context.WithTimeout(ctx, fetchTimeout)
+		defer cancel()
+		closes(within, round)
+	}
+	return ctx.Err()
+}
+
 // fetch reads the keys once. Without a RefreshInterval jwkset starts no goroutine of its own, which nobody could
 // wait for.
 func (k *IssuerKeys) fetch(ctx context.Context) error {
 	k.mu.Lock()
+	k.latest = time.Now()
 	k.begun++
 	k.wanted = false
 	select {

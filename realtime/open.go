@@ -34,7 +34,7 @@ func (h *Hub) Open(ctx context.Context, v chat.Viewer, f Framer, r Request) (*St
 	case v.Only != nil && r.Site:
 		return nil, chat.ErrTokenScope
 	}
-	if err := h.awaitOthers(ctx); err != nil {
+	if err := h.AwaitOthers(ctx); err != nil {
 		return nil, err
 	}
 	s, err := h.attach(v, f)

@@ -373,8 +373,8 @@ func (h *Hub) Drain(ctx context.Context) {
 	hold := 500*time.Millisecond + spread + graceOfRestart
 	h.leaving = h.now().Add(hold)
 	h.state(Statement{Kind: bye, Hold: hold})
-	h.mu.Unlock()
 	h.meet() // nobody is to wait for it any more
+	h.mu.Unlock()
 
 	ended := make(chan struct{})
 	go func() { h.serving.Wait(); close(ended) }()

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"tandem/activity"
 	"tandem/chat"
 	"tandem/panics"
 )
@@ -30,6 +31,7 @@ type index struct {
 	logger *slog.Logger
 	take   takeWords
 	eraser *eraser
+	gate   *activity.Gate
 
 	more chan struct{} // something was committed
 	stop context.CancelFunc
@@ -81,7 +83,7 @@ func openIndex(ctx context.Context, cfg Config, log *Store) (*index, error) {
 	}
 	file := filepath.Join(cfg.Dir, "search.db")
 	x := &index{
-		log: log, logger: log.logger, take: cfg.takeWords, more: make(chan struct{}, 1), done: make(chan struct{}), moved: make(chan struct{}), hurry: make(chan struct{}, 1),
+		log: log, logger: log.logger, take: cfg.takeWords, gate: cfg.Gate, more: make(chan struct{}, 1), done: make(chan struct{}), moved: make(chan struct{}), hurry: make(chan struct{}, 1),
 	}
 	for attempt := 0; ; attempt++ {
 		x.db, x.at, err = openIndexFile(ctx, file, state)
@@ -174,6 +176,9 @@ func (x *index) run(ctx context.Context) {
 		select {
 		case <-x.more:
 		case <-look.C:
+			if !x.gate.Open() {
+				continue
+			}
 		case <-x.hurry:
 		case <-ctx.Done():
 			return

@@ -19,6 +19,7 @@ import (
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
+	"tandem/activity"
 	"tandem/chat"
 )
 
@@ -38,7 +39,8 @@ type Config struct {
 	// Search keeps the index of messages below Dir; without it searches are ErrUnavailable.
 	Search bool
 	Bounds chat.Bounds
-	Logger *slog.Logger // nil for none
+	Gate   *activity.Gate // open while somebody needs the store; nil is always
+	Logger *slog.Logger   // nil for none
 
 	sweepEvery, eraseAfter time.Duration // for tests; 0 is the constant
 	takeWords              takeWords     // for tests; nil is indexEvent
@@ -168,6 +170,19 @@ func (s *Store) Close() error {
 		err = errors.Join(err, tidyErr)
 	}
 	return errors.Join(err, s.write.Close())
+}
+
+// Wake is called before the first request behind a silence: where another server has taken over meanwhile, the log gets
+// its new name.
+func (s *Store) Wake(ctx context.Context) error {
+	if !s.dialect.reconnect {
+		return nil
+	}
+	nothing := func(*tx) error { return nil }
+	if s.log.do(ctx, nothing) == nil {
+		return nil
+	}
+	return s.log.do(ctx, nothing) // over a new connection
 }
 
 // Ping reports whether the database answers.

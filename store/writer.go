@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tandem/activity"
 	"tandem/chat"
 	"tandem/panics"
 )
@@ -34,6 +35,7 @@ type writer struct {
 	// sweepAgain says that the last sweep left something; only the loop touches it.
 	sweepAgain bool
 
+	gate     *activity.Gate
 	scrubbed func() // is called when a transaction is durable that deleted texts
 
 	conn     *sql.Conn            // nil where it has to be made anew
@@ -78,6 +80,7 @@ func startWriter(ctx context.Context, db *sql.DB, d *dialect, cfg Config) (*writ
 		bounds:    cfg.Bounds,
 		logger:    cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)),
 		scrubbed:  func() {},
+		gate:      cfg.Gate,
 
 		sweepEvery: cmp.Or(cfg.sweepEvery, sweepEvery),
 	}
@@ -226,10 +229,17 @@ func (w *writer) loop() {
 		case j := <-w.jobs:
 			add(j)
 		case <-sweep.C:
+			if !w.gate.Open() {
+				sweep.Reset(keepEvery) // until somebody comes
+				continue
+			}
 			w.sweepAgain = false
 			add(&job{run: w.sweep, done: make(chan struct{})})
 			swept = true
 		case <-keep.C:
+			if !w.gate.Open() {
+				continue
+			}
 			panics.Do(w.logger, "looking after the writer's connection", w.keep)
 			continue
 		case <-w.closing:

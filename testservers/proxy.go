@@ -13,6 +13,7 @@ type Proxy struct {
 	target   string
 	listener net.Listener
 	delay    atomic.Int64
+	asked    atomic.Int64
 	mu       sync.Mutex
 	conns    map[net.Conn]struct{}
 }
@@ -49,6 +50,9 @@ func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 // Delay has whatever the server says from now on arrive that much later, in order.
 func (p *Proxy) Delay(d time.Duration) { p.delay.Store(int64(d)) }
 
+// Asked is how many bytes the clients have sent to the server.
+func (p *Proxy) Asked() int64 { return p.asked.Load() }
+
 // Cut ends all connections.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
@@ -75,13 +79,13 @@ func (p *Proxy) serve(client net.Conn) {
 		p.mu.Unlock()
 	}()
 	var both sync.WaitGroup
-	both.Go(func() { forward(server, client, nil) })
-	both.Go(func() { forward(client, server, &p.delay) })
+	both.Go(func() { forward(server, client, nil, &p.asked) })
+	both.Go(func() { forward(client, server, &p.delay, new(atomic.Int64)) })
 	both.Wait()
 }
 
 // forward copies until either end is gone, and then both are.
-func forward(to, from net.Conn, delay *atomic.Int64) {
+func forward(to, from net.Conn, delay, count *atomic.Int64) {
 	type piece struct {
 		data []byte
 		at   time.Time
@@ -99,6 +103,7 @@ func forward(to, from net.Conn, delay *atomic.Int64) {
 			if delay != nil {
 				at = at.Add(time.Duration(delay.Load()))
 			}
+			count.Add(int64(n))
 			pieces <- piece{b[:n], at}
 		}
 	}()

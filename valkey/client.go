@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/valkey-io/valkey-go"
+
+	"tandem/activity"
 )
 
 // Client is a connection to Valkey, or to a cluster of it, that need not be there: what is asked of it meanwhile
@@ -18,7 +21,10 @@ type Client struct {
 	option valkey.ClientOption
 	logger *slog.Logger
 	client atomic.Pointer[valkey.Client]
-	ready  chan struct{} // closed when client has been set
+	gate   *activity.Gate // there is no connection while it is shut; nil is never
+
+	mu    sync.Mutex
+	ready chan struct{} // closed while client is set
 }
 
 // errAway means that Valkey has not been reached yet.
@@ -32,8 +38,8 @@ const (
 )
 
 // NewClient returns a Client for valkey://, valkeys:// (TLS) or several hosts with commas between them, which are a
-// cluster. It connects while Run runs.
-func NewClient(url string, logger *slog.Logger) (*Client, error) {
+// cluster. It connects while Run runs and gate is open: valkey-go cannot keep a connection without pings.
+func NewClient(url string, gate *activity.Gate, logger *slog.Logger) (*Client, error) {
 	option, err := parseURL(url)
 	if err != nil {
 		return nil, err
@@ -43,7 +49,7 @@ func NewClient(url string, logger *slog.Logger) (*Client, error) {
 	option.ConnWriteTimeout = 2 * time.Second // a server that is frozen is found out, and dialled anew
 	option.Dialer.Timeout = 2 * time.Second
 	option.Dialer.KeepAlive = time.Second // valkey-go pings as often
-	return &Client{option: option, logger: logger, ready: make(chan struct{})}, nil
+	return &Client{option: option, gate: gate, logger: logger, ready: make(chan struct{})}, nil
 }
 
 // CheckURL tells whether a URL is one that NewClient takes.
@@ -91,15 +97,16 @@ func parseURL(url string) (valkey.ClientOption, error) {
 func (c *Client) Run(ctx context.Context) {
 	told := false
 	for {
+		select {
+		case <-c.gate.Awake():
+		case <-ctx.Done():
+			return
+		}
 		client, err := valkey.NewClient(c.option)
 		if err == nil {
-			c.client.Store(&client)
-			close(c.ready)
-			c.logger.Info("connected to Valkey")
-			<-ctx.Done()
-			c.client.Store(nil)
-			client.Close()
-			return
+			c.serve(ctx, client)
+			told = false
+			continue
 		}
 		if !told {
 			told = true
@@ -111,6 +118,33 @@ func (c *Client) Run(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// serve has the others use a connection until ctx ends or the gate is shut, and closes it.
+func (c *Client) serve(ctx context.Context, client valkey.Client) {
+	asleep := c.gate.Asleep()
+	c.client.Store(&client)
+	c.mu.Lock()
+	close(c.ready)
+	c.mu.Unlock()
+	c.logger.Info("connected to Valkey")
+	select {
+	case <-asleep:
+		c.logger.Debug("nobody is here; leaving Valkey")
+	case <-ctx.Done():
+	}
+	c.mu.Lock()
+	c.ready = make(chan struct{})
+	c.mu.Unlock()
+	c.client.Store(nil)
+	client.Close()
+}
+
+// connected is closed while there is a connection.
+func (c *Client) connected() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ready
 }
 
 // get is the connection; errAway where there is none.
@@ -147,7 +181,7 @@ func (c *Client) publish(ctx context.Context, channel string, message string) (r
 // subscription begins: what passed before is lost. It returns when ctx ends or the connection is given up.
 func (c *Client) subscribe(ctx context.Context, channel string, confirmed func(), message func(string)) error {
 	select {
-	case <-c.ready:
+	case <-c.connected():
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -12,7 +12,7 @@ import (
 // connect is a client of v's that runs until the test ends.
 func connect(t *testing.T, url string) *Client {
 	t.Helper()
-	c, err := NewClient(url, slog.New(slog.DiscardHandler))
+	c, err := NewClient(url, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

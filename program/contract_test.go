@@ -147,7 +147,11 @@ func checkProblem(report func(string, ...any), status int, header http.Header, b
 // findRoute is the operation that openapi.yaml has for a request. Paths are compared as they were sent,
 // segment by segment: `%2F` is part of a name.
 func findRoute(method string, u *url.URL) (*routers.Route, map[string]string) {
-	sent := strings.Split(u.EscapedPath(), "/")
+	path := u.EscapedPath()
+	if strings.HasPrefix(path, "/ws/") {
+		path = strings.TrimSuffix(path, "/") // with a slash at the end or without
+	}
+	sent := strings.Split(path, "/")
 	for pattern, item := range contract().Paths.Map() {
 		operation := item.GetOperation(method)
 		segments := strings.Split(pattern, "/")

@@ -108,7 +108,7 @@ GET    /v1/events                                     public   200       200    
 POST   /v1/events                                     public   200       200       200       200       200       invalid   noroom    missing   200
 GET    /v1/events                                     private  noroom    200       200       200       noroom    invalid   noroom    missing   noroom
 POST   /v1/events                                     private  noroom    200       200       200       noroom    invalid   noroom    missing   noroom
-GET    /ws/chat/{room}/                               public   upgrade   upgrade   upgrade   upgrade   upgrade   upgrade   upgrade   upgrade   upgrade
+GET    /ws/chat/{room}                                public   upgrade   upgrade   upgrade   upgrade   upgrade   upgrade   upgrade   upgrade   upgrade
 GET    /.well-known/jwks.json                         -        200       200       200       200       200       200       200       200       200
 GET    /healthz                                       -        200       200       200       200       200       200       200       200       200
 GET    /readyz                                        -        200       200       200       200       200       200       200       200       200

@@ -770,7 +770,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/ws/chat/{room}/": {
+    "/ws/chat/{room}": {
         parameters: {
             query?: never;
             header?: never;
@@ -782,8 +782,8 @@ export interface paths {
         };
         /**
          * For the Django Channels tutorial's page
-         * @description A WebSocket that the page of the Django Channels tutorial works with, unchanged; also without the slash at
-         *     the end. The room is made if there is none. A frame `{"message": "hello"}` posts into it, and
+         * @description A WebSocket that the page of the Django Channels tutorial works with, unchanged: with a slash at the end, as it
+         *     has it, or without. The room is made if there is none. A frame `{"message": "hello"}` posts into it, and
          *     `/pm NAME TEXT` as the message sends a private one. Of the events come `user_list`, one's own
          *     `user_join`, `user_join`, `user_leave`, `chat_message`, `private_message` and `private_message_delivered`;
          *     a Reply comes only where a frame was refused.
@@ -992,7 +992,7 @@ export interface components {
             visibility: components["schemas"]["Visibility"];
             posting: components["schemas"]["Posting"];
             /** @description The caller's; null for who is no member. */
-            role: components["schemas"]["MemberRole"] | null;
+            role: (string & components["schemas"]["MemberRole"]) | null;
             /** @description How many are in it now */
             online: number;
             /** @description How many messages of others lie behind the caller's read marker; 1,000 stands for more, too. */
@@ -1173,6 +1173,8 @@ export interface components {
                 detail: string;
             }[];
         };
+        /** @description A text frame of a WebSocket on `/v1/events`. The server sends Events and Replies, the client Commands. */
+        Frame: components["schemas"]["Event"] | components["schemas"]["Reply"] | components["schemas"]["Command"];
         Command: components["schemas"]["RequestCommand"] | components["schemas"]["MessageCommand"] | components["schemas"]["PrivateMessageCommand"] | components["schemas"]["TypingCommand"];
         /** @description Repeated in the reply. */
         Ref: string;
@@ -3282,7 +3284,9 @@ export interface operations {
                     "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "application/json": components["schemas"]["Frame"];
+                };
             };
             200: components["responses"]["TheStream"];
             400: components["responses"]["BadRequest"];
@@ -3393,6 +3397,7 @@ export interface operations {
                     "application/json": components["schemas"]["KeySet"];
                 };
             };
+            400: components["responses"]["BadRequest"];
         };
     };
     health: {
@@ -3405,6 +3410,7 @@ export interface operations {
         requestBody?: never;
         responses: {
             200: components["responses"]["AllWell"];
+            400: components["responses"]["BadRequest"];
         };
     };
     ready: {
@@ -3417,6 +3423,7 @@ export interface operations {
         requestBody?: never;
         responses: {
             200: components["responses"]["AllWell"];
+            400: components["responses"]["BadRequest"];
             503: components["responses"]["Unavailable"];
         };
     };
@@ -3438,6 +3445,7 @@ export interface operations {
                     "application/yaml": string;
                 };
             };
+            400: components["responses"]["BadRequest"];
         };
     };
 }

@@ -174,6 +174,7 @@ func TestTransportIsNegotiated(t *testing.T) {
 		{"format=json", "text/event-stream", "application/json"},
 		{"format=ndjson", "*/*", "application/x-ndjson"},
 		{"format=sse", "application/json", "text/event-stream"},
+		{"format=", "application/json", "application/json"}, // empty is absent
 	} {
 		for _, over := range []transport{overSSE, overPost} {
 			got := ada.kindOf(over, test.query, test.accept)
@@ -184,8 +185,8 @@ func TestTransportIsNegotiated(t *testing.T) {
 	}
 	for _, over := range []transport{overSSE, overPost} {
 		for query, field := range map[string]string{
-			"format=ws": "format", "format=SSE": "format", "format=": "format", "format=sse&format=json": "format",
-			"wait=61": "wait", "wait=-1": "wait", "wait=x": "wait", "wait=1.5": "wait", "wait=": "wait",
+			"format=ws": "format", "format=SSE": "format", "format=sse&format=json": "format",
+			"wait=61": "wait", "wait=-1": "wait", "wait=x": "wait", "wait=1.5": "wait",
 		} {
 			ada.refused(over, query).wantProblem(400, "", field)
 		}

@@ -78,9 +78,11 @@ func (l *Limiter) mayAsk(now time.Time) bool {
 
 var errAskFailed = errors.New("asking Valkey panicked")
 
-// within asks, and waits no longer than patience: valkey-go waits for a connection that somebody else makes anew whatever
-// the context says. The call then outlives this one, and ends with the dial.
+// within asks, and waits no longer than patience. The call may outlive this one; it ends with its answer or with its
+// connection. Its context does not end: valkey-go would wait for a new connection all the same, and valkeylimiter would
+// use the command's bytes again while the connection still writes them.
 func within[T any](ctx context.Context, logger *slog.Logger, ask func(context.Context) (T, error)) (answer T, err error) {
+	unending := context.WithoutCancel(ctx)
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	type result struct {
@@ -91,7 +93,7 @@ func within[T any](ctx context.Context, logger *slog.Logger, ask func(context.Co
 	go func() {
 		r := result{err: errAskFailed}
 		defer func() { done <- r }()
-		panics.Do(logger, "asking Valkey", func() { r.answer, r.err = ask(ctx) })
+		panics.Do(logger, "asking Valkey", func() { r.answer, r.err = ask(unending) })
 	}()
 	select {
 	case r := <-done:

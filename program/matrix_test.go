@@ -190,6 +190,7 @@ func called(column string) string {
 func newMatrixWorld(t *testing.T, anonymousRead bool) *matrixWorld {
 	p := startProgram(t, func(cfg *Settings) {
 		cfg.Admin, cfg.AnonymousRead = "admin:correct horse of admin", anonymousRead
+		cfg.LimitRooms, cfg.LimitMemberships = 0, 0 // each row makes rooms of its own
 	})
 	p.logs.keepSecret("correct horse of admin")
 	w := &matrixWorld{t: t, users: map[string]*client{}, server: p}

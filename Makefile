@@ -34,7 +34,7 @@ test-faults: ## what may go wrong, each for as long as docs/reliability.md says,
 		-run 'Fault|Failover|SQLiteDisk|SQLiteLocked|FileDescriptors|Neighbouring' ./program
 	TANDEM_REQUIRE=all go test -count=1 -v ./valkey
 
-lint: frontend/node_modules ## format, vet, staticcheck, eslint, types, and that generated code is up to date
+lint: frontend/node_modules ## format, vet, staticcheck, openapi.yaml, eslint, types, and that generated code is up to date
 	@files=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
 	if [ -n "$$files" ]; then echo "not gofmt'ed:" $$files; exit 1; fi
 	go vet ./...

@@ -1175,7 +1175,7 @@ export interface components {
         };
         /** @description A text frame of a WebSocket on `/v1/events`. The server sends Events and Replies, the client Commands. */
         Frame: components["schemas"]["Event"] | components["schemas"]["Reply"] | components["schemas"]["Command"];
-        Command: components["schemas"]["RequestCommand"] | components["schemas"]["MessageCommand"] | components["schemas"]["PrivateMessageCommand"] | components["schemas"]["TypingCommand"];
+        Command: components["schemas"]["RequestCommand"] | components["schemas"]["TextRequestCommand"] | components["schemas"]["MessageCommand"] | components["schemas"]["PrivateMessageCommand"] | components["schemas"]["TypingCommand"];
         /** @description Repeated in the reply. */
         Ref: string;
         RequestCommand: {
@@ -1188,8 +1188,25 @@ export interface components {
             headers?: {
                 [key: string]: string;
             };
-            /** @description As over HTTP; under a `Content-Type` that is not JSON a string, whose text is the body. */
-            body?: unknown;
+            /** @description As over HTTP */
+            body?: {
+                [key: string]: unknown;
+            };
+        };
+        /** @description A RequestCommand whose body is not JSON, as its `Content-Type` says. */
+        TextRequestCommand: {
+            ref?: components["schemas"]["Ref"];
+            /** @enum {string} */
+            method: "POST" | "PUT" | "PATCH";
+            /** @description As in RequestCommand */
+            path: string;
+            headers: {
+                "Content-Type": string;
+            } & {
+                [key: string]: string;
+            };
+            /** @description The body's text */
+            body: string;
         };
         /** @description Short for `POST /v1/rooms/{room}/messages`, with the further members as its body. */
         MessageCommand: {
@@ -1230,7 +1247,9 @@ export interface components {
                 "X-Request-Id"?: string;
             };
             /** @description The same bytes as over HTTP, a Problem where the command was refused; left out with 204. */
-            body?: unknown;
+            body?: {
+                [key: string]: unknown;
+            };
         };
         Event: components["schemas"]["ChatMessage"] | components["schemas"]["RoomUpdated"] | components["schemas"]["RoomDeleted"] | components["schemas"]["MessageEdited"] | components["schemas"]["MessageDeleted"] | components["schemas"]["ReactionAdded"] | components["schemas"]["ReactionRemoved"] | components["schemas"]["PrivateMessage"] | components["schemas"]["PrivateMessageDelivered"] | components["schemas"]["MessageRead"] | components["schemas"]["MemberAdded"] | components["schemas"]["MemberRemoved"] | components["schemas"]["StreamOpen"] | components["schemas"]["UserList"] | components["schemas"]["UserJoin"] | components["schemas"]["UserLeave"] | components["schemas"]["UserTyping"] | components["schemas"]["Ping"] | components["schemas"]["StreamReset"] | components["schemas"]["StreamClose"];
         /**

@@ -120,6 +120,26 @@ func (p *Postgres) configure(settings []string) error {
 	return errors.Join(err, f.Close())
 }
 
+// EnableTLS has the server, which has been stopped, speak TLS with the certificate and the key in these files.
+func (p *Postgres) EnableTLS(cert, key string) error {
+	for from, name := range map[string]string{cert: "server.crt", key: "server.key"} {
+		text, err := os.ReadFile(from)
+		if err != nil {
+			return err
+		}
+		to := filepath.Join(p.data(), name)
+		if err := os.WriteFile(to, text, 0o600); err != nil { // the server refuses a key that others can read
+			return err
+		}
+		if p.owner != nil {
+			if err := os.Chown(to, int(p.owner.Uid), int(p.owner.Gid)); err != nil {
+				return err
+			}
+		}
+	}
+	return p.configure([]string{"ssl=on"})
+}
+
 // Start starts the server, which has been stopped, and returns when it answers.
 func (p *Postgres) Start() error {
 	cmd := p.command("postgres", "-D", p.data())

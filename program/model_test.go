@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"reflect"
 	"slices"
+	"sync"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -131,8 +132,20 @@ func (r *roomModel) Delete(t *rapid.T) {
 
 func (r *roomModel) React(t *rapid.T) {
 	c, m := r.user(t), r.message(t)
-	does := modelReaction{rapid.SampledFrom(modelEmoji).Draw(t, "emoji"), c.User.Username}
-	on := rapid.Bool().Draw(t, "on")
+	r.react(c, m, rapid.SampledFrom(modelEmoji).Draw(t, "emoji"), rapid.Bool().Draw(t, "on"))
+}
+
+// ReactAll has all react to one message, of which there is an order.
+func (r *roomModel) ReactAll(t *rapid.T) {
+	m := r.message(t)
+	emoji := rapid.SampledFrom(modelEmoji).Draw(t, "emoji")
+	for _, c := range rapid.Permutation(r.users).Draw(t, "users") {
+		r.react(c, m, emoji, true)
+	}
+}
+
+func (r *roomModel) react(c *client, m *modelMessage, emoji string, on bool) {
+	does := modelReaction{emoji, c.User.Username}
 	method, typ := "PUT", "reaction_added"
 	if !on {
 		method, typ = "DELETE", "reaction_removed"
@@ -248,15 +261,21 @@ func (r *roomModel) replay(t *rapid.T, c *client, over transport, since int64) {
 	}
 }
 
+// boundedChecks has rapid look as long as a suite can; go test ./program -run Model -rapid.checks=1000 looks longer.
+// It sets rapid's flags once, since tests in parallel share them.
+var boundedChecks = sync.OnceFunc(func() {
+	_ = flag.Set("rapid.nofailfile", "true") // the seed is in the failure's text; a file would lie in the project
+	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
+		_ = checks.Value.Set("25")
+	}
+})
+
 // Random commands of several people in a room: history, unread counts, search and replays are as a model has them.
 func TestRoomIsAsItsModel(t *testing.T) {
 	t.Parallel()
 	p := startProgram(t)
 	users := []*client{p.signup(t, "ada"), p.signup(t, "bob"), p.signup(t, "eve")}
-	_ = flag.Set("rapid.nofailfile", "true") // the seed is in the failure's text; a file would lie in the project
-	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
-		_ = checks.Value.Set("25") // go test ./program -run Model -rapid.checks=1000 looks longer
-	}
+	boundedChecks()
 	rooms := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		rooms++

@@ -14,16 +14,17 @@ import (
 // yet; give it one before it grows.
 var arrows = map[string][]string{
 	"tandem":          {"program"},
-	"tandem/program":  {"api", "auth", "chat", "frontend", "panics", "realtime", "store", "valkey"},
-	"tandem/api":      {"auth", "chat", "panics", "realtime"},
-	"tandem/auth":     {"panics"},
+	"tandem/program":  {"activity", "api", "auth", "chat", "frontend", "panics", "realtime", "store", "valkey"},
+	"tandem/api":      {"activity", "auth", "chat", "panics", "realtime"},
+	"tandem/auth":     {"activity", "panics"},
 	"tandem/bench":    {"chat", "store", "testservers"}, // some of it measures the log alone
 	"tandem/chat":     {},
 	"tandem/frontend": {},
+	"tandem/activity": {}, // whose clocks stop while nobody needs the node
 	"tandem/panics":   {}, // as log/slog, for everybody who starts goroutines
-	"tandem/realtime": {"chat", "panics"},
-	"tandem/store":    {"auth", "chat", "panics"},
-	"tandem/valkey":   {"chat", "panics", "realtime"},
+	"tandem/realtime": {"activity", "chat", "panics"},
+	"tandem/store":    {"activity", "auth", "chat", "panics"},
+	"tandem/valkey":   {"activity", "chat", "panics", "realtime"},
 
 	"tandem/testservers": {}, // for tests and benchmarks
 

@@ -136,11 +136,18 @@ func TestBoundsHoldOverNodes(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 40 {
 		wg.Go(func() {
-			a, err := ada.on(nodes[i%2].testServer).try("POST", "/v1/rooms", map[string]any{"name": fmt.Sprintf("room%d", i)})
+			// Entering makes a room too, and may be repeated where the database was too slow to say what came of it.
+			enter := func() (answer, error) {
+				return ada.on(nodes[i%2].testServer).try("PUT", roomPath(fmt.Sprintf("room%d", i)), nil)
+			}
+			a, err := enter()
+			for tries := 1; err == nil && a.status == http.StatusServiceUnavailable && tries < 10; tries++ {
+				a, err = enter()
+			}
 			switch {
 			case err != nil:
 				t.Error(err)
-			case a.status == 201:
+			case a.status == 201, a.status == 200:
 				made.Add(1)
 			case a.status == 429:
 				limited.Add(1)

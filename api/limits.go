@@ -114,9 +114,13 @@ func (l *limit) take(ctx context.Context, h http.Header, key string) error {
 	b = strconv.AppendInt(append(b, ";r="...), int64(left), 10)
 	b = strconv.AppendInt(append(b, ";t="...), int64(seconds(full)), 10)
 	if h[headerPolicy] == nil { // posts have one limit, and are many
-		h[headerPolicy], h[headerLeft] = l.policy, []string{string(b)}
+		h[headerPolicy] = l.policy
 	} else {
 		h.Set(headerPolicy, h[headerPolicy][0]+", "+l.policy[0])
+	}
+	if h[headerLeft] == nil { // a policy may stand alone: that of streams does
+		h[headerLeft] = []string{string(b)}
+	} else {
 		h.Set(headerLeft, h[headerLeft][0]+", "+string(b))
 	}
 	if wait > 0 {

@@ -306,3 +306,21 @@ func TestPasswordConfirmationsAreLimitedByAccount(t *testing.T) {
 	ada.do("DELETE", "/v1/me", map[string]string{"current_password": ada.password}).wantLimited("rate_limited", "logins")
 	guess(bob).wantProblem(403, "wrong_password", "")
 }
+
+// A stream that begins with history is counted as a read, beside the streams' own limit: its answer tells of both.
+func TestStreamWithHistoryTellsOfBothLimits(t *testing.T) {
+	t.Parallel()
+	limits := Defaults()
+	p := startProgram(t, func(cfg *Settings) { cfg.LimitStreams, cfg.LimitReads = limits.LimitStreams, limits.LimitReads })
+	ada := p.signup(t, "ada")
+	ada.enter("lobby")
+	onEach(t, func(t *testing.T, over transport) {
+		s := ada.in(t).open(over, "room=lobby&history=5")
+		s.opening()
+		policy, left := s.header.Get("RateLimit-Policy"), s.header.Get("RateLimit")
+		if !strings.Contains(policy, `"streams"`) || !strings.Contains(policy, `"reads"`) || !strings.HasPrefix(left, `"reads";r=`) {
+			t.Errorf("RateLimit-Policy is %q, and RateLimit %q", policy, left)
+		}
+		s.close()
+	})
+}

@@ -36,6 +36,7 @@ type Room struct {
 	Posting    Posting
 	CreatedBy  string
 	CreatedAt  time.Time
+	NameSince  int64 // the id of the event that deleted the last room that had the name before; 0 if none had
 	Version    int64 // grows with every change that may take a right from someone
 }
 

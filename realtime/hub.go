@@ -38,6 +38,8 @@ type Log interface {
 	Start(ctx context.Context, topic chat.Topic, n int) (int64, error)
 	// Shared is up to which id a log that had another name is this one, 0 if it never was.
 	Shared(ctx context.Context, name string) (int64, error)
+	// WasAnother tells whether a room that has been deleted since had that prepared name at an id.
+	WasAnother(ctx context.Context, name string, id int64) (bool, error)
 }
 
 // Access says which rooms a viewer may follow now; missing are those that they may not. It returns an error where

@@ -111,6 +111,8 @@ func (l *logbook) Start(context.Context, chat.Topic, int) (int64, error) {
 
 func (l *logbook) Shared(context.Context, string) (int64, error) { return l.shared, nil }
 
+func (l *logbook) WasAnother(context.Context, string, int64) (bool, error) { return false, nil }
+
 // rename has another database take over.
 func (l *logbook) rename(name string) {
 	l.mu.Lock()

@@ -195,22 +195,35 @@ func (o *opening) look(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, room := range may {
-		o.rooms = append(o.rooms, place{id: room.ID, name: room.Name, named: true})
-	}
+	var all []chat.Membership
 	if o.request.All {
-		all, err := h.access.Memberships(ctx, v)
-		if err != nil {
+		if all, err = h.access.Memberships(ctx, v); err != nil {
 			return err
 		}
-		named := make(map[int64]bool, len(may))
-		for _, room := range may {
-			named[room.ID] = true
-		}
-		for _, m := range all {
-			if !named[m.ID] {
-				o.rooms = append(o.rooms, place{id: m.ID, name: m.Name, after: max(0, m.Since-1)})
+	}
+	member := func(room int64) bool {
+		return slices.ContainsFunc(all, func(m chat.Membership) bool { return m.ID == room })
+	}
+	named := make(map[int64]bool, len(may))
+	for _, room := range may {
+		if o.resumed && o.since < room.NameSince {
+			another, err := h.log.WasAnother(ctx, room.Name, o.since)
+			if err != nil {
+				return err
 			}
+			if another { // which is lost; nobody has asked for this one
+				if !member(room.ID) {
+					o.lost = append(o.lost, room.Name)
+				}
+				continue
+			}
+		}
+		named[room.ID] = true
+		o.rooms = append(o.rooms, place{id: room.ID, name: room.Name, named: true})
+	}
+	for _, m := range all {
+		if !named[m.ID] {
+			o.rooms = append(o.rooms, place{id: m.ID, name: m.Name, after: max(0, m.Since-1)})
 		}
 	}
 	if o.mayLose() || o.request.History == 0 {

@@ -31,9 +31,10 @@ func (s *Store) CreateRoom(ctx context.Context, g chat.Guard, r chat.Room, event
 		}
 		made = r
 		made.Version = 1
-		err := t.queryRow(`INSERT INTO rooms (name, title, visibility, posting, created_by, created_at) VALUES (?, ?, ?, ?, ?, ?)
-			ON CONFLICT DO NOTHING RETURNING id`,
-			r.Name, r.Title, r.Visibility, r.Posting, g.User, r.CreatedAt.UnixMilli()).Scan(&made.ID)
+		err := t.queryRow(`INSERT INTO rooms (name, title, visibility, posting, created_by, created_at, name_since)
+			VALUES (?, ?, ?, ?, ?, ?, coalesce((SELECT max(deleted) FROM former_rooms WHERE name = ?), 0))
+			ON CONFLICT DO NOTHING RETURNING id, name_since`,
+			r.Name, r.Title, r.Visibility, r.Posting, g.User, r.CreatedAt.UnixMilli(), r.Name).Scan(&made.ID, &made.NameSince)
 		if errors.Is(err, sql.ErrNoRows) {
 			return chat.ErrRoomExists
 		}
@@ -151,7 +152,7 @@ func (s *Store) Blocks(ctx context.Context, user int64, after string, limit int)
 
 // selectRooms takes the viewer's number as its first argument.
 const selectRooms = `
-	SELECT r.id, r.name, r.title, r.visibility, r.posting, r.created_at, r.version, c.name,
+	SELECT r.id, r.name, r.title, r.visibility, r.posting, r.created_at, r.name_since, r.version, c.name,
 		coalesce(m.role, ''), b.user_id IS NOT NULL, v.admin IS TRUE,
 		coalesce((SELECT e.id FROM events e WHERE e.topic = r.id * 2 AND e.type = 'chat_message' ORDER BY e.id DESC LIMIT 1), 0)
 	FROM rooms r
@@ -162,7 +163,7 @@ const selectRooms = `
 
 func scanRoom(row scanner) (r chat.RoomView, err error) {
 	var created int64
-	err = row.Scan(&r.ID, &r.Name, &r.Title, &r.Visibility, &r.Posting, &created, &r.Version, &r.CreatedBy, &r.Role, &r.Banned, &r.Admin, &r.LastID)
+	err = row.Scan(&r.ID, &r.Name, &r.Title, &r.Visibility, &r.Posting, &created, &r.NameSince, &r.Version, &r.CreatedBy, &r.Role, &r.Banned, &r.Admin, &r.LastID)
 	r.CreatedAt = time.UnixMilli(created)
 	return r, err
 }
@@ -180,9 +181,9 @@ func (s *Store) Room(ctx context.Context, name string, viewer int64) (chat.RoomV
 func (s *Store) OpenRoom(ctx context.Context, name string) (chat.Room, error) {
 	r := chat.Room{Name: name}
 	var created int64
-	err := s.queryRow(ctx, `SELECT id, title, visibility, posting, created_at, version FROM rooms r
+	err := s.queryRow(ctx, `SELECT id, title, visibility, posting, created_at, name_since, version FROM rooms r
 		WHERE name = ? AND visibility = ? AND NOT EXISTS (SELECT 1 FROM bans b WHERE b.room_id = r.id)`, name, chat.Public).
-		Scan(&r.ID, &r.Title, &r.Visibility, &r.Posting, &created, &r.Version)
+		Scan(&r.ID, &r.Title, &r.Visibility, &r.Posting, &created, &r.NameSince, &r.Version)
 	if errors.Is(err, sql.ErrNoRows) {
 		return chat.Room{}, chat.ErrRoomNotFound
 	}

@@ -86,11 +86,29 @@ func (s *Store) ChangeRoom(ctx context.Context, g chat.Guard, r chat.Room, event
 
 // DeleteRoom implements chat.Store.
 func (s *Store) DeleteRoom(ctx context.Context, g chat.Guard, room int64, e chat.Event) error {
-	return s.change(ctx, g, func(t *tx) (bool, error) {
+	return s.log.do(ctx, func(t *tx) error {
+		if err := t.check(g); err != nil {
+			return err
+		}
 		// Idempotency keys go by their topic, which no other room gets, and the sweep takes them.
-		_, err := t.exec(`DELETE FROM rooms WHERE id = ?`, room)
-		return true, unavailable(err)
-	}, e)
+		var name string
+		if err := t.queryRow(`DELETE FROM rooms WHERE id = ? RETURNING name`, room).Scan(&name); err != nil {
+			return unavailable(err)
+		}
+		deleted, err := t.append(e)
+		if err != nil {
+			return err
+		}
+		_, err = t.exec(`INSERT INTO former_rooms (name, made, deleted)
+			VALUES (?, (SELECT id FROM events WHERE topic = ? ORDER BY id LIMIT 1), ?)`, name, int64(e.Topic), deleted.ID)
+		return unavailable(err)
+	})
+}
+
+// WasAnother implements realtime.Log.
+func (s *Store) WasAnother(ctx context.Context, name string, at int64) (was bool, err error) {
+	err = s.queryRow(ctx, `SELECT EXISTS (SELECT 1 FROM former_rooms WHERE name = ? AND made <= ? AND deleted > ?)`, name, at, at).Scan(&was)
+	return was, unavailable(err)
 }
 
 // Members implements chat.Store.

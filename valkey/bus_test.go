@@ -276,6 +276,9 @@ func (d *diary) Read(context.Context, []chat.TopicSince, int64, int) ([]chat.Eve
 }
 func (d *diary) Start(context.Context, chat.Topic, int) (int64, error) { return 0, nil }
 func (d *diary) Shared(context.Context, string) (int64, error)         { return 0, nil }
+func (d *diary) WasAnother(context.Context, string, int64) (bool, error) {
+	return false, nil
+}
 
 // valkey-go makes a subscription anew by itself and says nothing; what passed meanwhile is lost. Each further
 // confirmation has the hub look at the log, here the only thing that can.

@@ -59,7 +59,7 @@ func roomDeleted(t *T) {
 	s.Message(before)
 	ada.Do("DELETE", roomPath(room), nil).OK()
 	s = s.turnLosing(room)
-	// A poll that was not waiting finds the room lost, and under its name another.
+	// A poll that was not waiting finds the room lost. The next one asks for the name again, and gets another room.
 	poll := s.Over.Wire == Poll
 	if len(s.Open.Lost) == 0 && !poll { // else the room was lost while it switched
 		if e := s.Next("room_deleted"); e.Room != room || e.User != ada.Name {
@@ -82,6 +82,12 @@ func roomDeleted(t *T) {
 	if !poll {
 		s.Message(mark)
 	}
+	// Whoever comes back with a cursor of the old room's time is told that it is gone, and does not get the new one.
+	back := t.Open(bob, rooms(room, open)+"&since="+id(before))
+	if e := back.Opening(); !slices.Equal(e.Lost, []string{room}) || !slices.Equal(e.Rooms, []string{open}) {
+		t.Errorf("behind a cursor of the old room's time the stream opens with %s", e.Raw)
+	}
+	back.Message(mark)
 	fresh := t.Open(bob, rooms(room)+"&history=100")
 	fresh.Opening()
 	if e := fresh.Next("chat_message", "member_added"); e.Type == "member_added" {

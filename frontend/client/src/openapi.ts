@@ -1477,7 +1477,7 @@ export interface components {
             user: string;
             /** @description Rooms that are followed */
             rooms: string[];
-            /** @description Rooms asked for with a cursor that may no longer be followed */
+            /** @description Rooms asked for with a cursor that may no longer be followed, those among them that have been deleted since the cursor although another room has got the name: that one is to be asked for anew */
             lost: string[];
             since: components["schemas"]["Cursor"];
             /** @description A cursor was honoured */

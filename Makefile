@@ -22,8 +22,8 @@ OF_STREAMS = Stream|Socket|Frame|Slow|Stalled|Vanish|Conformance|SameBytes|Resum
 test: ## everything: linters, Go tests with the race detector, the app in a browser
 	scripts/setup
 	$(MAKE) lint
-	TANDEM_REQUIRE=all go test -race $(SQLITE_AS_IT_IS) -timeout 20m ./...
-	TANDEM_REQUIRE=all TANDEM_TEST_STREAMS=plain go test -race $(SQLITE_AS_IT_IS) -timeout 20m -run '$(OF_STREAMS)' ./program
+	TANDEM_REQUIRE=all go test -race $(SQLITE_AS_IT_IS) -timeout 40m ./...
+	TANDEM_REQUIRE=all TANDEM_TEST_STREAMS=plain go test -race $(SQLITE_AS_IT_IS) -timeout 40m -run '$(OF_STREAMS)' ./program
 	$(MAKE) build
 	cd frontend && TANDEM_BIN=$(CURDIR)/bin/tandem npm test
 

@@ -147,7 +147,7 @@ func (d differentialModel) Wrong(t *rapid.T) {
 // The same calls have the same answers on SQLite and on PostgreSQL, over REST and as WebSocket commands, byte for byte
 // but for times; and what all of them answer is what the model has.
 func TestStoresAndTransportsAnswerAlike(t *testing.T) {
-	t.Parallel()
+	// Not beside the others: on a busy machine a database may answer 503, and the answers differ.
 	names := []string{"ada", "bob", "eve"}
 	users := make([]*client, len(names))
 	at := make([]worlds, len(names))

@@ -64,7 +64,7 @@ func TestListsOfNodesThatHaveJustStartedLackNobody(t *testing.T) {
 // A rolling restart under observation: two nodes are replaced in turn, people come back to whichever is ready, and in no
 // list that a ready node gives is anybody missing.
 func TestRollingRestartShowsNoListThatLacksSomebody(t *testing.T) {
-	t.Parallel()
+	// Not beside the others: a node waits 2 s at most for those it has to hear of.
 	database, valkey := testservers.Database(t), testservers.NewValkey(t)
 	var ready [2]atomic.Pointer[testProgram] // as a load balancer knows them
 	start := func(i int) {

@@ -120,10 +120,11 @@ func (s *Store) prepare(ctx context.Context, cfg Config) error {
 		s.log.scrubbed = s.eraser.soon
 	}
 	// Here, so that the first to sign up after an update need not wait for it.
-	for more := true; more && err == nil; {
+	var more atomic.Bool // one that was not waited for may yet run
+	for more.Store(true); more.Load() && err == nil; {
 		err = s.log.do(ctx, func(t *tx) error {
-			var err error
-			more, err = fillSkeletons(t, 1000)
+			left, err := fillSkeletons(t, 1000)
+			more.Store(left)
 			return err
 		})
 	}

@@ -49,30 +49,36 @@ func New() *Gate {
 
 func (g *Gate) touch() { g.last.Store(time.Now().UnixNano()) }
 
-// Enter is called before anything is done for a request, and leave behind its end.
-func (g *Gate) Enter(ctx context.Context) (leave func(), err error) {
+// Enter is called before anything is done for a request, and Leave behind its end, unless Enter returned an error.
+func (g *Gate) Enter(ctx context.Context) error {
 	if g == nil {
-		return func() {}, nil
+		return nil
 	}
 	g.running.Add(1) // first: either Run sees it, or it is seen below that the gate is shut
 	g.touch()
-	entered := false
-	leave = func() {
-		g.touch()
-		g.running.Add(-1)
+	if g.passing.Load() {
+		return nil
 	}
+	entered := false
 	defer func() {
-		if !entered { // a wake that failed or panicked
-			leave()
+		if !entered { // also where waking panicked
+			g.Leave()
 		}
 	}()
-	if !g.passing.Load() {
-		if err := g.wake(ctx); err != nil {
-			return nil, err
-		}
+	if err := g.wake(ctx); err != nil {
+		return err
 	}
 	entered = true
-	return leave, nil
+	return nil
+}
+
+// Leave ends what Enter began.
+func (g *Gate) Leave() {
+	if g == nil {
+		return
+	}
+	g.touch()
+	g.running.Add(-1)
 }
 
 func (g *Gate) wake(ctx context.Context) error {
@@ -153,11 +159,11 @@ func (g *Gate) Open() bool {
 // Run shuts the gate whenever nobody needs the node, until ctx ends.
 func (g *Gate) Run(ctx context.Context) {
 	g.Every(ctx, pace, func(now time.Time) {
-		if !g.mayRest(now) || !g.passing.Load() {
+		if !g.mayRest(now) {
 			return
 		}
-		g.passing.Store(false)
-		if !g.mayRest(now) { // a request came in between, and was let through
+		// It is false already where the last waking failed when the clocks ran again.
+		if passed := g.passing.Swap(false); passed && !g.mayRest(now) { // a request came in between, and was let through
 			g.passing.Store(true)
 			return
 		}

@@ -159,11 +159,10 @@ func (s *Server) awaken(next echo.HandlerFunc) echo.HandlerFunc {
 		if !strings.HasPrefix(r.URL.Path, "/v1/") && !strings.HasPrefix(r.URL.Path, "/ws/") {
 			return next(c)
 		}
-		leave, err := s.Gate.Enter(r.Context())
-		if err != nil {
+		if err := s.Gate.Enter(r.Context()); err != nil {
 			return err
 		}
-		defer leave()
+		defer s.Gate.Leave()
 		return next(c)
 	}
 }

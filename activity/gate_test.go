@@ -1,0 +1,135 @@
+package activity
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// bubble runs f with a gate that Run runs, in a time of its own.
+func bubble(t *testing.T, f func(t *testing.T, g *Gate)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		g := New()
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); g.Run(ctx) }()
+		f(t, g)
+		stop()
+		<-done
+	})
+}
+
+// pass makes a request that takes no time.
+func pass(t *testing.T, g *Gate) {
+	t.Helper()
+	if err := g.Enter(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	g.Leave()
+}
+
+func TestClocksStopWhileNobodyNeedsThem(t *testing.T) {
+	bubble(t, func(t *testing.T, g *Gate) {
+		var ticks, wakes atomic.Int64
+		g.Wake = append(g.Wake, func(context.Context) error { wakes.Add(1); return nil })
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); g.Every(ctx, time.Second, func(time.Time) { ticks.Add(1) }) }()
+		defer func() { stop(); <-done }()
+
+		time.Sleep(2 * Quiet)
+		seen := ticks.Load()
+		if g.Open() || seen == 0 {
+			t.Fatalf("after %v of quiet and %d ticks the gate is open: %v", 2*Quiet, seen, g.Open())
+		}
+		time.Sleep(time.Hour)
+		if now := ticks.Load(); now != seen {
+			t.Errorf("%d ticks while nobody was there", now-seen)
+		}
+		pass(t, g)
+		pass(t, g)
+		time.Sleep(5 * time.Second)
+		if ticks.Load() == seen || wakes.Load() != 1 {
+			t.Errorf("after the first request %d ticks, and it was woken %d times", ticks.Load()-seen, wakes.Load())
+		}
+	})
+}
+
+func TestGateStaysOpenForRequestsAndStreams(t *testing.T) {
+	bubble(t, func(t *testing.T, g *Gate) {
+		var streams atomic.Bool
+		g.Busy = streams.Load
+		if err := g.Enter(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		if !g.Open() {
+			t.Error("it fell shut beside a request")
+		}
+		streams.Store(true)
+		g.Leave()
+		time.Sleep(time.Hour)
+		if !g.Open() {
+			t.Error("it fell shut beside a stream")
+		}
+		streams.Store(false)
+		time.Sleep(2 * time.Second)
+		if g.Open() {
+			t.Error("it is open with nobody there")
+		}
+	})
+}
+
+// A request is let through when everything has been made up for, and not before; one that fails or panics leaves
+// nothing behind that would keep the node awake.
+func TestWakingThatFailsIsTriedAgain(t *testing.T) {
+	failed := errors.New("no database")
+	for name, fail := range map[string]func() error{
+		"an error": func() error { return failed },
+		"a panic":  func() error { panic(failed) },
+	} {
+		for _, when := range []string{"before the clocks run", "when they run"} {
+			t.Run(name+" "+when, func(t *testing.T) {
+				bubble(t, func(t *testing.T, g *Gate) {
+					broken := true
+					step := func(context.Context) error {
+						if broken {
+							return fail()
+						}
+						return nil
+					}
+					if when == "when they run" {
+						g.Ready = step
+					} else {
+						g.Wake = append(g.Wake, step)
+					}
+					time.Sleep(2 * Quiet)
+					err := func() (err error) {
+						defer func() {
+							if p := recover(); p != nil {
+								err = failed
+							}
+						}()
+						return g.Enter(t.Context())
+					}()
+					if err == nil {
+						t.Error("the request went on")
+					}
+					time.Sleep(2 * Quiet)
+					if g.Open() {
+						t.Error("it stays awake for a request that failed")
+					}
+					broken = false
+					pass(t, g)
+					if !g.Open() {
+						t.Error("it is shut behind a request")
+					}
+				})
+			})
+		}
+	}
+}

@@ -2,7 +2,6 @@ package api
 
 import (
 	"bytes"
-
 	"encoding/json"
 )
 

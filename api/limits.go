@@ -113,21 +113,22 @@ func (l *limit) take(ctx context.Context, h http.Header, key string) error {
 	b = strconv.AppendQuote(b, l.name)
 	b = strconv.AppendInt(append(b, ";r="...), int64(left), 10)
 	b = strconv.AppendInt(append(b, ";t="...), int64(seconds(full)), 10)
-	if h[headerPolicy] == nil { // posts have one limit, and are many
-		h[headerPolicy] = l.policy
-	} else {
-		h.Set(headerPolicy, h[headerPolicy][0]+", "+l.policy[0])
-	}
-	if h[headerLeft] == nil { // a policy may stand alone: that of streams does
-		h[headerLeft] = []string{string(b)}
-	} else {
-		h.Set(headerLeft, h[headerLeft][0]+", "+string(b))
-	}
+	join(h, headerPolicy, l.policy)
+	join(h, headerLeft, []string{string(b)})
 	if wait > 0 {
 		h.Set("Retry-After", strconv.Itoa(seconds(wait)))
 		return errRateLimited
 	}
 	return nil
+}
+
+// join puts a header's value behind what it has. The first is not copied: posts have one limit, and are many.
+func join(h http.Header, key string, value []string) {
+	if h[key] == nil {
+		h[key] = value
+	} else {
+		h[key] = []string{h[key][0] + ", " + value[0]}
+	}
 }
 
 // seconds are whole ones, rounded up, so that who waits for them does not come too early.

@@ -80,13 +80,14 @@ func readBody(op *operation) echo.MiddlewareFunc {
 		}
 		return func(c echo.Context) error {
 			r := c.Request()
-			if r.ContentLength > MaxBody {
+			tooLarge := r.ContentLength > MaxBody
+			if tooLarge {
 				c.Response().Header().Set("Connection", "close") // net/http would wait for much of it before it answers
 			}
-			if op.raw && isMultipart(r.Header.Get("Content-Type")) {
+			switch {
+			case op.raw && isMultipart(r.Header.Get("Content-Type")):
 				return errMultipart()
-			}
-			if r.ContentLength > MaxBody {
+			case tooLarge:
 				return errTooLarge()
 			}
 			data, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, MaxBody))

@@ -21,7 +21,6 @@ import (
 	"golang.org/x/time/rate"
 
 	"tandem/activity"
-
 	"tandem/panics"
 )
 

@@ -179,11 +179,7 @@ func TestStoresAndTransportsAnswerAlike(t *testing.T) {
 	rooms := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		rooms++
-		r := &roomModel{name: fmt.Sprint("room", rooms), users: users, markers: map[string]int64{}, roles: map[string]string{}}
-		users[0].enter(r.name)
-		r.roles["ada"] = "owner"
-		r.start = users[0].head()
-		r.head = r.start
+		r := newRoomModel(fmt.Sprint("room", rooms), users)
 		rt.Repeat(rapid.StateMachineActions(differentialModel{r}))
 		since := rapid.Int64Range(r.start, r.head).Draw(rt, "since")
 		u := rapid.IntRange(0, len(users)-1).Draw(rt, "reader")

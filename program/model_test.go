@@ -261,6 +261,15 @@ func (r *roomModel) replay(t *rapid.T, c *client, over transport, since int64) {
 	}
 }
 
+// newRoomModel has the first of users, ada, make the room.
+func newRoomModel(name string, users []*client) *roomModel {
+	r := &roomModel{name: name, users: users, markers: map[string]int64{}, roles: map[string]string{"ada": "owner"}}
+	users[0].enter(name)
+	r.start = users[0].head()
+	r.head = r.start
+	return r
+}
+
 // boundedChecks has rapid look as long as a suite can; go test ./program -run Model -rapid.checks=1000 looks longer.
 // It sets rapid's flags once, since tests in parallel share them.
 var boundedChecks = sync.OnceFunc(func() {
@@ -279,11 +288,7 @@ func TestRoomIsAsItsModel(t *testing.T) {
 	rooms := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		rooms++
-		r := &roomModel{name: fmt.Sprint("room", rooms), users: users, markers: map[string]int64{}, roles: map[string]string{}}
-		users[0].enter(r.name)
-		r.roles["ada"] = "owner"
-		r.start = users[0].head()
-		r.head = r.start
+		r := newRoomModel(fmt.Sprint("room", rooms), users)
 		actions := rapid.StateMachineActions(r)
 		rt.Repeat(actions)
 		for _, over := range transports {

@@ -88,26 +88,7 @@ func TestSearchFindsWhatIsBeingTyped(t *testing.T) {
 	ada.do("DELETE", messagePath("lobby", want[7]), nil).want(204)
 	ada.edit("lobby", want[3], "pin")
 	want = slices.Delete(slices.Delete(want, 7, 8), 3, 4)
-	var backward, forward []int64
-	for query := ""; ; {
-		page := ada.history("lobby", "limit=3&q=need"+query)
-		backward = append(ids(page.items), backward...)
-		if page.prev == nil {
-			break
-		}
-		query = fmt.Sprint("&before=", *page.prev)
-	}
-	for after := int64(0); ; {
-		page := ada.history("lobby", fmt.Sprint("limit=3&q=need&after=", after))
-		forward = append(forward, ids(page.items)...)
-		if page.next == nil {
-			break
-		}
-		after = *page.next
-	}
-	if !slices.Equal(backward, want) || !slices.Equal(forward, want) {
-		t.Errorf("backward %v\nforward %v\nnot %v", backward, forward, want)
-	}
+	ada.wantPages("lobby", "need", want)
 	if got := ada.search(posting, "pi", ""); !slices.Equal(got, []string{"pin"}) {
 		t.Errorf("the new text is found as %q", got)
 	}
@@ -136,26 +117,7 @@ func TestSearchIsAsFreshAsHistory(t *testing.T) {
 		t.Errorf("the new text finds %q", got)
 	}
 	want := []int64{last[0].ID, last[1].ID, last[2].ID, last[4].ID, last[6].ID, last[7].ID, last[8].ID, last[9].ID}
-	var backward, forward []int64
-	for query := ""; ; {
-		page := ada.history("lobby", "limit=3&q=needle"+query)
-		backward = append(ids(page.items), backward...)
-		if page.prev == nil {
-			break
-		}
-		query = fmt.Sprint("&before=", *page.prev)
-	}
-	for after := int64(0); ; {
-		page := ada.history("lobby", fmt.Sprint("limit=3&q=needle&after=", after))
-		forward = append(forward, ids(page.items)...)
-		if page.next == nil {
-			break
-		}
-		after = *page.next
-	}
-	if !slices.Equal(backward, want) || !slices.Equal(forward, want) {
-		t.Errorf("backward %v\nforward %v\nnot %v", backward, forward, want)
-	}
+	ada.wantPages("lobby", "needle", want)
 
 	ada.send("bob", "secret needle")
 	for _, c := range []*client{ada, bob} {
@@ -191,5 +153,30 @@ func TestSearchIsAsFreshAsHistory(t *testing.T) {
 		if got := bob.search(posting, "thread", ""); len(got) == 0 {
 			t.Error("what was posted after a restart is not found")
 		}
+	}
+}
+
+// wantPages has a search find these messages, page by page and both ways.
+func (c *client) wantPages(room, q string, want []int64) {
+	c.t.Helper()
+	var backward, forward []int64
+	for query := ""; ; {
+		page := c.history(room, "limit=3&q="+q+query)
+		backward = append(ids(page.items), backward...)
+		if page.prev == nil {
+			break
+		}
+		query = fmt.Sprint("&before=", *page.prev)
+	}
+	for after := int64(0); ; {
+		page := c.history(room, fmt.Sprint("limit=3&q=", q, "&after=", after))
+		forward = append(forward, ids(page.items)...)
+		if page.next == nil {
+			break
+		}
+		after = *page.next
+	}
+	if !slices.Equal(backward, want) || !slices.Equal(forward, want) {
+		c.t.Errorf("backward %v\nforward %v\nnot %v", backward, forward, want)
 	}
 }

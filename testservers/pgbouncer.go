@@ -2,7 +2,6 @@ package testservers
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -11,9 +10,6 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
-	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // PgBouncer is a pooler in transaction mode before a PostgreSQL, with few sessions, so that each client soon has
@@ -85,25 +81,7 @@ func (b *PgBouncer) Start() error {
 	if b.server, err = start(cmd, syscall.SIGKILL); err != nil {
 		return err
 	}
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		conn, err := pgx.Connect(ctx, b.URL("postgres")+"&default_query_exec_mode=exec")
-		if err == nil {
-			_ = conn.Close(ctx)
-			cancel()
-			return nil
-		}
-		cancel()
-		select {
-		case <-b.server.ended:
-			return fmt.Errorf("PgBouncer ended instead of serving:\n%s", b.log.Bytes())
-		default:
-		}
-		if time.Now().After(deadline) {
-			b.Kill()
-			return fmt.Errorf("PgBouncer did not answer within 30 s: %w", err)
-		}
-	}
+	return b.server.awaitPostgres(b.URL("postgres")+"&default_query_exec_mode=exec", &b.log)
 }
 
 // URL leads to the database with that name.

@@ -148,9 +148,14 @@ func (p *Postgres) Start() error {
 	if p.server, err = start(cmd, syscall.SIGINT); err != nil {
 		return err
 	}
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+	return p.server.awaitPostgres(p.URL("postgres"), &p.log)
+}
+
+// awaitPostgres returns when something at url answers as PostgreSQL does. It ends the process after a minute.
+func (d *daemon) awaitPostgres(url string, log *bytes.Buffer) error {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		conn, err := pgx.Connect(ctx, p.URL("postgres"))
+		conn, err := pgx.Connect(ctx, url)
 		if err == nil {
 			_ = conn.Close(ctx)
 			cancel()
@@ -158,13 +163,13 @@ func (p *Postgres) Start() error {
 		}
 		cancel()
 		select {
-		case <-p.server.ended:
-			return fmt.Errorf("PostgreSQL ended instead of serving:\n%s", p.log.Bytes())
+		case <-d.ended:
+			return fmt.Errorf("%s ended instead of serving:\n%s", d.cmd.Path, log.Bytes())
 		default:
 		}
 		if time.Now().After(deadline) {
-			p.Crash()
-			return fmt.Errorf("PostgreSQL did not answer within a minute: %w", err)
+			d.end(syscall.SIGQUIT)
+			return fmt.Errorf("%s did not answer within a minute: %w", d.cmd.Path, err)
 		}
 	}
 }

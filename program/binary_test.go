@@ -1,6 +1,7 @@
 package program
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -57,9 +58,11 @@ func startBinary(t *testing.T, dataDir string, env ...string) *process {
 	return runUntilReady(t, cmd, address)
 }
 
+// runUntilReady starts cmd again, as a supervisor does, where the database of a busy machine was too slow for its start.
 func runUntilReady(t *testing.T, cmd *exec.Cmd, address string) *process {
 	t.Helper()
 	logs := newLogBook(t)
+	again := *cmd
 	cmd.Stdout, cmd.Stderr = logs, logs
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -78,6 +81,9 @@ func runUntilReady(t *testing.T, cmd *exec.Cmd, address string) *process {
 		select {
 		case err := <-p.ended:
 			p.ended <- err
+			if strings.Contains(logs.tail(4000), context.DeadlineExceeded.Error()) && time.Now().Before(deadline) {
+				return runUntilReady(t, &again, address)
+			}
 			t.Fatalf("the program ended instead of serving: %v", err)
 		case <-time.After(5 * time.Millisecond):
 		}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // pollSource polls again and again, from where the answer before ended.
@@ -101,6 +102,10 @@ func (p *pollSource) read() (Event, error) {
 		if resp.StatusCode != http.StatusOK {
 			a, _ := readAnswer("a poll", resp)
 			cancel()
+			if a.Status == http.StatusTooManyRequests { // between two polls somebody else took the place
+				time.Sleep(20 * time.Millisecond)
+				continue
+			}
 			return Event{}, &refusedError{a}
 		}
 		p.answer(resp)

@@ -61,11 +61,8 @@ func onSockets(t *testing.T, ringBytes int, f func(b *polledBench)) {
 			t.Errorf("descriptor %d is still open", fd)
 		}
 	}
-	b.stalls.mu.Lock()
-	if n := len(b.stalls.of); n > 0 {
-		t.Errorf("%d streams are still said to stall", n)
-	}
-	b.stalls.mu.Unlock()
+	// The sweep that finds a full connection closed may come a moment behind the end of its stream.
+	eventually(t, "no stream is said to stall", func() bool { return len(b.stalls.all()) == 0 })
 	cancel()
 	<-done
 }

@@ -35,6 +35,7 @@ func TestLiveStreamsLoseTheirRoom(t *testing.T) {
 						t.Fatalf("the stream begins with %s", open.raw)
 					}
 				}
+				p.awaitPolls(t, over, len(streams))
 				ada.post(room, "before")
 				tt.lose(room)
 				if what != "deleted" {

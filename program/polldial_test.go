@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"testing"
 )
 
 // pollSource makes one stream of many long polls, each of which goes on where the one before ended. Every answer
@@ -182,3 +183,11 @@ func (s *pollSource) end() {
 
 // errRefused is how a stream of polls ends that ended between two of them.
 var errRefused = errors.New("the next poll was refused")
+
+// awaitPolls returns when n polls wait, if over is a poll: between two of them there is nobody to be told anything.
+func (p *testProgram) awaitPolls(t *testing.T, over transport, n int) {
+	t.Helper()
+	if over == overPoll {
+		eventually(t, "polls wait", func() bool { return p.running.hub.Stats().Streams["json"] == n })
+	}
+}

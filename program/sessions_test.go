@@ -53,9 +53,7 @@ func TestLogoutEndsTheSessionItsTokensAndItsStreams(t *testing.T) {
 		ticket := session.do("POST", "/v1/auth/ticket", nil).want(201)
 		s := session.open(over, "room=lobby")
 		other := phone.in(t).open(over, "room=lobby")
-		if over == overPoll { // between two polls there is nobody to be told
-			eventually(t, "both polls wait", func() bool { return p.running.hub.Stats().Streams["json"] == 2 })
-		}
+		p.awaitPolls(t, over, 2)
 		session.do("POST", "/v1/auth/logout", nil).want(204)
 		if !session.dead() {
 			t.Error("the access token counts after the logout")

@@ -1,31 +1,43 @@
 # docker build -t tandem . && docker run -p 8080:8080 -v tandem:/data tandem
+#
+# For several architectures at once, without emulation:
+#
+#   docker buildx build --platform linux/amd64,linux/arm64 -t registry.example.com/tandem --push .
 
-FROM node:22 AS app
-WORKDIR /src/frontend
-COPY frontend/package.json frontend/package-lock.json frontend/.npmrc ./
-COPY frontend/client/package.json client/
-COPY frontend/app/package.json app/
-COPY frontend/examples/react/package.json examples/react/
-COPY frontend/examples/vue/package.json examples/vue/
-RUN npm ci --no-audit --no-fund
-COPY frontend .
-RUN npm run app
-
-FROM golang:1.26 AS build
+FROM --platform=$BUILDPLATFORM node:22 AS app
 WORKDIR /src
-# Dependencies first: this layer stays while only our code changes.
+# Dependencies first: this layer stays cached while only our code changes.
+COPY Makefile .
+COPY frontend/package.json frontend/package-lock.json frontend/.npmrc frontend/
+COPY frontend/client/package.json frontend/client/
+COPY frontend/app/package.json frontend/app/
+COPY frontend/guide/package.json frontend/guide/
+COPY frontend/examples/board/package.json frontend/examples/board/
+COPY frontend/examples/embed/package.json frontend/examples/embed/
+COPY frontend/examples/react/package.json frontend/examples/react/
+COPY frontend/examples/vue/package.json frontend/examples/vue/
+RUN make frontend/node_modules
+COPY frontend frontend
+RUN make app
+
+FROM --platform=$BUILDPLATFORM golang:1.26 AS build
+WORKDIR /src
 COPY go.mod go.sum ./
+COPY third_party third_party
 RUN go mod download
 COPY . .
 COPY --from=app /src/frontend/app/dist frontend/app/dist
-RUN CGO_ENABLED=0 go build -trimpath -o bin/tandem . && mkdir /empty
+ARG TARGETOS TARGETARCH
+RUN GOOS=$TARGETOS GOARCH=$TARGETARCH make binary
+RUN mkdir /empty
 
 FROM scratch
 COPY --from=build /src/bin/tandem /tandem
-# A volume takes its owner from the image's directory, so that no root is needed to write there.
+# A new volume takes its owner from the directory in the image, so the unprivileged user can write to it.
 COPY --from=build --chown=10001:10001 /empty /data
+COPY --from=build --chown=10001:10001 /empty /data/files
 USER 10001:10001
-# SQLite's temporary files go here: scratch has no /tmp.
+# SQLite falls back to the working directory for temporary files: scratch has no /tmp.
 WORKDIR /data
 VOLUME /data
 ENV TANDEM_DATA_DIR=/data

@@ -1,5 +1,5 @@
-// Package activity has a node fall silent while nobody needs it: a database, or a machine, that sleeps when nobody
-// calls is not kept awake by clocks.
+// Package activity lets a node fall silent while nobody needs it, so that its clocks do not keep a database or a
+// machine awake that sleeps when idle.
 package activity
 
 import (
@@ -9,27 +9,27 @@ import (
 	"time"
 )
 
-// Quiet is how long after the last request, and without streams, a node is silent. It is longer than anybody's leave
-// takes to be told.
+// Quiet is how long after the last request, and without streams, a node that is not Busy falls silent. It is longer
+// than announcing a leave takes.
 const Quiet = 15 * time.Second
 
-// pace is how often an awake Gate looks whether it may fall asleep.
+// pace is how often an open Gate checks whether it may shut.
 const pace = time.Second
 
-// Gate is open, and the node awake, while there are requests or streams and for Quiet behind them. All that is done by
-// a clock and leaves the process goes through it. A nil Gate is always open.
+// Gate is open, and the node awake, while there are requests or streams and for Quiet after them. Everything that runs
+// by a clock and leaves the process goes through it. A nil Gate is always open.
 type Gate struct {
-	// Busy tells whether there is something other than requests that needs the node; nil for nothing.
+	// Busy reports whether anything other than requests needs the node; nil for nothing.
 	Busy func() bool
-	// Wake is done before the first request goes on: what was missed is made up for. Where one fails, so does the
-	// request, and the next tries again.
+	// Wake runs before the first request goes on, to catch up on what was missed. If a function fails, so does the
+	// request, and the next one tries again.
 	Wake []func(ctx context.Context) error
-	// Ready is done when the clocks run again, before that request goes on; nil for nothing.
+	// Ready runs when the clocks run again, before that request goes on; nil for nothing.
 	Ready func(ctx context.Context) error
 
 	running atomic.Int64 // requests
-	last    atomic.Int64 // when one began or ended, in Unix nanoseconds
-	passing atomic.Bool  // requests may go on at once
+	last    atomic.Int64 // when one last began or ended, in Unix nanoseconds
+	passing atomic.Bool  // requests may pass without waking the node
 
 	waking sync.Mutex // held by the request that wakes the node, while others wait for it
 
@@ -38,7 +38,7 @@ type Gate struct {
 	asleep chan struct{} // closed while asleep
 }
 
-// New returns a Gate that is open. It falls shut while Run runs.
+// New returns an open Gate. It shuts while Run runs.
 func New() *Gate {
 	g := &Gate{awake: make(chan struct{}), asleep: make(chan struct{})}
 	close(g.awake)
@@ -49,19 +49,19 @@ func New() *Gate {
 
 func (g *Gate) touch() { g.last.Store(time.Now().UnixNano()) }
 
-// Enter is called before anything is done for a request, and Leave behind its end, unless Enter returned an error.
+// Enter is called before a request is handled, and Leave after it, unless Enter returned an error.
 func (g *Gate) Enter(ctx context.Context) error {
 	if g == nil {
 		return nil
 	}
-	g.running.Add(1) // first: either Run sees it, or it is seen below that the gate is shut
+	g.running.Add(1) // first: either Run sees it, or the code below sees that the gate is shut
 	g.touch()
 	if g.passing.Load() {
 		return nil
 	}
 	entered := false
 	defer func() {
-		if !entered { // also where waking panicked
+		if !entered { // also if waking panicked
 			g.Leave()
 		}
 	}()
@@ -85,7 +85,7 @@ func (g *Gate) wake(ctx context.Context) error {
 	g.waking.Lock()
 	defer g.waking.Unlock() // also if one of these panics
 	if g.passing.Load() {
-		return nil // another request was here
+		return nil // another request has woken the node
 	}
 	for _, f := range g.Wake {
 		if err := f(ctx); err != nil {
@@ -102,7 +102,7 @@ func (g *Gate) wake(ctx context.Context) error {
 	return nil
 }
 
-// set opens the gate for the clocks, or shuts it.
+// set opens or shuts the gate for the clocks.
 func (g *Gate) set(open bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -120,7 +120,7 @@ func (g *Gate) set(open bool) {
 	}
 }
 
-// Awake is closed while the node is awake.
+// Awake returns a channel that is closed while the node is awake.
 func (g *Gate) Awake() <-chan struct{} {
 	if g == nil {
 		return closed
@@ -130,7 +130,7 @@ func (g *Gate) Awake() <-chan struct{} {
 	return g.awake
 }
 
-// Asleep is closed while the node is asleep.
+// Asleep returns a channel that is closed while the node is asleep.
 func (g *Gate) Asleep() <-chan struct{} {
 	if g == nil {
 		return nil
@@ -146,7 +146,7 @@ var closed = func() chan struct{} {
 	return c
 }()
 
-// Open tells whether the node is awake.
+// Open reports whether the node is awake.
 func (g *Gate) Open() bool {
 	select {
 	case <-g.Awake():
@@ -162,12 +162,12 @@ func (g *Gate) Run(ctx context.Context) {
 		if !g.mayRest(now) {
 			return
 		}
-		// It is false already where the last waking failed when the clocks ran again.
-		if passed := g.passing.Swap(false); passed && !g.mayRest(now) { // a request came in between, and was let through
+		// It is already false if the last waking failed when the clocks ran again.
+		if passed := g.passing.Swap(false); passed && !g.mayRest(now) { // a request came in between and passed
 			g.passing.Store(true)
 			return
 		}
-		g.waking.Lock() // a request came behind that; its waking shall find all of it done
+		g.waking.Lock() // a request came after that; its waking must see all of this done
 		defer g.waking.Unlock()
 		if !g.passing.Load() {
 			g.set(false)
@@ -175,8 +175,16 @@ func (g *Gate) Run(ctx context.Context) {
 	})
 }
 
+// Last returns when the last request began or ended; the zero time for a nil Gate.
+func (g *Gate) Last() time.Time {
+	if g == nil {
+		return time.Time{}
+	}
+	return time.Unix(0, g.last.Load())
+}
+
 func (g *Gate) mayRest(now time.Time) bool {
-	return g.running.Load() == 0 && now.Sub(time.Unix(0, g.last.Load())) > Quiet && (g.Busy == nil || !g.Busy())
+	return g.running.Load() == 0 && now.Sub(g.Last()) > Quiet && (g.Busy == nil || !g.Busy())
 }
 
 // Every calls f every d while the node is awake, until ctx ends.

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// bubble runs f with a gate that Run runs, in a time of its own.
+// bubble runs f with a running gate and fake time.
 func bubble(t *testing.T, f func(t *testing.T, g *Gate)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -32,7 +32,7 @@ func pass(t *testing.T, g *Gate) {
 	g.Leave()
 }
 
-func TestClocksStopWhileNobodyNeedsThem(t *testing.T) {
+func TestClocksStopWhileTheNodeIsUnused(t *testing.T) {
 	bubble(t, func(t *testing.T, g *Gate) {
 		var ticks, wakes atomic.Int64
 		g.Wake = append(g.Wake, func(context.Context) error { wakes.Add(1); return nil })
@@ -44,17 +44,17 @@ func TestClocksStopWhileNobodyNeedsThem(t *testing.T) {
 		time.Sleep(2 * Quiet)
 		seen := ticks.Load()
 		if g.Open() || seen == 0 {
-			t.Fatalf("after %v of quiet and %d ticks the gate is open: %v", 2*Quiet, seen, g.Open())
+			t.Fatalf("after %v of silence and %d ticks: gate open = %v, want false", 2*Quiet, seen, g.Open())
 		}
 		time.Sleep(time.Hour)
 		if now := ticks.Load(); now != seen {
-			t.Errorf("%d ticks while nobody was there", now-seen)
+			t.Errorf("%d ticks while the gate was closed", now-seen)
 		}
 		pass(t, g)
 		pass(t, g)
 		time.Sleep(5 * time.Second)
 		if ticks.Load() == seen || wakes.Load() != 1 {
-			t.Errorf("after the first request %d ticks, and it was woken %d times", ticks.Load()-seen, wakes.Load())
+			t.Errorf("after the first request: %d ticks, woken %d times", ticks.Load()-seen, wakes.Load())
 		}
 	})
 }
@@ -68,24 +68,24 @@ func TestGateStaysOpenForRequestsAndStreams(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		if !g.Open() {
-			t.Error("it fell shut beside a request")
+			t.Error("gate closed during a request")
 		}
 		streams.Store(true)
 		g.Leave()
 		time.Sleep(time.Hour)
 		if !g.Open() {
-			t.Error("it fell shut beside a stream")
+			t.Error("gate closed while a stream was open")
 		}
 		streams.Store(false)
 		time.Sleep(2 * time.Second)
 		if g.Open() {
-			t.Error("it is open with nobody there")
+			t.Error("gate open without requests or streams")
 		}
 	})
 }
 
-// A request is let through when everything has been made up for, and not before; one that fails or panics leaves
-// nothing behind that would keep the node awake.
+// A request passes only when all overdue work has been done. One that fails or panics leaves nothing that would keep
+// the node awake.
 func TestWakingThatFailsIsTriedAgain(t *testing.T) {
 	failed := errors.New("no database")
 	for name, fail := range map[string]func() error{
@@ -117,16 +117,16 @@ func TestWakingThatFailsIsTriedAgain(t *testing.T) {
 						return g.Enter(t.Context())
 					}()
 					if err == nil {
-						t.Error("the request went on")
+						t.Error("request was let through, want an error")
 					}
 					time.Sleep(2 * Quiet)
 					if g.Open() {
-						t.Error("it stays awake for a request that failed")
+						t.Error("gate stays open after a failed request")
 					}
 					broken = false
 					pass(t, g)
 					if !g.Open() {
-						t.Error("it is shut behind a request")
+						t.Error("gate closed right after a request")
 					}
 				})
 			})

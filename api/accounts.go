@@ -10,7 +10,7 @@ import (
 
 // Signup implements StrictServerInterface.
 func (s *Server) Signup(ctx context.Context, r SignupRequestObject) (SignupResponseObject, error) {
-	// Both at once, so that a form can show both.
+	// Check both, so that a form can show both errors.
 	name, err := chat.PrepareUsername(r.Body.Username)
 	if err := both(err, auth.CheckPassword(r.Body.Password)); err != nil {
 		return nil, err
@@ -18,30 +18,30 @@ func (s *Server) Signup(ctx context.Context, r SignupRequestObject) (SignupRespo
 	if err := s.admitSignup(ctx); err != nil {
 		return nil, err
 	}
-	g, err := s.Auth.Signup(ctx, name, r.Body.Password)
+	g, err := s.Auth.Signup(ctx, name, r.Body.Password, deviceIn(ctx))
 	if err != nil {
 		return nil, err
 	}
-	return granted{g, valueOr(r.Body.Cookie, false)}, nil
+	return granted{grant: g, cookie: valueOr(r.Body.Cookie, false)}, nil
 }
 
 // Login implements StrictServerInterface.
 func (s *Server) Login(ctx context.Context, r LoginRequestObject) (LoginResponseObject, error) {
-	// What is no username is an unknown one here, with the same answer after the same time.
+	// An invalid username is treated as an unknown one, with the same response after the same time.
 	name, _ := chat.PrepareUsername(r.Body.Username)
 	if err := s.admitLogin(ctx, name, r.Body.Username); err != nil {
 		return nil, err
 	}
-	g, err := s.Auth.Login(ctx, name, r.Body.Password)
+	g, err := s.Auth.Login(ctx, name, r.Body.Password, deviceIn(ctx))
 	if err != nil {
 		return nil, err
 	}
-	return granted{g, valueOr(r.Body.Cookie, false)}, nil
+	return granted{grant: g, cookie: valueOr(r.Body.Cookie, false)}, nil
 }
 
 // Refresh implements StrictServerInterface.
 func (s *Server) Refresh(ctx context.Context, r RefreshRequestObject) (RefreshResponseObject, error) {
-	g, err := s.Auth.Refresh(ctx, r.Body.RefreshToken)
+	g, err := s.Auth.Refresh(ctx, r.Body.RefreshToken, deviceIn(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -57,27 +57,9 @@ func (s *Server) CreateTicket(ctx context.Context, _ CreateTicketRequestObject) 
 	return CreateTicket201JSONResponse{Ticket: ticket, ExpiresIn: int(auth.TicketLife.Seconds())}, nil
 }
 
-// GetMe implements StrictServerInterface.
-func (s *Server) GetMe(ctx context.Context, _ GetMeRequestObject) (GetMeResponseObject, error) {
-	u, err := s.Auth.User(ctx, identityOf(viewer(ctx)))
-	if err != nil {
-		return nil, err
-	}
-	return GetMe200JSONResponse(userOf(u)), nil
-}
-
 // Logout implements StrictServerInterface.
 func (s *Server) Logout(ctx context.Context, _ LogoutRequestObject) (LogoutResponseObject, error) {
 	return Logout204Response{}, s.Auth.Logout(ctx, identityOf(viewer(ctx)))
-}
-
-// ChangePassword implements StrictServerInterface.
-func (s *Server) ChangePassword(ctx context.Context, r ChangePasswordRequestObject) (ChangePasswordResponseObject, error) {
-	u, err := s.Auth.ChangePassword(ctx, identityOf(viewer(ctx)), r.Body.CurrentPassword, r.Body.Password)
-	if err != nil {
-		return nil, err
-	}
-	return ChangePassword200JSONResponse(userOf(u)), nil
 }
 
 // DeleteMe implements StrictServerInterface.
@@ -116,10 +98,11 @@ func (s *Server) Unblock(ctx context.Context, r UnblockRequestObject) (UnblockRe
 	return Unblock204Response{}, s.Chat.Block(ctx, viewer(ctx), r.Username, false)
 }
 
-// granted is the answer that carries a session; cookie asks for the stream cookie beside it (see setCookie).
+// granted is the response that carries a session; cookie asks for the stream cookie as well (see setCookie).
 type granted struct {
 	grant  auth.Grant
 	cookie bool
+	made   bool // the account was created, for CreateSession
 }
 
 func (g granted) session() TheSessionJSONResponse {
@@ -145,6 +128,14 @@ func (g granted) VisitLoginResponse(w http.ResponseWriter) error {
 // VisitRefreshResponse implements RefreshResponseObject.
 func (g granted) VisitRefreshResponse(w http.ResponseWriter) error {
 	return Refresh200JSONResponse{g.session()}.VisitRefreshResponse(w)
+}
+
+// VisitCreateSessionResponse implements CreateSessionResponseObject.
+func (g granted) VisitCreateSessionResponse(w http.ResponseWriter) error {
+	if g.made {
+		return CreateSession201JSONResponse(g.session()).VisitCreateSessionResponse(w)
+	}
+	return CreateSession200JSONResponse{g.session()}.VisitCreateSessionResponse(w)
 }
 
 func userOf(u auth.User) User {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// proxies are those whose X-Forwarded-For counts.
+// proxies are those whose X-Forwarded-For is trusted.
 type proxies []netip.Prefix
 
 // parseProxies reads addresses and CIDR prefixes.
@@ -20,7 +20,7 @@ func parseProxies(list []string) (proxies, error) {
 			prefix, err = netip.PrefixFrom(addr.Unmap().WithZone(""), addr.Unmap().BitLen()), nil
 		}
 		if err != nil || prefix.Addr().Is4In6() { // addresses are compared unmapped
-			return nil, fmt.Errorf("trusted-proxies: %q is no address and no CIDR prefix", text)
+			return nil, fmt.Errorf("trusted-proxies: %q is neither an address nor a CIDR prefix", text)
 		}
 		p = append(p, prefix.Masked())
 	}
@@ -36,14 +36,14 @@ func (p proxies) trust(addr netip.Addr) bool {
 	return false
 }
 
-// client is the address that a request comes from, the zero Addr where there is none (a Unix socket).
+// client returns the address that a request comes from, the zero Addr if there is none (a Unix socket).
 //
-// Each proxy appends to X-Forwarded-For whom it was called by, so the list is true from its right end as far as
-// trusted proxies wrote it: the first address there that is none of theirs is the client's. What stands left of
-// it the client may have made up. Where a trusted proxy passes on what is no address, the proxy is who calls.
+// Each proxy appends the address that called it to X-Forwarded-For, so the list is true from its right end as far as
+// trusted proxies wrote it: the first address from there that is not a trusted proxy is the client's. Anything left of
+// it may be forged. If a trusted proxy passes on something that is not an address, the proxy counts as the client.
 //
-// Echo's ExtractIPFromXFFHeader does nearly this; it knows no ports, which some load balancers append, and takes
-// the last proxy for the client where anything in the chain is unreadable.
+// Echo's ExtractIPFromXFFHeader does nearly this, but it does not accept ports, which some load balancers append, and
+// takes the last proxy for the client if anything in the chain is unreadable.
 func (p proxies) client(r *http.Request) netip.Addr {
 	caller := parseAddr(r.RemoteAddr)
 	lines := r.Header["X-Forwarded-For"]
@@ -63,22 +63,22 @@ func (p proxies) client(r *http.Request) netip.Addr {
 	return caller
 }
 
-// parseAddr reads 192.0.2.1, 192.0.2.1:80, 2001:db8::1, [2001:db8::1] and [2001:db8::1]:80; an IPv4 address mapped
-// into IPv6 is the former. Zones mean something on one machine only.
+// parseAddr reads 192.0.2.1, 192.0.2.1:80, 2001:db8::1, [2001:db8::1] and [2001:db8::1]:80; it unmaps IPv4 addresses
+// mapped into IPv6. Zones only have a meaning on one machine.
 func parseAddr(s string) netip.Addr {
 	addr, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"))
 	if err != nil {
-		withPort, _ := netip.ParseAddrPort(s) // the zero one where it is neither
+		withPort, _ := netip.ParseAddrPort(s) // the zero value if it is neither
 		addr = withPort.Addr()
 	}
 	return addr.Unmap().WithZone("")
 }
 
-// addressKey is whose share of a limit by address a caller uses. It is an IPv6 network's and not a single address's:
-// everyone with a line of their own has a /64 of 2⁶⁴ addresses (RFC 6177).
+// addressKey returns the key of a caller's limits by address. For IPv6 it is the network, not the address: every line
+// has a /64 with 2⁶⁴ addresses (RFC 6177).
 func addressKey(addr netip.Addr) string {
 	if addr.Is6() {
-		network, _ := addr.Prefix(64) // fails beyond 128 alone
+		network, _ := addr.Prefix(64) // only fails beyond 128
 		return network.String()
 	}
 	return addr.String()

@@ -24,20 +24,20 @@ func TestClientBehindProxies(t *testing.T) {
 		{one, "10.0.0.1:1000", []string{"198.51.100.1"}, "198.51.100.1"},
 		{one, "10.0.0.2:1000", []string{"198.51.100.1"}, "10.0.0.2"},
 		{one, "[::ffff:10.0.0.1]:1000", []string{"::ffff:198.51.100.1"}, "198.51.100.1"},
-		// Made up by the client: all that stands left of what the trusted proxy appended.
+		// Everything to the left of what the trusted proxy appended was made up by the client.
 		{one, "10.0.0.1:1000", []string{"1.1.1.1, 10.0.0.1, 198.51.100.1"}, "198.51.100.1"},
 		{one, "10.0.0.1:1000", []string{"1.1.1.1", "junk", "198.51.100.1"}, "198.51.100.1"},
 		{many, "10.0.0.1:1000", []string{"1.1.1.1, 198.51.100.1, 192.0.2.7,10.9.9.9"}, "198.51.100.1"},
 		{many, "10.0.0.1:1000", []string{"1.1.1.1", "198.51.100.1", "192.0.2.7"}, "198.51.100.1"},
 		{many, "[2001:db8:1::9]:1000", []string{"2001:db8:2::1"}, "2001:db8:2::1"},
-		// All are trusted: the one farthest away.
+		// All are trusted: the leftmost one counts.
 		{many, "10.0.0.1:1000", []string{"10.0.0.3, 10.0.0.2"}, "10.0.0.3"},
 		// Forms.
 		{one, "10.0.0.1:1000", []string{"198.51.100.1:4711"}, "198.51.100.1"},
 		{one, "10.0.0.1:1000", []string{"[2001:db8::1]:4711"}, "2001:db8::1"},
 		{one, "10.0.0.1:1000", []string{"[2001:db8::1]"}, "2001:db8::1"},
 		{one, "10.0.0.1:1000", []string{"fe80::1%eth0"}, "fe80::1"},
-		// What cannot be read was written by the last one that could.
+		// An unreadable entry was written by the last proxy that could be read.
 		{one, "10.0.0.1:1000", []string{"unknown"}, "10.0.0.1"},
 		{one, "10.0.0.1:1000", []string{"198.51.100.1,"}, "10.0.0.1"},
 		{one, "10.0.0.1:1000", []string{""}, "10.0.0.1"},
@@ -50,12 +50,12 @@ func TestClientBehindProxies(t *testing.T) {
 		}
 		r := &http.Request{RemoteAddr: test.from, Header: http.Header{"X-Forwarded-For": test.forwarded}}
 		if got := p.client(r).String(); got != test.want {
-			t.Errorf("trusting %v: %s, forwarded for %q, is %s, not %s", test.trusted, test.from, test.forwarded, got, test.want)
+			t.Errorf("trusting %v: %s, forwarded for %q, is %s, want %s", test.trusted, test.from, test.forwarded, got, test.want)
 		}
 	}
 	for _, wrong := range []string{"", "proxy.example", "10.0.0.0/33", "10.0.0.1:80", "::ffff:10.0.0.0/104"} {
 		if _, err := parseProxies([]string{wrong}); err == nil {
-			t.Errorf("trusted-proxies takes %q", wrong)
+			t.Errorf("trusted-proxies accepts %q", wrong)
 		}
 	}
 }
@@ -72,10 +72,10 @@ func TestAddressesOfOneNetworkShareALimit(t *testing.T) {
 		{"fe80::1%eth0", "fe80::2%eth1", true},
 	} {
 		if same := addressKey(parseAddr(test.a)) == addressKey(parseAddr(test.b)); same != test.same {
-			t.Errorf("%s and %s share a limit: %v", test.a, test.b, same)
+			t.Errorf("addressKey(%s) == addressKey(%s) = %v", test.a, test.b, same)
 		}
 	}
 	if addressKey(netip.Addr{}) == "" {
-		t.Error("no key for whom we do not know")
+		t.Error("unknown address has no key")
 	}
 }

@@ -8,21 +8,21 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// maxBuckets bounds each of the two generations of a limit's buckets. A bucket takes some 200 bytes, so that whoever
-// calls from a million addresses gets 26 MB of ours for each limit by address, not more.
+// maxBuckets bounds each of the two generations of a limit's buckets. A bucket takes about 200 bytes, so calls from a
+// million addresses cost 26 MB for each limit by address, not more.
 const maxBuckets = 1 << 16
 
 // buckets is the Limiter of a single process: a token bucket for each key.
 //
-// A bucket that nobody took from while it could fill is the same as a new one, and is forgotten. Keys are kept in
-// two generations for that: who is seen is in the young one, and what is still in the old one when the young one
-// gets old was idle for a whole filling. Where more keys come meanwhile than a generation holds it gets old sooner,
-// and a caller may find a full bucket again; 2¹⁶ other keys a call are a price that no guesser of passwords pays.
+// A bucket that could refill without being used equals a new one, and is dropped. So keys are kept in two generations:
+// a used key is in the young one, and what is still in the old one when the generations turn was idle long enough to
+// refill. If a generation is full it turns early, and a caller may find a full bucket again; 2¹⁶ other keys per call
+// are too high a price for guessing passwords.
 type buckets struct {
-	every  time.Duration // until a bucket has one token more
-	size   int           // of a full bucket, in tokens
+	every  time.Duration // time until a bucket gains a token
+	size   int           // tokens in a full bucket
 	now    func() time.Time
-	most   int // keys of a generation
+	most   int // keys in a generation
 	mu     sync.Mutex
 	young  map[string]*rate.Limiter
 	old    map[string]*rate.Limiter
@@ -48,12 +48,12 @@ func (b *buckets) Take(_ context.Context, key string) (left int, wait time.Durat
 	return int(bucket.TokensAt(now)), 0, nil
 }
 
-// bucket finds or makes the bucket of key, in the young generation. b.mu is held.
+// bucket returns the bucket of key, from or into the young generation. The caller holds b.mu.
 func (b *buckets) bucket(key string, now time.Time) *rate.Limiter {
 	fill := time.Duration(b.size) * b.every
 	switch age := now.Sub(b.turned); {
 	case age >= 2*fill:
-		b.young = nil // nothing of it was touched for as long as a bucket fills
+		b.young = nil // nothing in it was used for as long as a bucket takes to refill
 		fallthrough
 	case age >= fill:
 		b.turn(now)
@@ -72,7 +72,7 @@ func (b *buckets) bucket(key string, now time.Time) *rate.Limiter {
 	return found
 }
 
-// turn makes the young generation the old one, and forgets that. b.mu is held.
+// turn makes the young generation the old one, and drops the old one. The caller holds b.mu.
 func (b *buckets) turn(now time.Time) {
 	b.old, b.young, b.turned = b.young, make(map[string]*rate.Limiter), now
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// take takes once of key's and says what came: the wait, or how many are left.
+// take takes one token from key's bucket, and describes the result: the wait, or how many are left.
 func (b *buckets) take(t *testing.T, key string) (left int, wait time.Duration) {
 	t.Helper()
 	left, wait, err := b.Take(t.Context(), key)
@@ -31,7 +31,7 @@ func TestBucketRefillsAtItsRate(t *testing.T) {
 		}
 		for range 3 { // a refusal costs nothing
 			if _, wait := b.take(t, "ada"); wait != 50*time.Millisecond {
-				t.Fatalf("empty: wait %v", wait)
+				t.Fatalf("empty: wait = %v, want 50ms", wait)
 			}
 		}
 		if left, wait := b.take(t, "bob"); wait != 0 || left != 39 {
@@ -45,14 +45,15 @@ func TestBucketRefillsAtItsRate(t *testing.T) {
 		if left, wait := b.take(t, "ada"); wait != 0 || left != 0 {
 			t.Errorf("in time: %d left, wait %v", left, wait)
 		}
-		time.Sleep(time.Hour) // never more than it holds
+		time.Sleep(time.Hour) // never more than its capacity
 		if left, wait := b.take(t, "ada"); wait != 0 || left != 39 {
 			t.Errorf("after an hour: %d left, wait %v", left, wait)
 		}
 	})
 }
 
-// Whatever is forgotten meanwhile: who comes back after a pause finds what came in, and no more.
+// Whatever has been forgotten meanwhile, a bucket that is used again after a pause has what has been refilled, and no
+// more.
 func TestForgettingGivesNothingAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const every, size = time.Second, 10
@@ -68,7 +69,7 @@ func TestForgettingGivesNothingAway(t *testing.T) {
 		drain()
 		for range 1000 {
 			pause := time.Duration(rand.N(15)) * every
-			for range pause / every { // others, at each moment at which generations may turn
+			for range pause / every { // other keys, at each moment at which generations may rotate
 				time.Sleep(every)
 				b.take(t, "bob")
 			}
@@ -90,18 +91,18 @@ func TestIdleBucketsAreForgotten(t *testing.T) {
 		time.Sleep(11 * time.Second)
 		b.take(t, "two")
 		if n := len(b.young) + len(b.old); n != 2 {
-			t.Errorf("%d buckets are kept", n)
+			t.Errorf("%d buckets left, want 2", n)
 		}
 		time.Sleep(time.Hour)
 		b.take(t, "three")
 		if n := len(b.young) + len(b.old); n != 1 {
-			t.Errorf("after an hour %d buckets are kept", n)
+			t.Errorf("%d buckets left after an hour, want 1", n)
 		}
 	})
 }
 
-// Whoever calls from very many addresses gets no more memory than that, and those who call again and again
-// meanwhile stay refused.
+// Calls from very many addresses do not take more memory than the limit, and addresses that call repeatedly meanwhile
+// stay refused.
 func TestBucketsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBuckets(time.Minute, 2, time.Now)
@@ -110,7 +111,7 @@ func TestBucketsAreBounded(t *testing.T) {
 		for i := range 5000 {
 			b.take(t, fmt.Sprint(i))
 			if n := len(b.young) + len(b.old); n > 2*b.most {
-				t.Fatalf("%d buckets", n)
+				t.Fatalf("%d buckets, want at most twice the limit", n)
 			}
 			if i%10 == 0 {
 				if _, wait := b.take(t, "ada"); wait == 0 {
@@ -153,7 +154,7 @@ func TestLimitSaysWhatIsLeft(t *testing.T) {
 			t.Helper()
 			for name, want := range map[string]string{"RateLimit-Policy": policy, "RateLimit": left, "Retry-After": retry} {
 				if got := h.Get(name); got != want {
-					t.Errorf("%s is %s, not %s", name, got, want)
+					t.Errorf("%s is %s, want %s", name, got, want)
 				}
 			}
 		}
@@ -167,7 +168,7 @@ func TestLimitSaysWhatIsLeft(t *testing.T) {
 		expect(h, `"posts";q=40;w=2`, `"posts";r=0;t=2`, "")
 		h = http.Header{}
 		if err := l.posts.take(t.Context(), h, "1"); err != errRateLimited {
-			t.Errorf("the 41st: %v", err)
+			t.Errorf("the 41st: got %v, want errRateLimited", err)
 		}
 		expect(h, `"posts";q=40;w=2`, `"posts";r=0;t=2`, "1")
 
@@ -177,7 +178,7 @@ func TestLimitSaysWhatIsLeft(t *testing.T) {
 			err = l.signupsFrom.take(t.Context(), h, "192.0.2.1")
 		}
 		if err != errRateLimited {
-			t.Errorf("the 21st signup: %v", err)
+			t.Errorf("the 21st signup: got %v, want errRateLimited", err)
 		}
 		expect(h, `"signups";q=20;w=3600`, `"signups";r=0;t=3600`, "180")
 
@@ -198,7 +199,7 @@ func TestNoLimitIsNone(t *testing.T) {
 		t.Errorf("%v, %v", err, h)
 	}
 	if _, err := newLimits(Limits{Posts: -1}, nil); err == nil {
-		t.Error("a limit of -1 is taken")
+		t.Error("a limit of -1 was accepted")
 	}
 }
 

@@ -8,26 +8,28 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// countsAsPost are the operations that use up limit-posts: what can fill the log. A message is deleted only once.
+// countsAsPost are the operations that use limit-posts: those that can fill the log. A message can be deleted only
+// once.
 var countsAsPost = map[string]bool{
 	"postMessage": true, "postPrivateMessage": true, "editMessage": true, "editPrivateMessage": true,
 	"addReaction": true, "removeReaction": true,
+	"pinMessage": true, "unpinMessage": true, "pinPrivateMessage": true, "unpinPrivateMessage": true,
 }
 
-// costlyReads are the operations that use up limit-reads, some of them only with the query parameter that is named:
-// they look at more than they answer with. The answer of every other one is as long as what it looks at.
+// costlyReads are the operations that use limit-reads, some only with the named query parameter: they examine more than
+// they return. All other operations return about as much as they examine.
 var costlyReads = map[string]string{
-	"listRooms": "", "listConversations": "", "listUsers": "", "listAccounts": "", "stats": "",
+	"listRooms": "", "listConversations": "", "listUsers": "", "listAccounts": "", "stats": "", "listMentions": "", "listAudit": "",
 	"listMessages": "q", "listPrivateMessages": "q",
 }
 
-// withOwnLimit are the operations without an access token that count attempts when they know what they cost (see
-// admitSignup and admitLogin).
-var withOwnLimit = map[string]bool{"signup": true, "login": true}
+// withOwnLimit are operations that are counted once their cost or their target is known (see admitSignup, admitLogin,
+// limitEvents and limitSessions).
+var withOwnLimit = map[string]bool{"signup": true, "login": true, "emit": true, "emitPrivate": true, "createSession": true}
 
-// limitCalls counts calls by user, or by address where there is no user, so it comes behind authenticate; before the
-// body is read. An operation that writes has a limit unless it is found here to have another: one that is added to
-// openapi.yaml cannot be without. A repeated Idempotency-Key counts too: to see that it is one costs what a post does.
+// limitCalls counts calls by user, or by address without one, so it runs after authenticate; and before the body is
+// read. A writing operation has this limit unless it is listed here with another, so no new operation can be without. A
+// repeated Idempotency-Key counts too: detecting it costs as much as a post.
 func (s *Server) limitCalls(id string, op *operation) echo.MiddlewareFunc {
 	l := s.limits.writes
 	only, costly := costlyReads[id]
@@ -68,10 +70,10 @@ func (s *Server) limitCalls(id string, op *operation) echo.MiddlewareFunc {
 	}
 }
 
-// writes tells whether the operation does more than to read.
+// writes reports whether the operation writes.
 func (op *operation) writes() bool { return op.route.Method != http.MethodGet }
 
-// limitHistory counts a stream that begins with the history of its rooms as a costly read. Who is anonymous was
+// limitHistory counts a stream that starts with the history of its rooms as a costly read. Anonymous callers were
 // counted already.
 func (s *Server) limitHistory(ctx context.Context, h http.Header, user int64, history int) error {
 	if history == 0 || user == 0 {

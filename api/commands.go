@@ -15,11 +15,11 @@ import (
 	"tandem/realtime"
 )
 
-// commander answers the frames that one WebSocket's client sends, one at a time.
+// commander answers the frames of one WebSocket client, one at a time.
 type commander struct {
 	server *Server
 	viewer chat.Viewer
-	room   string // where a frame names none: the stream's only room, or empty
+	room   string // for frames that name none: the stream's only room, or empty
 	frames throttle
 }
 
@@ -27,7 +27,7 @@ func (s *Server) commander(v chat.Viewer, room string) *commander {
 	return &commander{server: s, viewer: v, room: room, frames: newThrottle(s.Limits.Posts * framesPerPost)}
 }
 
-// commands are the realtime.Commands of a stream of these rooms.
+// commands returns the realtime.Commands of a stream of these rooms.
 func (s *Server) commands(rooms []string) realtime.Commands {
 	room := ""
 	if len(rooms) == 1 {
@@ -49,9 +49,12 @@ func (c *commander) answer(ctx context.Context, text []byte) ([]byte, error) {
 	return a.reply(f.ref), err
 }
 
-// do calls the API, unless the frame cannot be read or too many came; errFlood where it is to be the last.
+// do calls the API, unless the frame cannot be read or there are too many; errFlood means that it is the last.
 func (c *commander) do(ctx context.Context, cmd command, unreadable error) (*recorder, error) {
 	wait, flood := c.frames.take(time.Now())
+	if wait > 0 || flood {
+		c.server.counts.frames.Add(1)
+	}
 	switch {
 	case flood:
 		return c.server.refuse(ctx, errRateLimited, wait), errFlood
@@ -70,9 +73,9 @@ type command struct {
 	body         []byte // nil for none
 }
 
-// frame is what a client sends: a JSON object, whose members are taken out one by one.
+// frame is what a client sends: a JSON object, whose members are removed as they are read.
 type frame struct {
-	ref     json.RawMessage // as it was sent; nil for none
+	ref     json.RawMessage // as sent; nil for none
 	members map[string]json.RawMessage
 }
 
@@ -91,14 +94,14 @@ func parseFrame(text []byte) (f frame, err error) {
 	case err != nil:
 		return f, err
 	case utf8.RuneCountInString(ref) > maxRef:
-		return f, badField("ref", "a ref has at most %d characters", maxRef)
+		return f, badField("ref", "a ref can have at most %d characters", maxRef)
 	case has:
 		f.ref = raw
 	}
 	return f, nil
 }
 
-// text takes a member that is a string.
+// text removes and returns a string member.
 func (f frame) text(name string) (s string, has bool, err error) {
 	raw, has := f.members[name]
 	if !has {
@@ -111,7 +114,7 @@ func (f frame) text(name string) (s string, has bool, err error) {
 	return s, true, json.Unmarshal(raw, &s)
 }
 
-// segment takes a member that goes into a path.
+// segment removes and returns a member that becomes part of a path.
 func (f frame) segment(name, otherwise string) (string, error) {
 	s, has, err := f.text(name)
 	if !has {
@@ -123,15 +126,15 @@ func (f frame) segment(name, otherwise string) (string, error) {
 	return url.PathEscape(s), err
 }
 
-// none refuses members that nobody took.
+// none refuses the remaining members.
 func (f frame) none() error {
 	for name := range f.members {
-		return badField(name, "a frame of this kind has no such member")
+		return badField(name, "a frame of this type has no such member")
 	}
 	return nil
 }
 
-// command is the call that a frame stands for: a request, or a short form of one.
+// command returns the call that a frame stands for: a request, or a short form of one.
 func (f frame) command(room string) (command, error) {
 	kind, short, err := f.text("type")
 	if err != nil {
@@ -147,6 +150,8 @@ func (f frame) command(room string) (command, error) {
 	case "private_message":
 		name, err := f.segment("target", "")
 		return f.post("/v1/private/"+name+"/messages", err)
+	case "custom_event":
+		return f.event(room)
 	case "user_typing":
 		name, err := f.segment("room", room)
 		if err == nil {
@@ -154,19 +159,29 @@ func (f frame) command(room string) (command, error) {
 		}
 		return command{method: http.MethodPost, path: "/v1/rooms/" + name + "/typing"}, err
 	}
-	return command{}, badField("type", "a frame's type is chat_message, private_message or user_typing; a request has none")
+	return command{}, badField("type", "a frame's type must be chat_message, private_message, custom_event or user_typing; a request has none")
 }
 
-// post has what is left of the frame as its body, which the operation's description judges.
+// post uses the rest of the frame as the body, which is validated like the operation's.
 func (f frame) post(path string, err error) (command, error) {
 	if err != nil {
 		return command{}, err
 	}
-	body, err := json.Marshal(f.members)
+	body, err := encode(f.members)
 	return command{method: http.MethodPost, path: path, body: body}, err
 }
 
-// methods are those of the API.
+// event is a custom_event, in a room or to a target.
+func (f frame) event(room string) (command, error) {
+	if _, private := f.members["target"]; !private {
+		name, err := f.segment("room", room)
+		return f.post("/v1/rooms/"+name+"/events", err)
+	}
+	name, err := f.segment("target", "")
+	return f.post("/v1/private/"+name+"/events", err)
+}
+
+// methods are the API's methods.
 var methods = []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
 
 func (f frame) request() (cmd command, err error) {
@@ -174,7 +189,7 @@ func (f frame) request() (cmd command, err error) {
 		return cmd, err
 	}
 	if !slices.Contains(methods, cmd.method) {
-		return cmd, badField("method", "a request's method is one of %s", strings.Join(methods, ", "))
+		return cmd, badField("method", "a request's method must be one of %s", strings.Join(methods, ", "))
 	}
 	if cmd.path, _, err = f.text("path"); err != nil {
 		return cmd, err
@@ -188,8 +203,8 @@ func (f frame) request() (cmd command, err error) {
 	return cmd, f.none()
 }
 
-// commandHeaders are the headers that a command may have. Others are ignored: who calls, from where and for which page
-// was settled when the connection was opened.
+// commandHeaders are the headers that a command can have. Others are ignored: the caller, address and page were
+// determined when the connection was opened.
 var commandHeaders = []string{"Content-Type", "Idempotency-Key", headerRequestID}
 
 func (f frame) headers(cmd *command) error {
@@ -200,12 +215,12 @@ func (f frame) headers(cmd *command) error {
 	}
 	var given map[string]*string
 	if json.Unmarshal(raw, &given) != nil || given == nil {
-		return badField("headers", "headers is an object of strings")
+		return badField("headers", "headers must be an object of strings")
 	}
 	cmd.header = make(http.Header, len(given))
 	for name, value := range given {
 		if value == nil {
-			return badField("headers", "headers is an object of strings")
+			return badField("headers", "headers must be an object of strings")
 		}
 		if slices.Contains(commandHeaders, http.CanonicalHeaderKey(name)) {
 			cmd.header.Set(name, strings.Trim(*value, " \t"))
@@ -214,7 +229,7 @@ func (f frame) headers(cmd *command) error {
 	return nil
 }
 
-// body takes JSON as it is and, under a Content-Type that is something else, the text of a string.
+// body returns JSON unchanged and, with another Content-Type, the text of a string.
 func (f frame) body(cmd *command) error {
 	raw, has := f.members["body"]
 	delete(f.members, "body")
@@ -227,7 +242,7 @@ func (f frame) body(cmd *command) error {
 	}
 	var text string
 	if raw[0] != '"' || json.Unmarshal(raw, &text) != nil {
-		return badField("body", "under a Content-Type that is not JSON a body is a string")
+		return badField("body", "with a Content-Type other than JSON, the body must be a string")
 	}
 	cmd.body = []byte(text)
 	return nil

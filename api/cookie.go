@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -14,13 +15,13 @@ import (
 	"tandem/chat"
 )
 
-// streamCookie is sent by browsers alone, and looked at on the stream endpoints alone: everywhere else there is
-// nothing that a foreign page could have done in a user's name.
+// streamCookie is only sent by browsers, and only accepted on the stream endpoints: anywhere else, a page of another
+// origin could act in the user's name.
 const streamCookie = "tandem_stream"
 
-var errBadOrigin = errors.New("the cookie counts from this server's own pages and from its origins alone")
+var errBadOrigin = errors.New("the cookie is only accepted from this server's own pages and its allowed origins")
 
-// setCookie gives, renews or takes the stream cookie with the answers that begin, go on with or end a session.
+// setCookie sets, renews or removes the stream cookie with the responses that start, refresh or end a session.
 func (s *Server) setCookie(next StrictHandlerFunc, _ string) StrictHandlerFunc {
 	return func(c echo.Context, request any) (any, error) {
 		answer, err := next(c, request)
@@ -45,12 +46,13 @@ func (s *Server) setCookie(next StrictHandlerFunc, _ string) StrictHandlerFunc {
 // writeCookie sets the stream cookie for maxAge seconds.
 func (s *Server) writeCookie(c echo.Context, value string, maxAge int) {
 	c.SetCookie(&http.Cookie{
-		Name: streamCookie, Value: value, Path: "/", MaxAge: maxAge,
-		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: c.Request().TLS != nil,
+		Name: streamCookie, Value: value, Path: cmp.Or(s.base, "/"), MaxAge: maxAge,
+		HttpOnly: true, SameSite: http.SameSiteStrictMode,
+		Secure: strings.HasPrefix(s.proxies.self(c.Request()), "https://"), // also behind a proxy that terminates TLS
 	})
 }
 
-// byCookie is who the stream cookie says, if the page that opens the stream may use it.
+// byCookie returns the viewer of the stream cookie, if the page that opens the stream may use it.
 func (s *Server) byCookie(r *http.Request, value string) (chat.Viewer, error) {
 	if !s.allowedPage(r) {
 		return chat.Viewer{}, errBadOrigin
@@ -59,8 +61,8 @@ func (s *Server) byCookie(r *http.Request, value string) (chat.Viewer, error) {
 	return viewerOf(id), err
 }
 
-// allowedPage tells whether a page of ours, or of one of the origins, made the request. A browser that sends no
-// Origin (with its own EventSource) sends Sec-Fetch-Site, which no page can forge (Fetch Metadata §2).
+// allowedPage reports whether a page of ours, or of one of the origins, made the request. A browser that sends no
+// Origin (with EventSource) sends Sec-Fetch-Site, which no page can forge (Fetch Metadata §2).
 func (s *Server) allowedPage(r *http.Request) bool {
 	origins := r.Header.Values("Origin")
 	if len(origins) == 0 {
@@ -69,18 +71,18 @@ func (s *Server) allowedPage(r *http.Request) bool {
 	return len(origins) == 1 && (slices.Contains(s.Origins, origins[0]) || ownOrigin(r, origins[0]))
 }
 
-// ownOrigin compares with the Host that the browser asked for. Behind a proxy that ends TLS we see plain HTTP, so
-// https of the same host counts too; it is no weaker than http of it.
+// ownOrigin compares with the Host that the browser requested. Behind a proxy that terminates TLS we see plain HTTP, so
+// https of the same host is accepted too; it is no weaker than http of it.
 func ownOrigin(r *http.Request, origin string) bool {
 	return r.Host != "" && (origin == "https://"+r.Host || origin == "http://"+r.Host && r.TLS == nil)
 }
 
-// checkOrigins returns an error for what is not exactly an origin, as browsers write it.
+// checkOrigins returns an error for anything that is not exactly an origin as browsers write it.
 func checkOrigins(list []string) error {
 	for _, s := range list {
 		u, err := url.Parse(s)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Scheme+"://"+strings.ToLower(u.Host) != s {
-			return fmt.Errorf("origins: %q: an origin is like https://app.example.com or http://localhost:5173, without a path", s)
+			return fmt.Errorf("origins: %q: write an origin like https://app.example.com or http://localhost:5173, without a path", s)
 		}
 	}
 	return nil

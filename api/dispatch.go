@@ -15,17 +15,21 @@ import (
 	"tandem/chat"
 )
 
-// socketKey is under which a command's context has the viewer of its connection.
+// socketKey is the context key for the viewer of a command's connection.
 type socketKey struct{}
 
-// dispatch has the router answer a command of v's, as it would over HTTP.
+// dispatch routes a command of v, as over HTTP.
 func (s *Server) dispatch(ctx context.Context, v chat.Viewer, cmd command) *recorder {
 	u, err := url.ParseRequestURI(cmd.path)
 	if err != nil || u.Scheme != "" || u.Host != "" {
-		return s.refuse(ctx, badField("path", "a path is like /v1/rooms/lobby, percent-encoded, with its query"), 0)
+		return s.refuse(ctx, badField("path", "write a path like /v1/rooms/lobby, percent-encoded, with its query"), 0)
 	}
 	if !overSocket(u.Path) {
 		return s.refuse(ctx, errNotOverSocket, 0)
+	}
+	u.Path = s.base + u.Path // a command's path is one of openapi.yaml, without a base
+	if u.RawPath != "" {
+		u.RawPath = s.base + u.RawPath
 	}
 	r := newRequest(context.WithValue(ctx, socketKey{}, v), cmd, u)
 	w := &recorder{header: make(http.Header)}
@@ -53,16 +57,21 @@ func newRequest(ctx context.Context, cmd command, u *url.URL) *http.Request {
 	return r.WithContext(ctx)
 }
 
-var errNotOverSocket = errors.New("this is not to be had over the WebSocket; call it over HTTP")
+var errNotOverSocket = errors.New("this is not available over the WebSocket; call it over HTTP")
 
-// overSocket tells whether a path may be called over the WebSocket: what gives out credentials or streams may not.
+// overSocket reports whether a path may be called over the WebSocket: calls that return credentials or streams, or
+// transfer files, may not.
 func overSocket(path string) bool {
 	rest, in := strings.CutPrefix(path, "/v1/")
 	first, _, _ := strings.Cut(rest, "/")
-	return in && first != "auth" && first != "tokens" && first != "events"
+	if first == "files" {
+		return in && strings.HasSuffix(rest, "/link")
+	}
+	return in && first != "auth" && first != "tokens" && first != "events" && rest != "admin/sessions" &&
+		!strings.HasSuffix(rest, "/files") && !strings.HasSuffix(rest, "/inlets")
 }
 
-// refuse is the problem that err is to a client.
+// refuse returns err as a problem for the client.
 func (s *Server) refuse(ctx context.Context, err error, wait time.Duration) *recorder {
 	w := &recorder{header: make(http.Header)}
 	if wait > 0 {
@@ -72,7 +81,7 @@ func (s *Server) refuse(ctx context.Context, err error, wait time.Duration) *rec
 	return w
 }
 
-// maxReply bounds what a reply keeps in memory. A page of the longest messages there are is a quarter of it.
+// maxReply bounds what a reply keeps in memory. A page of the longest possible messages is a quarter of it.
 const maxReply = 8 << 20
 
 // recorder is the http.ResponseWriter of a command.
@@ -99,10 +108,10 @@ func (w *recorder) Write(p []byte) (int, error) {
 	return w.body.Write(p)
 }
 
-// replyHeaders are those without which a problem could not be understood.
+// replyHeaders are needed to understand a problem.
 var replyHeaders = []string{"Retry-After", "Allow"}
 
-// reply is the frame that answers; ref is JSON, or nil. The body is the same bytes as over HTTP.
+// reply returns the reply's frame; ref is JSON, or nil. The body has the same bytes as over HTTP.
 func (w *recorder) reply(ref []byte) []byte {
 	b := []byte(`{"type":"reply"`)
 	if ref != nil {
@@ -112,7 +121,7 @@ func (w *recorder) reply(ref []byte) []byte {
 	b = strconv.AppendInt(b, int64(w.status), 10)
 	names := replyHeaders
 	if w.status >= http.StatusInternalServerError {
-		names = append(names[:len(names):len(names)], headerRequestID) // under which the log says why
+		names = append(names[:len(names):len(names)], headerRequestID) // to find the reason in the log
 	}
 	headers := map[string]string{}
 	for _, name := range names {

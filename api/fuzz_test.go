@@ -15,7 +15,7 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// Whatever a frame says, it is refused with a fault or makes a call of the API whose parts are what the frame said.
+// Any frame is either refused with a fault, or becomes an API call whose parts are those of the frame.
 func FuzzCommandFrame(f *testing.F) {
 	for _, s := range []string{
 		`{"ref":"7","method":"POST","path":"/v1/rooms/lobby/messages","headers":{"Idempotency-Key":"k1"},"body":{"message":"hi"}}`,
@@ -29,7 +29,7 @@ func FuzzCommandFrame(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		frame, err := parseFrame([]byte(s))
 		if frame.ref != nil && !json.Valid(frame.ref) {
-			t.Errorf("the ref %q would break the reply", frame.ref)
+			t.Errorf("ref %q is not JSON", frame.ref)
 		}
 		room, target := said(s, "room"), said(s, "target")
 		var cmd command
@@ -38,33 +38,33 @@ func FuzzCommandFrame(f *testing.F) {
 		}
 		if err != nil {
 			if fault, known := faultOf(err); !known || fault.status != http.StatusBadRequest {
-				t.Errorf("%q is refused with %v", s, err)
+				t.Errorf("%q: got %v, want a 400", s, err)
 			}
 			return
 		}
 		if !slices.Contains(methods, cmd.method) {
-			t.Errorf("%q makes a %s", s, cmd.method)
+			t.Errorf("%q: method = %s", s, cmd.method)
 		}
 		if cmd.body != nil && strings.Contains(cmd.header.Get("Content-Type"), "json") && !json.Valid(cmd.body) {
-			t.Errorf("%q has the body %q", s, cmd.body)
+			t.Errorf("%q: body = %q, not JSON", s, cmd.body)
 		}
 		if said(s, "type") == "" {
 			return
 		}
-		// A short form names one room or person, whatever stands in the name.
+		// A short form names one room or user, whatever characters the name has.
 		u, err := url.ParseRequestURI(cmd.path)
 		if err != nil || u.RawQuery != "" || u.Fragment != "" || u.Host != "" {
-			t.Fatalf("%q calls %q: %v", s, cmd.path, err)
+			t.Fatalf("%q: path = %q, %v", s, cmd.path, err)
 		}
 		parts := strings.Split(u.EscapedPath(), "/")
 		name, err := url.PathUnescape(parts[3])
 		if err != nil || len(parts) != 5 || name != room && name != target && name != "lobby" {
-			t.Errorf("%q calls %q, of %q", s, cmd.path, name)
+			t.Errorf("%q: path = %q, name %q", s, cmd.path, name)
 		}
 	})
 }
 
-// said is a frame's member, if that is a string.
+// said returns a member of the frame, if it is a string.
 func said(frame, name string) string {
 	var members map[string]any
 	_ = json.Unmarshal([]byte(frame), &members)
@@ -72,22 +72,19 @@ func said(frame, name string) string {
 	return text
 }
 
-// bodies are what the generated code reads each operation's JSON into.
+// bodies returns the generated types into which the operations' JSON is decoded.
 var bodies = map[string]func() any{
 	"signup": func() any { return new(SignupJSONRequestBody) }, "createRoom": func() any { return new(CreateRoomJSONRequestBody) },
 	"changeRoom": func() any { return new(ChangeRoomJSONRequestBody) }, "setMember": func() any { return new(SetMemberJSONRequestBody) },
 	"postMessage": func() any { return new(PostMessageJSONRequestBody) }, "editMessage": func() any { return new(EditMessageJSONRequestBody) },
 	"readRoom": func() any { return new(ReadRoomJSONRequestBody) }, "refresh": func() any { return new(RefreshJSONRequestBody) },
-	"changePassword": func() any { return new(ChangePasswordJSONRequestBody) },
+	"changePassword": func() any { return new(ChangeMeJSONRequestBody) },
 }
 
-// What validation lets pass, the handler reads as it was sent: nothing is dropped, mended or refused behind it. What it
-// refuses is a 400 or 413 that names a field.
+// What passes validation reaches the handler unchanged: nothing is dropped, repaired or refused later. What fails
+// validation gets a 400 or 413 that names a field.
 func FuzzBody(f *testing.F) {
-	spec, err := os.ReadFile("../openapi.yaml")
-	if err != nil {
-		f.Fatal(err)
-	}
+	spec := readSpec(f)
 	var page fs.FS = os.DirFS("../frontend/unbuilt")
 	s, err := New(Config{Spec: spec, Logger: slog.New(slog.DiscardHandler), Page: page})
 	if err != nil {
@@ -116,18 +113,18 @@ func FuzzBody(f *testing.F) {
 		err := readBody(op)(op.validate(func(c echo.Context) error { return c.Bind(read) }))(c)
 		if err != nil {
 			if fault, known := faultOf(err); !known || fault.status >= 500 || fault.status < 400 || len(fault.fields) == 0 {
-				t.Errorf("%s refuses %q with %v", id, body, err)
+				t.Errorf("%s: %q: got %v, want a 4xx with fields", id, body, err)
 			}
 			return
 		}
 		var sent, kept map[string]any
 		again, err := json.Marshal(read)
 		if err != nil || json.Unmarshal([]byte(body), &sent) != nil || json.Unmarshal(again, &kept) != nil {
-			t.Fatalf("%s reads %q as %s, %v", id, body, again, err)
+			t.Fatalf("%s: %q decoded as %s, %v", id, body, again, err)
 		}
 		for name, value := range sent {
 			if have := kept[name]; value != nil && have != value {
-				t.Errorf("%s reads %s of %q as %v", id, name, body, have)
+				t.Errorf("%s: %s of %q decoded as %v", id, name, body, have)
 			}
 		}
 	})

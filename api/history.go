@@ -9,7 +9,7 @@ import (
 
 // ListMessages implements StrictServerInterface.
 func (s *Server) ListMessages(ctx context.Context, r ListMessagesRequestObject) (ListMessagesResponseObject, error) {
-	p, err := historyPage(r.Params.Before, r.Params.After, r.Params.Limit, r.Params.Q)
+	p, err := historyPage(r.Params.Before, r.Params.After, r.Params.Limit, r.Params.Q, r.Params.Thread)
 	if err != nil {
 		return nil, err
 	}
@@ -22,7 +22,7 @@ func (s *Server) ListMessages(ctx context.Context, r ListMessagesRequestObject) 
 
 // ListPrivateMessages implements StrictServerInterface.
 func (s *Server) ListPrivateMessages(ctx context.Context, r ListPrivateMessagesRequestObject) (ListPrivateMessagesResponseObject, error) {
-	p, err := historyPage(r.Params.Before, r.Params.After, r.Params.Limit, r.Params.Q)
+	p, err := historyPage(r.Params.Before, r.Params.After, r.Params.Limit, r.Params.Q, r.Params.Thread)
 	if err != nil {
 		return nil, err
 	}
@@ -33,12 +33,21 @@ func (s *Server) ListPrivateMessages(ctx context.Context, r ListPrivateMessagesR
 	return rawJSON{http.StatusOK, messagePage(page)}, nil
 }
 
-// historyPage is which messages a query asks for.
-func historyPage(before, after *int64, limit *Limit, q *Search) (chat.Page, error) {
-	if before != nil && after != nil {
-		return chat.Page{}, badField("before", "before and after exclude each other")
+// ListMentions implements StrictServerInterface.
+func (s *Server) ListMentions(ctx context.Context, r ListMentionsRequestObject) (ListMentionsResponseObject, error) {
+	page, err := s.Chat.Mentions(ctx, viewer(ctx), valueOr(r.Params.Before, 0), valueOr(r.Params.Limit, defaultLimit))
+	if err != nil {
+		return nil, err
 	}
-	p := chat.Page{Before: valueOr(before, 0), After: valueOr(after, 0), HasAfter: after != nil, Limit: valueOr(limit, defaultLimit)}
+	return rawJSON{http.StatusOK, mentionPage(page)}, nil
+}
+
+// historyPage returns the page of messages that a query asks for.
+func historyPage(before, after *int64, limit *Limit, q *Search, thread *InThread) (chat.Page, error) {
+	if before != nil && after != nil {
+		return chat.Page{}, badField("before", "use either before or after, not both")
+	}
+	p := chat.Page{Before: valueOr(before, 0), After: valueOr(after, 0), HasAfter: after != nil, Limit: valueOr(limit, defaultLimit), Thread: valueOr(thread, 0)}
 	if q == nil {
 		return p, nil
 	}

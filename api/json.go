@@ -1,16 +1,16 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"unicode/utf8"
 )
 
-// maxDepth is how deep JSON may nest. Nothing of ours nests by more than a few.
+// maxDepth is how deep JSON may nest. Nothing of ours nests more than a few levels.
 const maxDepth = 32
 
-// checkJSON refuses what encoding/json would mend or let pass: bytes that are no UTF-8 and surrogates without
-// their other half, which it replaces, keys that come twice, and absurd depth. A syntax error and trailing data are
-// refused too.
+// checkJSON refuses what encoding/json would repair or accept: invalid UTF-8 and unpaired surrogates, which it
+// replaces, duplicate keys, and absurd depth. It also refuses syntax errors and trailing data.
 func checkJSON(data []byte) error {
 	if !utf8.Valid(data) {
 		return invalidJSON("the body is not valid UTF-8")
@@ -25,9 +25,18 @@ func checkJSON(data []byte) error {
 		return invalidJSON("the body has half of a surrogate pair")
 	}
 	if repeatsKey(data) {
-		return invalidJSON("an object in the body has a key twice")
+		return invalidJSON("an object in the body has a duplicate key")
 	}
 	return nil
+}
+
+// encode is json.Marshal, but passes on the app's data as received: json.Marshal would escape HTML characters in it.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return b.Bytes(), err
 }
 
 func invalidJSON(detail string) *fault {
@@ -56,7 +65,7 @@ func tooDeep(data []byte) bool {
 	return false
 }
 
-// loneSurrogate looks at the \u escapes of valid JSON.
+// loneSurrogate examines the \u escapes of valid JSON.
 func loneSurrogate(data []byte) bool {
 	for i := 0; i+1 < len(data); i++ {
 		if data[i] != '\\' {

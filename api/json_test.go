@@ -21,7 +21,7 @@ func TestCheckJSON(t *testing.T) {
 	}
 }
 
-// What passes comes out of encoding/json as it went in: nothing was mended.
+// What passes comes out of encoding/json unchanged.
 func FuzzCheckJSON(f *testing.F) {
 	for _, s := range []string{`{"a":"\ud83d\ude00"}`, `"\ud83d"`, `"\\ud83d"`, `[[]]`, `"\u0000"`, `"\"`, `"\u12`} {
 		f.Add(s)
@@ -32,10 +32,10 @@ func FuzzCheckJSON(f *testing.F) {
 		}
 		var v any
 		if err := json.Unmarshal([]byte(s), &v); err != nil {
-			t.Fatalf("%q passes, but is no JSON: %v", s, err)
+			t.Fatalf("%q accepted, but is not JSON: %v", s, err)
 		}
 		if text, ok := v.(string); ok && strings.ContainsRune(text, utf8.RuneError) && !strings.Contains(s, "\ufffd") && !strings.Contains(strings.ToLower(s), `\ufffd`) {
-			t.Errorf("%q was mended to %q", s, text)
+			t.Errorf("%q silently changed to %q", s, text)
 		}
 	})
 }

@@ -3,29 +3,29 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 )
 
-// manyKeys is how many keys of an object are compared one by one; a map has more. The quadratic way costs nothing for
-// objects as clients send them, and the map keeps a body full of keys from costing more than its length.
+// manyKeys is how many keys of an object are compared one by one; more are sorted. The quadratic way is fastest for
+// typical objects, and sorting keeps a body full of keys from costing much more than its length.
 const manyKeys = 16
 
-// object is an object or array of which the end has not come.
+// object is an object or array whose end has not been reached.
 type object struct {
 	isArray bool
-	first   int                 // its first key among those of all that are open
-	seen    map[string]struct{} // its keys, once they are many
+	first   int // its first key among those of all open objects
 }
 
-// repeatsKey tells whether an object in valid JSON has a key twice (RFC 8259 §4: what that means is anybody's guess,
-// and parsers differ). A key that is written in another way, with escapes, is the same key. data nests no deeper than
-// maxDepth. For objects of few keys without escapes nothing is allocated.
+// repeatsKey reports whether an object in valid JSON has a duplicate key (RFC 8259 §4: its meaning is undefined, and
+// parsers differ). A key written with escapes is the same key. data nests no deeper than maxDepth. Objects with few
+// keys and no escapes need no allocation.
 func repeatsKey(data []byte) bool {
 	var (
-		room  [2 * manyKeys][]byte
-		keys  = room[:0] // of all that are open, outermost first
+		room  [4 * manyKeys][]byte
+		keys  = room[:0] // of all open objects, outermost first
 		open  [maxDepth + 1]object
 		depth int
-		isKey bool // a string that comes now is one
+		isKey bool // the next string is a key
 	)
 	for i := 0; i < len(data); i++ {
 		switch data[i] {
@@ -38,7 +38,11 @@ func repeatsKey(data []byte) bool {
 			open[depth] = object{first: len(keys), isArray: true}
 			isKey = false
 		case '}', ']':
-			keys = keys[:open[depth].first]
+			first := open[depth].first
+			if repeats(keys[first:]) {
+				return true
+			}
+			keys = keys[:first]
 			depth--
 			isKey = false
 		case ',':
@@ -50,10 +54,6 @@ func repeatsKey(data []byte) bool {
 				if escaped {
 					key = unescape(data[i : end+1])
 				}
-				o := &open[depth]
-				if o.has(keys[o.first:], key) {
-					return true
-				}
 				keys = append(keys, key)
 				isKey = false
 			}
@@ -63,30 +63,28 @@ func repeatsKey(data []byte) bool {
 	return false
 }
 
-// has tells whether key is among an object's keys, and notes it where they are many.
-func (o *object) has(keys [][]byte, key []byte) bool {
-	if len(keys) < manyKeys {
-		for _, k := range keys {
-			if bytes.Equal(k, key) {
+// repeats reports whether keys has duplicates; it may sort them.
+func repeats(keys [][]byte) bool {
+	if len(keys) > manyKeys {
+		slices.SortFunc(keys, bytes.Compare)
+		for i := range keys[1:] {
+			if bytes.Equal(keys[i], keys[i+1]) {
 				return true
 			}
 		}
 		return false
 	}
-	if o.seen == nil {
-		o.seen = make(map[string]struct{}, 2*manyKeys)
-		for _, k := range keys {
-			o.seen[string(k)] = struct{}{}
+	for i, key := range keys {
+		for _, before := range keys[:i] {
+			if bytes.Equal(key, before) {
+				return true
+			}
 		}
 	}
-	if _, has := o.seen[string(key)]; has {
-		return true
-	}
-	o.seen[string(key)] = struct{}{}
 	return false
 }
 
-// stringEnd is where the string ends whose inside begins at i, and whether there are escapes in it.
+// stringEnd returns where the string whose inside begins at i ends, and whether it has escapes.
 func stringEnd(data []byte, i int) (end int, escaped bool) {
 	for ; data[i] != '"'; i++ {
 		if data[i] == '\\' {
@@ -97,7 +95,7 @@ func stringEnd(data []byte, i int) (end int, escaped bool) {
 	return i, escaped
 }
 
-// unescape is what a string of valid JSON, with its quotes, means.
+// unescape decodes a string of valid JSON, given with its quotes.
 func unescape(quoted []byte) []byte {
 	var s string
 	_ = json.Unmarshal(quoted, &s) // it is valid

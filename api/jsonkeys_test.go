@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// repeatsKeySlowly is repeatsKey by encoding/json's tokens.
+// repeatsKeySlowly does the same as repeatsKey with encoding/json's tokens.
 func repeatsKeySlowly(t testing.TB, text string) bool {
 	d := json.NewDecoder(strings.NewReader(text))
 	d.UseNumber()
@@ -92,16 +92,16 @@ func TestKeysThatComeTwice(t *testing.T) {
 	}
 }
 
-// A post is checked without any memory of its own, and a body full of keys in time that grows with its length.
+// A post is checked without allocating, and a body full of keys in time linear in its length.
 func TestLookingForKeysAllocatesNothing(t *testing.T) {
 	post := []byte(`{"message":"hello, world","nonce":"n1","reply_to":12,"data":{"a":{"b":[1,2,{"c":3}]}}}`)
 	if n := testing.AllocsPerRun(100, func() { repeatsKey(post) }); n > 0 {
-		t.Errorf("a post's keys cost %v allocations", n)
+		t.Errorf("checking the keys of a post: %v allocations, want 0", n)
 	}
 }
 
-// FuzzRepeatsKey writes JSON as its input says, so that most of it is about keys and nesting, and holds the fast way
-// against the slow one.
+// FuzzRepeatsKey turns its input into JSON that is mostly keys and nesting, and compares the fast implementation with
+// the slow one.
 func FuzzRepeatsKey(f *testing.F) {
 	f.Add([]byte("{a1b2}"))
 	f.Add([]byte("{a{b1}c[{a1}{a1}]A2}"))
@@ -120,11 +120,11 @@ func FuzzRepeatsKey(f *testing.F) {
 	})
 }
 
-// writeJSON reads a program: brackets open and close, a letter is a key or a string, a capital one the same with its
-// escape, and whatever else is a number.
+// writeJSON interprets a program: brackets open and close, a letter is a key or a string, a capital letter the same
+// with an escape, and everything else is a number.
 func writeJSON(program []byte) string {
 	var b strings.Builder
-	var open []byte // of each that is open, what closes it
+	var open []byte // the closing bracket of each open one
 	wantsKey, empty := false, true
 	next := func() {
 		if len(open) > 0 && !empty {

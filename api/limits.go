@@ -7,46 +7,51 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
+
+	"tandem/auth"
 )
 
-// Limiter counts calls by key, against one rate. Its types are the language's own, so that an adapter needs nothing
-// of ours to be one.
+// Limiter counts calls by key against one rate. It only uses built-in types, so that an implementation needs none of
+// our packages.
 type Limiter interface {
-	// Take counts a call of key's. Where it is allowed wait is 0, and left is how many more are at once; else wait
-	// is how long until one will be, and nothing was counted.
+	// Take counts a call for key. If it is allowed, wait is 0 and left is how many more are allowed at once; otherwise
+	// wait is how long until one is, and nothing was counted.
 	Take(ctx context.Context, key string) (left int, wait time.Duration, err error)
 }
 
-// SharedLimiter makes the Limiter of the limit with that name, which counts for all nodes: size calls in each window.
+// SharedLimiter returns the Limiter of the limit with that name, which counts for all nodes: size calls in each window.
 // own is the node's own.
 type SharedLimiter func(name string, size int, window time.Duration, own Limiter) Limiter
 
-// Limits say how much one may ask of a server; 0 is no limit.
+// Limits configure the rate limits; 0 is no limit.
 type Limits struct {
-	Posts   int // a second and user, with bursts of twice as many
-	Logins  int // a minute and account, and three times as many an address
-	Signups int // an hour and address
-	Streams int // of a user at once; realtime.Config holds to it, api says so
-	Writes  int // other writing calls a second and user, with bursts of ten times as many
-	Reads   int // costly reading calls a second and user, the same
+	Posts     int // per second and user, with bursts of twice as many
+	Logins    int // per minute and account, and three times as many per address
+	Signups   int // per hour and address
+	Streams   int // open per user; realtime.Config enforces it, api reports it
+	Writes    int // other writes per second and user, with bursts of ten times as many
+	Ephemeral int // ephemeral events per second and user, with bursts of twice as many
+	Reads     int // costly reads per second and user, with bursts of ten times as many
 }
 
-var errRateLimited = errors.New("too many of these calls; come back after Retry-After seconds")
+var errRateLimited = errors.New("too many requests; try again after Retry-After seconds")
 
-// limit is a rate with the name that clients know it by. A nil one allows everything.
+// limit is a rate with the name that clients know it by. A nil limit allows everything.
 type limit struct {
 	name    string
 	policy  []string // the RateLimit-Policy header
 	size    int
 	every   time.Duration // until one more call is allowed
 	limiter Limiter
+	refused atomic.Uint64 // calls
 }
 
-// newLimit allows n calls in each per, size at once; nil where n is 0. Where shared is not nil it counts, with the
-// node's own counts to fall back on.
+// newLimit allows n calls per per, in bursts of size; nil if n is 0. If shared is not nil it counts, with the node's
+// own counts as a fallback.
 func newLimit(name string, n int, per time.Duration, size int, shared SharedLimiter) *limit {
 	if n == 0 {
 		return nil
@@ -64,21 +69,27 @@ func newLimit(name string, n int, per time.Duration, size int, shared SharedLimi
 	}
 }
 
-// limits are those that api holds to itself.
+// limits are those that api enforces.
 type limits struct {
 	posts       *limit // by user
+	ephemeral   *limit // by user
 	logins      *limit // by name
 	loginsFrom  *limit // by address
 	signupsFrom *limit
 	anonymous   *limit // by address
 	writes      *limit // by user
-	writesFrom  *limit // by address, of who sends no access token
-	reads       *limit // by user; who is anonymous has anonymous
+	writesFrom  *limit // by address, without an access token
+	reads       *limit // by user; anonymous callers use anonymous
+}
+
+// all returns the limits, some of which may be nil.
+func (l *limits) all() []*limit {
+	return []*limit{l.posts, l.ephemeral, l.logins, l.loginsFrom, l.signupsFrom, l.anonymous, l.writes, l.writesFrom, l.reads}
 }
 
 func newLimits(n Limits, shared SharedLimiter) (limits, error) {
-	if min(n.Posts, n.Logins, n.Signups, n.Streams, n.Writes, n.Reads) < 0 {
-		return limits{}, errors.New("a limit is 0, for none, or more")
+	if min(n.Posts, n.Logins, n.Signups, n.Streams, n.Writes, n.Reads, n.Ephemeral) < 0 {
+		return limits{}, errors.New("a limit must be 0, for none, or more")
 	}
 	return limits{
 		posts:       newLimit("posts", n.Posts, time.Second, 2*n.Posts, shared),
@@ -86,6 +97,7 @@ func newLimits(n Limits, shared SharedLimiter) (limits, error) {
 		loginsFrom:  newLimit("logins-address", 3*n.Logins, time.Minute, 3*n.Logins, shared),
 		signupsFrom: newLimit("signups", n.Signups, time.Hour, n.Signups, shared),
 		anonymous:   newLimit("anonymous", n.Posts, time.Second, 2*n.Posts, shared),
+		ephemeral:   newLimit("ephemeral", n.Ephemeral, time.Second, 2*n.Ephemeral, shared),
 		writes:      newLimit("writes", n.Writes, time.Second, 10*n.Writes, shared),
 		writesFrom:  newLimit("writes-address", 3*n.Writes, time.Second, 30*n.Writes, shared),
 		reads:       newLimit("reads", n.Reads, time.Second, 10*n.Reads, shared),
@@ -93,13 +105,13 @@ func newLimits(n Limits, shared SharedLimiter) (limits, error) {
 }
 
 // The headers of draft-ietf-httpapi-ratelimit-headers-11, as net/http keys them: lists of a policy's name with its
-// quota q and window w in seconds, or with what remains of it now, r, and the seconds t until all of it is there again.
+// quota q and window w in seconds, or with its remaining quota r and the seconds t until it is fully restored.
 const (
 	headerPolicy = "Ratelimit-Policy"
 	headerLeft   = "Ratelimit"
 )
 
-// take counts a call of key's and says in h what is left; errRateLimited where nothing was.
+// take counts a call for key and states in h what is left; errRateLimited if nothing was.
 func (l *limit) take(ctx context.Context, h http.Header, key string) error {
 	if l == nil {
 		return nil
@@ -116,13 +128,14 @@ func (l *limit) take(ctx context.Context, h http.Header, key string) error {
 	join(h, headerPolicy, l.policy)
 	join(h, headerLeft, []string{string(b)})
 	if wait > 0 {
+		l.refused.Add(1)
 		h.Set("Retry-After", strconv.Itoa(seconds(wait)))
 		return errRateLimited
 	}
 	return nil
 }
 
-// join puts a header's value behind what it has. The first is not copied: posts have one limit, and are many.
+// join appends to a header's value. The first value is not copied: posts have only one limit, and are frequent.
 func join(h http.Header, key string, value []string) {
 	if h[key] == nil {
 		h[key] = value
@@ -131,18 +144,19 @@ func join(h http.Header, key string, value []string) {
 	}
 }
 
-// seconds are whole ones, rounded up, so that who waits for them does not come too early.
+// seconds returns whole seconds, rounded up, so that a caller who waits does not come too early.
 func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
 
-// guest is what the limits of those who have no token need of a request.
+// guest is a caller without a token, as the request shows them: for limits, and for the list of sessions.
 type guest struct {
 	address string // the key of limits by address
 	header  http.Header
+	device  auth.Device
 }
 
 type guestKey struct{}
 
-// receive notes who calls where limits go by address; admit is called where the request is found to be proper.
+// receive records the caller for limits by address; admit is called once the request is valid.
 func (s *Server) receive(op *operation) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		if op.secured {
@@ -150,41 +164,45 @@ func (s *Server) receive(op *operation) echo.MiddlewareFunc {
 		}
 		return func(c echo.Context) error {
 			r := c.Request()
-			g := guest{addressKey(s.proxies.client(r)), c.Response().Header()}
+			address := s.proxies.client(r)
+			g := guest{addressKey(address), c.Response().Header(), deviceOf(r, address)}
 			c.SetRequest(r.WithContext(context.WithValue(r.Context(), guestKey{}, g)))
 			return next(c)
 		}
 	}
 }
 
-// admitSignup counts a signup that may be costly; errRateLimited.
+// admitSignup counts a signup, which may be costly; errRateLimited.
 func (s *Server) admitSignup(ctx context.Context) error {
 	g := ctx.Value(guestKey{}).(guest)
 	return s.limits.signupsFrom.take(ctx, g.header, g.address)
 }
 
-// admitLogin counts an attempt to log in, whether it will succeed or not; errRateLimited. name is the prepared one,
-// and what was sent where that cannot be one: such names have limits like any other, so that a limit says nothing
-// of a name. An address that is at its limit takes nothing from an account's.
+// admitLogin counts a login attempt, whether it will succeed or not; errRateLimited. name is the prepared name, or what
+// was sent if that is invalid: such names have limits like any other, so that a limit reveals nothing about a name. An
+// address at its limit does not use up an account's.
 func (s *Server) admitLogin(ctx context.Context, name, sent string) error {
 	g := ctx.Value(guestKey{}).(guest)
 	if err := s.limits.loginsFrom.take(ctx, g.header, g.address); err != nil {
 		return err
 	}
 	if name == "" {
-		sum := sha256.Sum256([]byte(sent)) // as long as a body, and kept
+		sum := sha256.Sum256([]byte(sent)) // up to a whole body, and stored
 		name = hex.EncodeToString(sum[:])  // longer than any name
 	}
 	return s.limits.logins.take(ctx, g.header, name)
 }
 
-// limitConfirm counts where a password is asked for once more like a login of that account: a token must not be a
-// way to guess it.
+// limitConfirm counts a call that asks for the password again like a login of that account: a token must not allow
+// guessing it.
 func (s *Server) limitConfirm(next StrictHandlerFunc, operation string) StrictHandlerFunc {
-	if operation != "ChangePassword" && operation != "DeleteMe" {
+	if operation != "ChangeMe" && operation != "DeleteMe" {
 		return next
 	}
 	return func(c echo.Context, request any) (any, error) {
+		if r, ok := request.(ChangeMeRequestObject); ok && r.Body.CurrentPassword == nil {
+			return next(c, request) // no password is required
+		}
 		ctx := c.Request().Context()
 		if err := s.limits.logins.take(ctx, c.Response().Header(), viewer(ctx).Name); err != nil {
 			return nil, err
@@ -193,10 +211,10 @@ func (s *Server) limitConfirm(next StrictHandlerFunc, operation string) StrictHa
 	}
 }
 
-// leftStreams is what is left of streams where one more is refused. When that changes is the user's own affair.
+// leftStreams is the remaining quota of streams when one is refused. When it changes depends on the user.
 const leftStreams = `"streams";r=0`
 
-// tellStreams says how many streams a user may have.
+// tellStreams states how many streams a user may have.
 func (s *Server) tellStreams(h http.Header) {
 	if n := s.Limits.Streams; n > 0 {
 		h.Set(headerPolicy, `"streams";q=`+strconv.Itoa(n)+`;qu="concurrent-requests"`)

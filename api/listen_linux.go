@@ -9,8 +9,8 @@ import (
 	"tandem/realtime"
 )
 
-// limitSocket sets what accepted connections inherit from their listener: how much the kernel holds, and how long data
-// may go unacknowledged, or a window stay closed, before it gives a connection up (realtime lets living streams stay).
+// limitSocket sets what accepted connections inherit from their listener: how much the kernel buffers, and how long
+// data may stay unacknowledged, or a window closed, before it drops a connection (realtime lets live streams stay).
 func limitSocket(_, _ string, c syscall.RawConn) (err error) {
 	controlErr := c.Control(func(fd uintptr) {
 		err = errors.Join(

@@ -4,5 +4,5 @@ package api
 
 import "syscall"
 
-// limitSocket leaves the system's defaults: vanished readers are noticed later here.
+// limitSocket keeps the system's defaults: vanished readers are noticed later here.
 func limitSocket(_, _ string, _ syscall.RawConn) error { return nil }

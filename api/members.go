@@ -6,7 +6,7 @@ import (
 	"tandem/chat"
 )
 
-// firstOf cuts a list that was asked for with one more than limit, and says what its next page is behind.
+// firstOf cuts a list that was queried with one more than limit, and returns the cursor of its next page.
 func firstOf[T any](all []T, limit int, name func(T) string) ([]T, *string) {
 	if len(all) <= limit {
 		return all, nil

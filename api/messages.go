@@ -15,7 +15,7 @@ func (s *Server) PostMessage(ctx context.Context, r PostMessageRequestObject) (P
 
 // EditMessage implements StrictServerInterface.
 func (s *Server) EditMessage(ctx context.Context, r EditMessageRequestObject) (EditMessageResponseObject, error) {
-	return edited(s.Chat.EditMessage(ctx, viewer(ctx), r.Room, r.Id, r.Body.Message))
+	return edited(s.Chat.EditMessage(ctx, viewer(ctx), r.Room, r.Id, change(r.Body)))
 }
 
 // DeleteMessage implements StrictServerInterface.
@@ -33,25 +33,28 @@ func (s *Server) RemoveReaction(ctx context.Context, r RemoveReactionRequestObje
 	return RemoveReaction204Response{}, s.Chat.React(ctx, viewer(ctx), r.Room, r.Id, r.Emoji, false)
 }
 
-// ReadRoom implements StrictServerInterface.
-func (s *Server) ReadRoom(ctx context.Context, r ReadRoomRequestObject) (ReadRoomResponseObject, error) {
-	e, moved, err := s.Chat.Read(ctx, viewer(ctx), r.Room, r.Body.Id)
-	s.tellReader(ctx, e, moved && err == nil)
-	return ReadRoom204Response{}, err
-}
-
 // messagePage is a MessagePage, made of the events' own bytes.
 func messagePage(p chat.MessagePage) []byte {
-	b := []byte(`{"items":[`)
-	for i := range p.Events {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = p.Events[i].AppendJSON(b)
-	}
+	b := appendItems([]byte(`{"items":[`), p.Events)
 	b = appendEdge(append(b, `],"prev":`...), p.Prev)
 	b = appendEdge(append(b, `,"next":`...), p.Next)
 	return append(b, '}')
+}
+
+// mentionPage is a MentionPage.
+func mentionPage(p chat.MessagePage) []byte {
+	b := appendItems([]byte(`{"items":[`), p.Events)
+	return append(appendEdge(append(b, `],"prev":`...), p.Prev), '}')
+}
+
+func appendItems(b []byte, events []chat.Event) []byte {
+	for i := range events {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = events[i].AppendJSON(b)
+	}
+	return b
 }
 
 func appendEdge(b []byte, id *int64) []byte {
@@ -61,8 +64,8 @@ func appendEdge(b []byte, id *int64) []byte {
 	return strconv.AppendInt(b, *id, 10)
 }
 
-// rawJSON is an answer whose JSON is finished: events have one encoder, and a message is the same bytes here
-// as in the stream.
+// rawJSON is a response whose JSON is finished: events have one encoder, and a message has the same bytes here as in
+// the stream.
 type rawJSON struct {
 	status int
 	body   []byte

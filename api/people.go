@@ -8,30 +8,32 @@ import (
 
 // ListUsers implements StrictServerInterface.
 func (s *Server) ListUsers(ctx context.Context, r ListUsersRequestObject) (ListUsersResponseObject, error) {
-	limit := valueOr(r.Params.Limit, defaultLimit)
+	if r.Params.Names != nil {
+		return s.usersNamed(ctx, r.Params)
+	}
+	limit, me := valueOr(r.Params.Limit, defaultLimit), viewer(ctx).User
 	p := chat.People{Part: valueOr(r.Params.Q, ""), After: valueOr(r.Params.After, ""), Limit: limit + 1}
-	if r.Params.Online != nil {
-		p.Limit = 1000 // most of them may not fit
+	if online := r.Params.Online; online != nil {
+		if now := s.Hub.UsersOnline(me); *online {
+			p.Among = now
+		} else {
+			p.Except = now
+		}
 	}
-	found := make([]Person, 0, limit+1)
-	for {
-		users, err := s.Chat.Users(ctx, p)
-		if err != nil {
-			return nil, err
-		}
-		for _, u := range users {
-			online := s.Hub.UserOnline(u.ID)
-			if len(found) <= limit && (r.Params.Online == nil || *r.Params.Online == online) {
-				found = append(found, Person{Username: u.Name, Online: online})
-			}
-		}
-		if len(users) < p.Limit || len(found) > limit {
-			break
-		}
-		p.After = users[len(users)-1].Name
+	users, err := s.Chat.People(ctx, p)
+	if err != nil {
+		return nil, err
 	}
-	found, next := firstOf(found, limit, func(p Person) string { return p.Username })
-	return ListUsers200JSONResponse{Items: found, Next: next}, nil
+	users, next := firstOf(users, limit, func(p chat.Person) string { return p.Name })
+	page := PersonPage{Items: make([]Person, 0, len(users)), Next: next}
+	for _, u := range users {
+		online := s.Hub.UserOnline(u.ID, me)
+		if r.Params.Online != nil {
+			online = *r.Params.Online // as it was when they were selected
+		}
+		page.Items = append(page.Items, personOf(u, online))
+	}
+	return asKept(page)
 }
 
 // ListAccounts implements StrictServerInterface.
@@ -46,7 +48,7 @@ func (s *Server) ListAccounts(ctx context.Context, r ListAccountsRequestObject) 
 	accounts, next := firstOf(accounts, limit, func(a chat.Account) string { return a.Name })
 	page := ListAccounts200JSONResponse{Items: make([]Account, 0, len(accounts)), Next: next}
 	for _, a := range accounts {
-		page.Items = append(page.Items, s.account(a))
+		page.Items = append(page.Items, s.account(ctx, a))
 	}
 	return page, nil
 }
@@ -63,16 +65,16 @@ func (s *Server) ChangeAccount(ctx context.Context, r ChangeAccountRequestObject
 		return nil, err
 	}
 	s.Auth.Forget(0, a.ID) // here at once; elsewhere by the control event
-	return ChangeAccount200JSONResponse(s.account(a)), nil
+	return ChangeAccount200JSONResponse(s.account(ctx, a)), nil
 }
 
-func (s *Server) account(a chat.Account) Account {
+func (s *Server) account(ctx context.Context, a chat.Account) Account {
 	role := AccountRoleUser
 	if a.Admin {
 		role = AccountRoleAdmin
 	}
 	return Account{
-		Username: a.Name, Role: role, Disabled: a.Disabled, Deleted: a.Deleted, Online: s.Hub.UserOnline(a.ID),
+		Username: a.Name, Role: role, Disabled: a.Disabled, Deleted: a.Deleted, Online: s.Hub.UserOnline(a.ID, viewer(ctx).User),
 		CreatedAt: chat.FormatTime(a.CreatedAt),
 	}
 }

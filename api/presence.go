@@ -19,6 +19,6 @@ func (s *Server) ListPresent(ctx context.Context, r ListPresentRequestObject) (L
 	if err != nil {
 		return nil, err
 	}
-	users, count := s.Hub.Users(room.ID)
+	users, count := s.Hub.Users(room.ID, viewer(ctx).User)
 	return ListPresent200JSONResponse{Users: append([]string{}, users...), Count: count}, nil
 }

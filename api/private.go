@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 
@@ -20,7 +21,9 @@ func (s *Server) ListConversations(ctx context.Context, r ListConversationsReque
 		page.Next = &all[limit-1].LastID
 	}
 	for _, c := range all {
-		page.Items = append(page.Items, Conversation{Username: c.With.Name, Unread: c.Unread, LastId: c.LastID})
+		page.Items = append(page.Items, Conversation{
+			Username: c.With.Name, Unread: c.Unread, LastId: c.LastID, Notify: NotifyLevel(cmp.Or(c.Level, chat.NotifyConversations)),
+		})
 	}
 	return page, nil
 }
@@ -32,7 +35,7 @@ func (s *Server) PostPrivateMessage(ctx context.Context, r PostPrivateMessageReq
 
 // EditPrivateMessage implements StrictServerInterface.
 func (s *Server) EditPrivateMessage(ctx context.Context, r EditPrivateMessageRequestObject) (EditPrivateMessageResponseObject, error) {
-	return edited(s.Chat.EditPrivate(ctx, viewer(ctx), r.Username, r.Id, r.Body.Message))
+	return edited(s.Chat.EditPrivate(ctx, viewer(ctx), r.Username, r.Id, change(r.Body)))
 }
 
 // DeletePrivateMessage implements StrictServerInterface.
@@ -40,32 +43,23 @@ func (s *Server) DeletePrivateMessage(ctx context.Context, r DeletePrivateMessag
 	return DeletePrivateMessage204Response{}, s.Chat.DeletePrivate(ctx, viewer(ctx), r.Username, r.Id)
 }
 
-// ReadConversation implements StrictServerInterface.
-func (s *Server) ReadConversation(ctx context.Context, r ReadConversationRequestObject) (ReadConversationResponseObject, error) {
-	e, moved, err := s.Chat.ReadPrivate(ctx, viewer(ctx), r.Username, r.Body.Id)
-	s.tellReader(ctx, e, moved && err == nil)
-	return ReadConversation204Response{}, err
-}
-
-// tellReader tells the caller's own streams how far they have read.
-func (s *Server) tellReader(ctx context.Context, e chat.Ephemeral, moved bool) {
-	if moved {
-		s.Hub.Publish(chat.InboxTopic(viewer(ctx).User), e)
-	}
-}
-
-// draft is a message as it was sent, as JSON or as text.
+// draft returns the message that was sent, as JSON or as text.
 func draft(body *NewMessage, raw *string, key *string) chat.Draft {
 	d := chat.Draft{Key: valueOr(key, "")}
 	if body != nil {
-		d.Text, d.Nonce, d.ReplyTo = body.Message, valueOr(body.Nonce, ""), valueOr(body.ReplyTo, 0)
+		d.Text, d.Data, d.Files = valueOr(body.Message, ""), body.Data, valueOr(body.Files, nil)
+		d.Nonce, d.ReplyTo, d.Thread = valueOr(body.Nonce, ""), valueOr(body.ReplyTo, 0), valueOr(body.Thread, 0)
 	} else {
 		d.Text = valueOr(raw, "")
 	}
 	return d
 }
 
-// posted is the answer to posting: 200 where it is a retry.
+func change(body *MessageChange) chat.MessageChange {
+	return chat.MessageChange{Text: body.Message, Data: body.Data}
+}
+
+// posted is the response to posting: 200 for a retry.
 func posted(e chat.Event, fresh bool, err error) (rawJSON, error) {
 	if fresh {
 		return rawJSON{http.StatusCreated, e.JSON()}, err
@@ -73,5 +67,5 @@ func posted(e chat.Event, fresh bool, err error) (rawJSON, error) {
 	return rawJSON{http.StatusOK, e.JSON()}, err
 }
 
-// edited is the answer to editing: the message as it is now.
+// edited is the response to editing: the message as it is now.
 func edited(e chat.Event, err error) (rawJSON, error) { return rawJSON{http.StatusOK, e.JSON()}, err }

@@ -9,18 +9,18 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// maxParameters bounds a query before anything reads it: thousands in a URL cost milliseconds. A stream has up to 200
+// maxParameters bounds a query before anything parses it: thousands in a URL cost milliseconds. A stream has up to 200
 // rooms, and a few more.
 const maxParameters = 256
 
-// checkQuery takes empty parameters out of the query. It refuses a query that cannot be read, of which net/url would
-// drop a part in silence, and access tokens in it: URLs end up in logs, histories and Referer headers.
+// checkQuery removes empty parameters from the query. It refuses a query that cannot be parsed, part of which net/url
+// would drop silently, and access tokens in it: URLs end up in logs, histories and Referer headers.
 func checkQuery(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		u := c.Request().URL
 		if u.RawQuery != "" {
 			if strings.Count(u.RawQuery, "&") >= maxParameters {
-				return badField("query", "a query has at most %d parameters", maxParameters)
+				return badField("query", "a query can have at most %d parameters", maxParameters)
 			}
 			u.RawQuery = withoutEmpty(u.RawQuery)
 			query, err := url.ParseQuery(u.RawQuery)
@@ -31,7 +31,7 @@ func checkQuery(next echo.HandlerFunc) echo.HandlerFunc {
 				if !isTokenName(name) && !looksLikeJWT(values) {
 					continue
 				}
-				f := badField(name, "an access token does not belong into a URL; send it as Authorization: Bearer")
+				f := badField(name, "do not put an access token into a URL; send it as Authorization: Bearer")
 				f.code, f.title = "token_in_url", "Token in the URL"
 				return f
 			}
@@ -40,8 +40,8 @@ func checkQuery(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// withoutEmpty leaves out the parameters of a query that have no value: forms and clients send each field that they
-// have, and mean that it is not set.
+// withoutEmpty removes a query's parameters without a value: forms and clients send every field they have, and mean
+// that it is not set.
 func withoutEmpty(query string) string {
 	var kept []string
 	for pair := range strings.SplitSeq(query, "&") {
@@ -69,7 +69,7 @@ func looksLikeJWT(values []string) bool {
 	return false
 }
 
-// singleParameters are those of an operation's query parameters that are no lists.
+// singleParameters returns the operation's query parameters that are not lists.
 func singleParameters(item *openapi3.PathItem, o *openapi3.Operation, doc *openapi3.T) (names []string) {
 	for _, p := range append(item.Parameters[:len(item.Parameters):len(item.Parameters)], o.Parameters...) {
 		if p.Value.In == openapi3.ParameterInQuery && !p.Value.Schema.Value.Type.Is(openapi3.TypeArray) {
@@ -84,7 +84,7 @@ func singleParameters(item *openapi3.PathItem, o *openapi3.Operation, doc *opena
 	return names
 }
 
-// checkSingle refuses a parameter that comes twice: which of the two is meant nobody knows, and parsers differ.
+// checkSingle refuses a parameter that occurs twice: its meaning is undefined, and parsers differ.
 func (op *operation) checkSingle(r *http.Request) error {
 	if r.URL.RawQuery == "" {
 		return nil

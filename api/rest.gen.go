@@ -7,10 +7,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 	"github.com/oapi-codegen/runtime"
@@ -28,9 +30,22 @@ const (
 	AccountChangeRoleUser  AccountChangeRole = "user"
 )
 
+// Defines values for AuditEntryVia.
+const (
+	AuditEntryViaCommandLine AuditEntryVia = "command_line"
+	AuditEntryViaLogin       AuditEntryVia = "login"
+	AuditEntryViaToken       AuditEntryVia = "token"
+)
+
 // Defines values for Deleted.
 const (
-	True Deleted = true
+	DeletedTrue Deleted = true
+)
+
+// Defines values for MeRole.
+const (
+	MeRoleAdmin MeRole = "admin"
+	MeRoleUser  MeRole = "user"
 )
 
 // Defines values for MemberRole.
@@ -40,10 +55,47 @@ const (
 	MemberRoleOwner     MemberRole = "owner"
 )
 
+// Defines values for MentionsAll.
+const (
+	MentionsAllTrue MentionsAll = true
+)
+
+// Defines values for NotifyLevel.
+const (
+	NotifyLevelAll      NotifyLevel = "all"
+	NotifyLevelMentions NotifyLevel = "mentions"
+	NotifyLevelNone     NotifyLevel = "none"
+)
+
+// Defines values for OnFailure.
+const (
+	OnFailureClosed OnFailure = "closed"
+	OnFailureOpen   OnFailure = "open"
+)
+
 // Defines values for Posting.
 const (
 	Admins   Posting = "admins"
 	Everyone Posting = "everyone"
+)
+
+// Defines values for PushKind.
+const (
+	Apns    PushKind = "apns"
+	Fcm     PushKind = "fcm"
+	Webpush PushKind = "webpush"
+)
+
+// Defines values for ReportState.
+const (
+	ReportStateDismissed ReportState = "dismissed"
+	ReportStateOpen      ReportState = "open"
+	ReportStateResolved  ReportState = "resolved"
+)
+
+// Defines values for Scope.
+const (
+	Sessions Scope = "sessions"
 )
 
 // Defines values for SessionTokenType.
@@ -57,6 +109,11 @@ const (
 	UserRoleUser  UserRole = "user"
 )
 
+// Defines values for Via.
+const (
+	ViaInlet Via = "inlet"
+)
+
 // Defines values for Visibility.
 const (
 	Private Visibility = "private"
@@ -67,7 +124,7 @@ const (
 type Account struct {
 	CreatedAt string `json:"created_at"`
 
-	// Deleted By themselves; the name is not given out again
+	// Deleted Deleted by the user; the name is never reused
 	Deleted  bool        `json:"deleted"`
 	Disabled bool        `json:"disabled"`
 	Online   bool        `json:"online"`
@@ -100,8 +157,47 @@ type ApiToken struct {
 	Id        int64   `json:"id"`
 	Name      string  `json:"name"`
 
-	// Rooms Null where it is not limited to rooms
+	// Rooms Null if not limited to rooms
 	Rooms *[]string `json:"rooms"`
+
+	// Scopes All that the token can do; absent if not limited to scopes
+	Scopes *[]Scope `json:"scopes,omitempty"`
+}
+
+// AuditEntry defines model for AuditEntry.
+type AuditEntry struct {
+	// Action The `operationId` of the call, such as `ban`
+	Action string `json:"action"`
+
+	// Actor The user who did it; absent for the command line
+	Actor *string `json:"actor,omitempty"`
+	At    string  `json:"at"`
+
+	// Detail What was asked for, such as `{"role": "moderator"}`
+	Detail *map[string]interface{} `json:"detail,omitempty"`
+	Id     int64                   `json:"id"`
+
+	// Object The id of the report, hook, inlet or message that it concerns
+	Object *string `json:"object,omitempty"`
+
+	// Room The room's name at that time
+	Room *string `json:"room,omitempty"`
+
+	// Target The user whom it concerns
+	Target *string `json:"target,omitempty"`
+
+	// Token The id of the API token
+	Token *int64        `json:"token,omitempty"`
+	Via   AuditEntryVia `json:"via"`
+}
+
+// AuditEntryVia defines model for AuditEntry.Via.
+type AuditEntryVia string
+
+// AuditPage defines model for AuditPage.
+type AuditPage struct {
+	Items []AuditEntry `json:"items"`
+	Next  *int64       `json:"next"`
 }
 
 // Ban defines model for Ban.
@@ -117,7 +213,14 @@ type BanPage struct {
 	Next  *string `json:"next"`
 }
 
-// ChatMessage Someone posted into a room.
+// BeforePost defines model for BeforePost.
+type BeforePost struct {
+	// OnFailure What to do with a message if the hook does not answer in time; `open` posts it.
+	OnFailure OnFailure `json:"on_failure"`
+	Url       string    `json:"url"`
+}
+
+// ChatMessage A message was posted to a room.
 type ChatMessage = json.RawMessage
 
 // Conversation defines model for Conversation.
@@ -125,10 +228,13 @@ type Conversation struct {
 	// LastId The id of its latest message.
 	LastId int64 `json:"last_id"`
 
-	// Unread As a room's
+	// Notify Which messages to notify you about.
+	Notify NotifyLevel `json:"notify"`
+
+	// Unread As for a room
 	Unread int `json:"unread"`
 
-	// Username With whom
+	// Username The other user
 	Username string `json:"username"`
 }
 
@@ -140,22 +246,171 @@ type ConversationPage struct {
 
 // Credentials defines model for Credentials.
 type Credentials struct {
-	// Cookie Also set the HttpOnly cookie `tandem_stream`, with which a browser's own `EventSource` and `WebSocket`
-	// open streams from this server's own pages and from `origins`. It counts nowhere else.
+	// Cookie Also set the HttpOnly cookie `tandem_stream`, with which a browser's `EventSource` and `WebSocket` can open streams
+	// from this server's own pages and from `origins`. The cookie is accepted nowhere else.
 	Cookie *bool `json:"cookie,omitempty"`
 
 	// Password 8 characters to 1,024 bytes.
 	Password string `json:"password"`
 
-	// Username 2 to 32 letters and digits of any script and `_ . -`, beginning with a letter or digit. A joiner stands where its script needs it (RFC 5892 A.1 and A.2), as in Persian names.
+	// Username 2 to 32 letters and digits of any script and `_ . -`, starting with a letter or digit. A joiner is allowed where its
+	// script needs it (RFC 5892 A.1 and A.2), as in Persian names.
 	Username string `json:"username"`
 }
+
+// CustomEvent A custom event of your app. Between two users it has `target` instead of `room`. An ephemeral one has no `id`.
+type CustomEvent = json.RawMessage
+
+// Data Data of your app, which tandem never reads; at most 8 KiB as sent, nested 16 levels deep. Passed on as sent, without
+// white space between tokens.
+type Data = json.RawMessage
 
 // Deleted The message was deleted; its text is empty.
 type Deleted bool
 
 // EventId The event's position in the log.
 type EventId = int64
+
+// EventName defines model for EventName.
+type EventName = string
+
+// File defines model for File.
+type File struct {
+	Height *int   `json:"height,omitempty"`
+	Id     FileId `json:"id"`
+	Name   string `json:"name"`
+
+	// Preview A smaller version is available
+	Preview bool `json:"preview"`
+
+	// Size In bytes
+	Size int64 `json:"size"`
+
+	// Type The media type, detected from the bytes
+	Type string `json:"type"`
+
+	// Width Of a picture, in pixels
+	Width *int `json:"width,omitempty"`
+}
+
+// FileId defines model for FileId.
+type FileId = string
+
+// FileLink defines model for FileLink.
+type FileLink struct {
+	// ExpiresIn In seconds
+	ExpiresIn int `json:"expires_in"`
+
+	// Url A path with a query, on this server; with `base-path` in it
+	Url string `json:"url"`
+}
+
+// Hook defines model for Hook.
+type Hook struct {
+	CreatedAt string `json:"created_at"`
+	CreatedBy string `json:"created_by"`
+
+	// Cursor Everything up to this cursor, `<id>.<log>`, has been sent. It may lag a minute behind when there is nothing to send.
+	Cursor string `json:"cursor"`
+
+	// Events Absent for all types
+	Events       *[]string `json:"events,omitempty"`
+	FailingSince *string   `json:"failing_since,omitempty"`
+	Id           int64     `json:"id"`
+
+	// Lag How many events are waiting to be sent, out of the next 10,000
+	Lag int `json:"lag"`
+
+	// LastError Why it is failing; absent if it is not
+	LastError *string `json:"last_error,omitempty"`
+	Paused    bool    `json:"paused"`
+
+	// PausedReason Why the hook is paused: a user paused it, or it failed for 3 days
+	PausedReason *string `json:"paused_reason,omitempty"`
+
+	// RetryAt When the next attempt is made
+	RetryAt *string `json:"retry_at,omitempty"`
+	Url     string  `json:"url"`
+}
+
+// HookChange defines model for HookChange.
+type HookChange struct {
+	// Events As in `POST`; an empty list means all types.
+	Events *[]string `json:"events,omitempty"`
+	Paused *bool     `json:"paused,omitempty"`
+
+	// Url Starts with `https://` or `http://`
+	Url *HookURL `json:"url,omitempty"`
+}
+
+// HookCursor A stream's cursor, `<id>.<log>` or the bare id. Sends the events after it. `0` sends everything that is kept.
+type HookCursor = string
+
+// HookEvents The types of events to send, such as `chat_message`; all by default.
+type HookEvents = []string
+
+// HookList defines model for HookList.
+type HookList struct {
+	Items []Hook `json:"items"`
+}
+
+// HookReplay defines model for HookReplay.
+type HookReplay struct {
+	// Since A stream's cursor, `<id>.<log>` or the bare id. Sends the events after it. `0` sends everything that is kept.
+	Since HookCursor `json:"since"`
+}
+
+// HookTest defines model for HookTest.
+type HookTest struct {
+	// Error What went wrong
+	Error *string `json:"error,omitempty"`
+
+	// Ok The hook answered 2xx within 10 s
+	Ok bool `json:"ok"`
+
+	// Status The status of the answer; absent if there was none
+	Status *int `json:"status,omitempty"`
+	TookMs int  `json:"took_ms"`
+}
+
+// HookURL Starts with `https://` or `http://`
+type HookURL = string
+
+// Inlet defines model for Inlet.
+type Inlet struct {
+	CreatedAt string `json:"created_at"`
+	CreatedBy string `json:"created_by"`
+	Id        int64  `json:"id"`
+	Name      string `json:"name"`
+}
+
+// InletList defines model for InletList.
+type InletList struct {
+	Items []Inlet `json:"items"`
+}
+
+// Login defines model for Login.
+type Login struct {
+	// Address The IP address of the last login or refresh; absent if unknown
+	Address   *string `json:"address,omitempty"`
+	CreatedAt string  `json:"created_at"`
+
+	// Current The session of this request
+	Current bool `json:"current"`
+
+	// Device Readable, such as `Firefox on Windows`
+	Device string `json:"device"`
+	Id     int64  `json:"id"`
+
+	// LastSeen The last refresh; clients refresh every 15 minutes
+	LastSeen string `json:"last_seen"`
+}
+
+// LoginPage defines model for LoginPage.
+type LoginPage struct {
+	Items []Login `json:"items"`
+	Next  *int64  `json:"next"`
+}
 
 // MadeApiToken defines model for MadeApiToken.
 type MadeApiToken struct {
@@ -164,10 +419,67 @@ type MadeApiToken struct {
 	Id        int64     `json:"id"`
 	Name      string    `json:"name"`
 	Rooms     *[]string `json:"rooms"`
+	Scopes    *[]Scope  `json:"scopes,omitempty"`
 
-	// Token Shown this once
+	// Token Shown only once
 	Token string `json:"token"`
 }
+
+// MadeBeforePost defines model for MadeBeforePost.
+type MadeBeforePost struct {
+	// OnFailure What to do with a message if the hook does not answer in time; `open` posts it.
+	OnFailure OnFailure `json:"on_failure"`
+
+	// Secret Shown only once
+	Secret string `json:"secret"`
+	Url    string `json:"url"`
+}
+
+// MadeHook defines model for MadeHook.
+type MadeHook struct {
+	CreatedAt string    `json:"created_at"`
+	CreatedBy string    `json:"created_by"`
+	Cursor    string    `json:"cursor"`
+	Events    *[]string `json:"events,omitempty"`
+	Id        int64     `json:"id"`
+	Lag       int       `json:"lag"`
+	Paused    bool      `json:"paused"`
+
+	// Secret `whsec_…`; shown only once
+	Secret string `json:"secret"`
+	Url    string `json:"url"`
+}
+
+// MadeInlet defines model for MadeInlet.
+type MadeInlet struct {
+	CreatedAt string `json:"created_at"`
+	CreatedBy string `json:"created_by"`
+	Id        int64  `json:"id"`
+	Name      string `json:"name"`
+
+	// Url Shown only once
+	Url string `json:"url"`
+}
+
+// Marks What a before-post hook said about the message.
+type Marks = []string
+
+// Me defines model for Me.
+type Me struct {
+	// Avatar The id of a file
+	Avatar *string         `json:"avatar,omitempty"`
+	Data   json.RawMessage `json:"data,omitempty"`
+
+	// DisplayName The username by default
+	DisplayName string `json:"display_name"`
+	Invisible   bool   `json:"invisible"`
+	Receipts    bool   `json:"receipts"`
+	Role        MeRole `json:"role"`
+	Username    string `json:"username"`
+}
+
+// MeRole defines model for Me.Role.
+type MeRole string
 
 // Member defines model for Member.
 type Member struct {
@@ -190,6 +502,25 @@ type MemberPage struct {
 // MemberRole defines model for MemberRole.
 type MemberRole string
 
+// MentionPage defines model for MentionPage.
+type MentionPage struct {
+	Items []ChatMessage `json:"items"`
+	Prev  *int64        `json:"prev"`
+}
+
+// Mentions Users whose `@name` is in the text and who can read it.
+type Mentions = []string
+
+// MentionsAll The text has `@all`, by a user who may use it.
+type MentionsAll bool
+
+// MessageChange defines model for MessageChange.
+type MessageChange struct {
+	// Data As in NewMessage; `null` removes it.
+	Data    json.RawMessage `json:"data,omitempty"`
+	Message *string         `json:"message,omitempty"`
+}
+
 // MessagePage defines model for MessagePage.
 type MessagePage struct {
 	Items []ChatMessage `json:"items"`
@@ -197,47 +528,194 @@ type MessagePage struct {
 	Prev  *int64        `json:"prev"`
 }
 
-// NewApiToken defines model for NewApiToken.
-type NewApiToken struct {
-	// ExpiresIn Seconds; without it, never
-	ExpiresIn *int64 `json:"expires_in,omitempty"`
-
-	// Name What it is for; one line, as a room's title
-	Name string `json:"name"`
-
-	// Rooms The rooms that it reaches; without it, all that the caller does.
-	Rooms *[]string `json:"rooms,omitempty"`
+// Mute defines model for Mute.
+type Mute struct {
+	By       string `json:"by"`
+	Since    string `json:"since"`
+	Until    string `json:"until"`
+	Username string `json:"username"`
 }
 
-// NewMessage defines model for NewMessage.
-type NewMessage struct {
-	// Message Any text but U+0000; kept as sent. One of nothing but white space and characters that show nothing (Unicode's Default_Ignorable_Code_Point and White_Space, control characters, U+2800) is 400 `message_empty`.
-	Message string `json:"message"`
+// MutePage defines model for MutePage.
+type MutePage struct {
+	Items []Mute  `json:"items"`
+	Next  *string `json:"next"`
+}
 
-	// Nonce Echoed in the event, so that a client knows its own message.
+// NewAccount defines model for NewAccount.
+type NewAccount struct {
+	DisplayName *string `json:"display_name,omitempty"`
+
+	// Password 8 characters to 1,024 bytes
+	Password *string `json:"password,omitempty"`
+
+	// Username As in `POST /v1/auth/signup`
+	Username string `json:"username"`
+}
+
+// NewApiToken defines model for NewApiToken.
+type NewApiToken struct {
+	// ExpiresIn The lifetime in seconds; without it, the token never expires
+	ExpiresIn *int64 `json:"expires_in,omitempty"`
+
+	// Name A name for the token; one line, with the rules of a room's title
+	Name string `json:"name"`
+
+	// Rooms The rooms it can reach; without it, every room that you can.
+	Rooms *[]string `json:"rooms,omitempty"`
+
+	// Scopes For admins. All that the token can do. Cannot be combined with `rooms`.
+	Scopes *[]Scope `json:"scopes,omitempty"`
+}
+
+// NewBeforePost defines model for NewBeforePost.
+type NewBeforePost struct {
+	// OnFailure What to do with a message if the hook does not answer in time; `open` posts it.
+	OnFailure *OnFailure `json:"on_failure,omitempty"`
+	Url       string     `json:"url"`
+}
+
+// NewEvent defines model for NewEvent.
+type NewEvent struct {
+	// Data Data of your app, which tandem never reads; at most 8 KiB as sent, nested 16 levels deep. Passed on as sent, without
+	// white space between tokens.
+	Data      json.RawMessage `json:"data,omitempty"`
+	Ephemeral *bool           `json:"ephemeral,omitempty"`
+	Name      EventName       `json:"name"`
+}
+
+// NewHook defines model for NewHook.
+type NewHook struct {
+	// Events The types of events to send, such as `chat_message`; all by default.
+	Events *HookEvents `json:"events,omitempty"`
+
+	// Since A stream's cursor, `<id>.<log>` or the bare id. Sends the events after it. `0` sends everything that is kept.
+	Since *HookCursor `json:"since,omitempty"`
+
+	// Url Starts with `https://` or `http://`
+	Url HookURL `json:"url"`
+}
+
+// NewInlet defines model for NewInlet.
+type NewInlet struct {
+	// Name Such as `GitHub`; one line, with the rules of a room's title
+	Name string `json:"name"`
+}
+
+// NewMessage `message`, `data` or `files` is required.
+type NewMessage struct {
+	// Data Data of your app, which tandem never reads; at most 8 KiB as sent, nested 16 levels deep. Passed on as sent, without
+	// white space between tokens.
+	Data json.RawMessage `json:"data,omitempty"`
+
+	// Files Files that you uploaded to this room or conversation and have not posted yet.
+	Files *[]FileId `json:"files,omitempty"`
+
+	// Message Any text but U+0000, stored as sent. Text that only has white space and invisible characters (Unicode's
+	// Default_Ignorable_Code_Point and White_Space, control characters, U+2800) counts as empty: without `data` and
+	// `files` that is 400 `message_empty`.
+	Message *string `json:"message,omitempty"`
+
+	// Nonce Returned in the event, so that a client recognizes its own message.
 	Nonce *string `json:"nonce,omitempty"`
 
 	// ReplyTo The id of a message in the same room or conversation.
 	ReplyTo *int64 `json:"reply_to,omitempty"`
+
+	// Thread The id of a message in the same room or conversation that is not in a thread itself. This message joins its thread.
+	Thread *int64 `json:"thread,omitempty"`
+}
+
+// NewMute defines model for NewMute.
+type NewMute struct {
+	// Seconds How long; at most a year
+	Seconds int64 `json:"seconds"`
+}
+
+// NewPush defines model for NewPush.
+type NewPush struct {
+	// Endpoint For `webpush`: the endpoint from the browser or the UnifiedPush distributor
+	Endpoint *string `json:"endpoint,omitempty"`
+
+	// ExpirationTime Ignored; browsers include it in a subscription
+	ExpirationTime *float32 `json:"expirationTime,omitempty"`
+
+	// Keys For `webpush`, base64url
+	Keys *struct {
+		// Auth 16 bytes
+		Auth string `json:"auth"`
+
+		// P256dh An uncompressed P-256 point of 65 bytes
+		P256dh string `json:"p256dh"`
+	} `json:"keys,omitempty"`
+
+	// Kind Use `webpush` for UnifiedPush
+	Kind PushKind `json:"kind"`
+
+	// Token For `fcm` and `apns`: the registration token, or the device token in hexadecimal
+	Token *string `json:"token,omitempty"`
+}
+
+// NewReport defines model for NewReport.
+type NewReport struct {
+	// Reason For the moderators; empty for none
+	Reason *string `json:"reason,omitempty"`
 }
 
 // NewRoom defines model for NewRoom.
 type NewRoom struct {
 	Name string `json:"name"`
 
-	// Posting Who may post: everyone who may read, or the moderators, the owners and the admins of the site.
+	// Posting Who can post: everyone who can read, or only moderators, owners and site admins.
 	Posting *Posting `json:"posting,omitempty"`
 
-	// Title One line, in which everything shows: no control characters, none that change the direction of writing, and invisible ones only where a script or an emoji needs them. Empty for none.
+	// Receipts Members can see how far the others have read, while there are at most 100 members. For private rooms only; a room that
+	// becomes public loses the setting.
+	Receipts *Receipts `json:"receipts,omitempty"`
+
+	// SlowMode How many seconds a user must wait between two messages; 0 for none. Posting earlier gets 429 `slow_mode`. Does not apply
+	// to moderators, owners and site admins.
+	SlowMode *SlowMode `json:"slow_mode,omitempty"`
+
+	// Title One line of visible characters: no control characters, none that change the direction of writing, and invisible ones
+	// only where a script or an emoji needs them. Empty for none.
 	Title *Title `json:"title,omitempty"`
 
-	// Visibility Everyone who is logged in may read and follow a public room. A private one does not exist for who is no member.
+	// Visibility Every logged-in user can read and follow a public room. Only members can see a private one.
 	Visibility *Visibility `json:"visibility,omitempty"`
 }
 
+// NewSession defines model for NewSession.
+type NewSession struct {
+	// Create Create the account if it does not exist
+	Create      *bool   `json:"create,omitempty"`
+	DisplayName *string `json:"display_name,omitempty"`
+
+	// Username As in `POST /v1/auth/signup`
+	Username string `json:"username"`
+}
+
+// NotifyLevel Which messages to notify you about.
+type NotifyLevel string
+
+// OnFailure What to do with a message if the hook does not answer in time; `open` posts it.
+type OnFailure string
+
 // Person defines model for Person.
 type Person struct {
-	// Online They have a stream open
+	// Avatar The id of a file: `GET /v1/files/{id}`
+	Avatar *string `json:"avatar,omitempty"`
+
+	// Data Data of your app
+	Data json.RawMessage `json:"data,omitempty"`
+
+	// DisplayName The username by default
+	DisplayName string `json:"display_name"`
+
+	// LastSeen When the last stream of an offline user ended; absent if they never had one.
+	LastSeen *string `json:"last_seen,omitempty"`
+
+	// Online The user has an open stream
 	Online   bool   `json:"online"`
 	Username string `json:"username"`
 }
@@ -248,14 +726,19 @@ type PersonPage struct {
 	Next  *string  `json:"next"`
 }
 
-// Posting Who may post: everyone who may read, or the moderators, the owners and the admins of the site.
+// Pins defines model for Pins.
+type Pins struct {
+	Items []ChatMessage `json:"items"`
+}
+
+// Posting Who can post: everyone who can read, or only moderators, owners and site admins.
 type Posting string
 
 // Present defines model for Present.
 type Present struct {
 	Count int `json:"count"`
 
-	// Users In the order of their names
+	// Users Ordered by name
 	Users []string `json:"users"`
 }
 
@@ -269,20 +752,58 @@ type PrivateMessagePage struct {
 	Prev  *int64           `json:"prev"`
 }
 
+// PrivatePins defines model for PrivatePins.
+type PrivatePins struct {
+	Items []PrivateMessage `json:"items"`
+}
+
 // Problem defines model for Problem.
 type Problem struct {
-	// Code Stable; what a program should look at
+	// Code Stable; use this in programs
 	Code   string  `json:"code"`
 	Detail *string `json:"detail,omitempty"`
 	Errors *[]struct {
 		Detail string `json:"detail"`
 
-		// Field The name in body, path, query or header
+		// Field The name of the field, parameter or header
 		Field string `json:"field"`
 	} `json:"errors,omitempty"`
 	Status int    `json:"status"`
 	Title  string `json:"title"`
 	Type   string `json:"type"`
+
+	// Until For `muted` and `slow_mode`: when you can post again
+	Until *time.Time `json:"until,omitempty"`
+}
+
+// PushKey defines model for PushKey.
+type PushKey struct {
+	// Key The public VAPID key, base64url: `applicationServerKey`
+	Key string `json:"key"`
+
+	// Kinds The kinds of subscriptions that this server supports
+	Kinds []PushKind `json:"kinds"`
+}
+
+// PushKind Use `webpush` for UnifiedPush
+type PushKind string
+
+// PushList defines model for PushList.
+type PushList struct {
+	Items []PushSubscription `json:"items"`
+}
+
+// PushSubscription defines model for PushSubscription.
+type PushSubscription struct {
+	// CreatedAt When it was first registered
+	CreatedAt string `json:"created_at"`
+	Id        string `json:"id"`
+
+	// Kind Use `webpush` for UnifiedPush
+	Kind PushKind `json:"kind"`
+
+	// LastError Why the last notification failed; absent if it did not
+	LastError *string `json:"last_error,omitempty"`
 }
 
 // Reaction defines model for Reaction.
@@ -290,11 +811,60 @@ type Reaction struct {
 	Count int    `json:"count"`
 	Emoji string `json:"emoji"`
 
-	// Me The caller is among them
+	// Me You have reacted with it
 	Me bool `json:"me"`
 
 	// Users The first 20
 	Users []string `json:"users"`
+}
+
+// Receipts Members can see how far the others have read, while there are at most 100 members. For private rooms only; a room that
+// becomes public loses the setting.
+type Receipts = bool
+
+// Report A reported message. There is one per message, however many users report it.
+type Report struct {
+	ClosedAt *string `json:"closed_at,omitempty"`
+	ClosedBy *string `json:"closed_by,omitempty"`
+
+	// Count How many users reported it
+	Count     int    `json:"count"`
+	CreatedAt string `json:"created_at"`
+	Id        int64  `json:"id"`
+
+	// Message The message in its current state; absent if it is no longer kept.
+	Message json.RawMessage `json:"message,omitempty"`
+
+	// MessageId The event's position in the log.
+	MessageId EventId `json:"message_id"`
+
+	// ReportedText The text when it was first reported, if it was edited since. Removed when the message is deleted.
+	ReportedText *string `json:"reported_text,omitempty"`
+
+	// Reporters The latest 20
+	Reporters []Reporter `json:"reporters"`
+
+	// Room Absent for a private message
+	Room  *string     `json:"room,omitempty"`
+	State ReportState `json:"state"`
+}
+
+// ReportPage defines model for ReportPage.
+type ReportPage struct {
+	Items []Report `json:"items"`
+	Next  *int64   `json:"next"`
+}
+
+// ReportState defines model for ReportState.
+type ReportState string
+
+// Reporter defines model for Reporter.
+type Reporter struct {
+	At     string `json:"at"`
+	Reason string `json:"reason"`
+
+	// Username Empty for a before-post hook
+	Username string `json:"username"`
 }
 
 // Room defines model for Room.
@@ -302,36 +872,70 @@ type Room struct {
 	CreatedAt string `json:"created_at"`
 	CreatedBy string `json:"created_by"`
 
-	// LastId The id of its latest message; 0 where there is none.
-	LastId int64  `json:"last_id"`
-	Name   string `json:"name"`
+	// LastId The id of its latest message outside threads; 0 if there is none.
+	LastId int64 `json:"last_id"`
 
-	// Online How many are in it now
+	// Mentions How many messages after that marker mention you, in threads too; 1,000 means 1,000 or more.
+	Mentions int `json:"mentions"`
+
+	// MutedUntil When your mute ends; absent if you are not muted
+	MutedUntil *string `json:"muted_until,omitempty"`
+	Name       string  `json:"name"`
+
+	// Notify Which messages to notify you about.
+	Notify NotifyLevel `json:"notify"`
+
+	// Online How many users are in the room now
 	Online int `json:"online"`
 
-	// Posting Who may post: everyone who may read, or the moderators, the owners and the admins of the site.
+	// Posting Who can post: everyone who can read, or only moderators, owners and site admins.
 	Posting Posting `json:"posting"`
 
-	// Role The caller's; null for who is no member.
-	Role  *MemberRole `json:"role"`
-	Title string      `json:"title"`
+	// Receipts Members can see how far the others have read, while there are at most 100 members. For private rooms only; a room that
+	// becomes public loses the setting.
+	Receipts Receipts `json:"receipts"`
 
-	// Unread How many messages of others lie behind the caller's read marker; 1,000 stands for more, too.
+	// Retention How many seconds messages are kept here, unless they are pinned; absent if the site's setting applies.
+	Retention *int64 `json:"retention,omitempty"`
+
+	// Role Your role; null if you are not a member.
+	Role *MemberRole `json:"role"`
+
+	// SlowMode How many seconds a user must wait between two messages; 0 for none. Posting earlier gets 429 `slow_mode`. Does not apply
+	// to moderators, owners and site admins.
+	SlowMode SlowMode `json:"slow_mode"`
+	Title    string   `json:"title"`
+
+	// Unread How many messages of others, outside threads, come after your read marker; 1,000 means 1,000 or more.
 	Unread int `json:"unread"`
 
-	// Visibility Everyone who is logged in may read and follow a public room. A private one does not exist for who is no member.
+	// Visibility Every logged-in user can read and follow a public room. Only members can see a private one.
 	Visibility Visibility `json:"visibility"`
 }
 
 // RoomChange defines model for RoomChange.
 type RoomChange struct {
-	// Posting Who may post: everyone who may read, or the moderators, the owners and the admins of the site.
+	// Posting Who can post: everyone who can read, or only moderators, owners and site admins.
 	Posting *Posting `json:"posting,omitempty"`
 
-	// Title One line, in which everything shows: no control characters, none that change the direction of writing, and invisible ones only where a script or an emoji needs them. Empty for none.
+	// Receipts Members can see how far the others have read, while there are at most 100 members. For private rooms only; a room that
+	// becomes public loses the setting.
+	Receipts *Receipts `json:"receipts,omitempty"`
+
+	// Retention For how many seconds messages are kept: at least a day (86,400); 0 for the site's setting, which no room can exceed.
+	// Older messages and everything about them are deleted within an hour. Pinned messages stay until they are unpinned. A
+	// stream whose cursor is older than what has been deleted gets `stream_reset`.
+	Retention *int64 `json:"retention,omitempty"`
+
+	// SlowMode How many seconds a user must wait between two messages; 0 for none. Posting earlier gets 429 `slow_mode`. Does not apply
+	// to moderators, owners and site admins.
+	SlowMode *SlowMode `json:"slow_mode,omitempty"`
+
+	// Title One line of visible characters: no control characters, none that change the direction of writing, and invisible ones
+	// only where a script or an emoji needs them. Empty for none.
 	Title *Title `json:"title,omitempty"`
 
-	// Visibility Everyone who is logged in may read and follow a public room. A private one does not exist for who is no member.
+	// Visibility Every logged-in user can read and follow a public room. Only members can see a private one.
 	Visibility *Visibility `json:"visibility,omitempty"`
 }
 
@@ -339,6 +943,21 @@ type RoomChange struct {
 type RoomPage struct {
 	Items []Room  `json:"items"`
 	Next  *string `json:"next"`
+}
+
+// Scope What an API token is limited to. `sessions` allows `POST /v1/admin/sessions`
+type Scope string
+
+// Seen defines model for Seen.
+type Seen struct {
+	// MessageId The event's position in the log.
+	MessageId EventId `json:"message_id"`
+	Username  string  `json:"username"`
+}
+
+// SeenList defines model for SeenList.
+type SeenList struct {
+	Items []Seen `json:"items"`
 }
 
 // Session defines model for Session.
@@ -349,7 +968,7 @@ type Session struct {
 	// ExpiresIn Seconds
 	ExpiresIn int `json:"expires_in"`
 
-	// RefreshToken Good for one use, and for 30 days
+	// RefreshToken Can be used once, within 30 days
 	RefreshToken string           `json:"refresh_token"`
 	TokenType    SessionTokenType `json:"token_type"`
 	User         User             `json:"user"`
@@ -358,18 +977,22 @@ type Session struct {
 // SessionTokenType defines model for Session.TokenType.
 type SessionTokenType string
 
+// SlowMode How many seconds a user must wait between two messages; 0 for none. Posting earlier gets 429 `slow_mode`. Does not apply
+// to moderators, owners and site admins.
+type SlowMode = int
+
 // Stats defines model for Stats.
 type Stats struct {
-	// DeliveriesPerSecond Events that were put into streams in the last 10 seconds
+	// DeliveriesPerSecond Events written to streams in the last 10 seconds
 	DeliveriesPerSecond float64 `json:"deliveries_per_second"`
 
-	// Head The id of the latest event of the log
+	// Head The id of the latest event in the log
 	Head int64 `json:"head"`
 
-	// Online People with a stream open
+	// Online Users with an open stream
 	Online int `json:"online"`
 
-	// PostsPerSecond Messages that came into the log in the last 10 seconds
+	// PostsPerSecond Messages posted in the last 10 seconds
 	PostsPerSecond float64 `json:"posts_per_second"`
 	Rooms          int64   `json:"rooms"`
 
@@ -379,8 +1002,26 @@ type Stats struct {
 	// Uptime Seconds since the start
 	Uptime int64 `json:"uptime"`
 
-	// Users Accounts that are not disabled
+	// Users Enabled accounts
 	Users int64 `json:"users"`
+}
+
+// Thread For a message in a thread, the id of the message that starts the thread. For that message, in history only, a summary of
+// the thread.
+type Thread struct {
+	union json.RawMessage
+}
+
+// ThreadState defines model for ThreadState.
+type ThreadState struct {
+	// Count How many messages
+	Count int `json:"count"`
+
+	// LastId The event's position in the log.
+	LastId EventId `json:"last_id"`
+
+	// Users The authors, the latest first; at most 5
+	Users []string `json:"users"`
 }
 
 // Ticket defines model for Ticket.
@@ -390,7 +1031,8 @@ type Ticket struct {
 	Ticket    string `json:"ticket"`
 }
 
-// Title One line, in which everything shows: no control characters, none that change the direction of writing, and invisible ones only where a script or an emoji needs them. Empty for none.
+// Title One line of visible characters: no control characters, none that change the direction of writing, and invisible ones
+// only where a script or an emoji needs them. Empty for none.
 type Title = string
 
 // User defines model for User.
@@ -402,17 +1044,41 @@ type User struct {
 // UserRole defines model for User.Role.
 type UserRole string
 
-// Visibility Everyone who is logged in may read and follow a public room. A private one does not exist for who is no member.
+// Via The message came from `POST /in/{secret}`, not from a user.
+type Via string
+
+// Visibility Every logged-in user can read and follow a public room. Only members can see a private one.
 type Visibility string
 
 // AfterUsername defines model for AfterUsername.
 type AfterUsername = string
+
+// BeforeAudit defines model for BeforeAudit.
+type BeforeAudit = int64
+
+// BeforeReport defines model for BeforeReport.
+type BeforeReport = int64
+
+// FileIdInPath defines model for FileIdInPath.
+type FileIdInPath = string
+
+// InThread defines model for InThread.
+type InThread = int64
 
 // Limit defines model for Limit.
 type Limit = int
 
 // MessageId defines model for MessageId.
 type MessageId = int64
+
+// PushId defines model for PushId.
+type PushId = string
+
+// ReportId defines model for ReportId.
+type ReportId = int64
+
+// ReportStateInQuery defines model for ReportStateInQuery.
+type ReportStateInQuery = ReportState
 
 // RoomName defines model for RoomName.
 type RoomName = string
@@ -429,8 +1095,14 @@ type BadRequest = Problem
 // Blocked defines model for Blocked.
 type Blocked = Problem
 
+// FileNotFound defines model for FileNotFound.
+type FileNotFound = Problem
+
 // Forbidden defines model for Forbidden.
 type Forbidden = Problem
+
+// HookNotFound defines model for HookNotFound.
+type HookNotFound = Problem
 
 // LastOwner defines model for LastOwner.
 type LastOwner = Problem
@@ -444,8 +1116,14 @@ type LoginClosed = Problem
 // MessageNotFound defines model for MessageNotFound.
 type MessageNotFound = Problem
 
+// NoBeforePost defines model for NoBeforePost.
+type NoBeforePost = Problem
+
 // NoForm defines model for NoForm.
 type NoForm = Problem
+
+// NotToPost defines model for NotToPost.
+type NotToPost = Problem
 
 // NotYours defines model for NotYours.
 type NotYours = Problem
@@ -455,6 +1133,9 @@ type OtherProblem = Problem
 
 // RateLimited defines model for RateLimited.
 type RateLimited = Problem
+
+// ReportNotFound defines model for ReportNotFound.
+type ReportNotFound = Problem
 
 // RoomNotFound defines model for RoomNotFound.
 type RoomNotFound = Problem
@@ -477,12 +1158,16 @@ type Unauthorized = Problem
 // UserNotFound defines model for UserNotFound.
 type UserNotFound = Problem
 
+// UsernameTaken defines model for UsernameTaken.
+type UsernameTaken = Problem
+
 // NameAndPassword defines model for NameAndPassword.
 type NameAndPassword = Credentials
 
-// NewText defines model for NewText.
-type NewText struct {
-	Message string `json:"message"`
+// Notify defines model for Notify.
+type Notify struct {
+	// Level Which messages to notify you about.
+	Level NotifyLevel `json:"level"`
 }
 
 // ReadUpTo defines model for ReadUpTo.
@@ -490,15 +1175,46 @@ type ReadUpTo struct {
 	Id int64 `json:"id"`
 }
 
+// ReportChange defines model for ReportChange.
+type ReportChange struct {
+	State ReportState `json:"state"`
+}
+
+// ListAuditParams defines parameters for ListAudit.
+type ListAuditParams struct {
+	// Before Start after this entry's id. Take it from `next`.
+	Before *BeforeAudit `form:"before,omitempty" json:"before,omitempty"`
+
+	// Limit The page size; 50 by default.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// ListAllReportsParams defines parameters for ListAllReports.
+type ListAllReportsParams struct {
+	// State Only reports in this state.
+	State *ReportStateInQuery `form:"state,omitempty" json:"state,omitempty"`
+
+	// Before Start after this report id. Take it from `next`.
+	Before *BeforeReport `form:"before,omitempty" json:"before,omitempty"`
+
+	// Limit The page size; 50 by default.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// ChangeAnyReportJSONBody defines parameters for ChangeAnyReport.
+type ChangeAnyReportJSONBody struct {
+	State ReportState `json:"state"`
+}
+
 // ListAccountsParams defines parameters for ListAccounts.
 type ListAccountsParams struct {
-	// Q A part of the name.
+	// Q Part of the name.
 	Q *string `form:"q,omitempty" json:"q,omitempty"`
 
-	// After A username; the list begins behind it. Take it from `next`.
+	// After Start after this username. Take it from `next`.
 	After *AfterUsername `form:"after,omitempty" json:"after,omitempty"`
 
-	// Limit How many at most; 50 unless given.
+	// Limit The page size; 50 by default.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
@@ -512,30 +1228,68 @@ type DeleteMeJSONBody struct {
 	CurrentPassword *string `json:"current_password,omitempty"`
 }
 
-// ChangePasswordJSONBody defines parameters for ChangePassword.
-type ChangePasswordJSONBody struct {
-	CurrentPassword string `json:"current_password"`
+// ChangeMeJSONBody defines parameters for ChangeMe.
+type ChangeMeJSONBody struct {
+	// Avatar The id of a picture uploaded with `POST /v1/me/files`. The previous picture is deleted. Null removes it.
+	Avatar          json.RawMessage `json:"avatar,omitempty"`
+	CurrentPassword *string         `json:"current_password,omitempty"`
+
+	// Data A JSON object for your app, at most 2 KiB as sent and 16 levels deep. Stored as sent, without white space
+	// between tokens. Null removes it.
+	Data json.RawMessage `json:"data,omitempty"`
+
+	// DisplayName One line, with the rules of a room's title. Empty or null resets it to the username.
+	DisplayName json.RawMessage `json:"display_name,omitempty"`
+
+	// Invisible If true, others see you as absent from now on; to them it looks like a leave. Your posts still give you away.
+	Invisible *bool `json:"invisible,omitempty"`
 
 	// Password 8 characters to 1,024 bytes
-	Password string `json:"password"`
+	Password *string `json:"password,omitempty"`
+
+	// Receipts If false, others cannot see how far you have read, and you cannot see how far they have.
+	Receipts *bool `json:"receipts,omitempty"`
 }
 
 // ListBlocksParams defines parameters for ListBlocks.
 type ListBlocksParams struct {
-	// After A username; the list begins behind it. Take it from `next`.
+	// After Start after this username. Take it from `next`.
 	After *string `form:"after,omitempty" json:"after,omitempty"`
 
-	// Limit How many at most; 50 unless given.
+	// Limit The page size; 50 by default.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// ListMentionsParams defines parameters for ListMentions.
+type ListMentionsParams struct {
+	Before *int64 `form:"before,omitempty" json:"before,omitempty"`
+
+	// Limit The page size; 50 by default.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// ListSessionsParams defines parameters for ListSessions.
+type ListSessionsParams struct {
+	// After Start after this session id. Take it from `next`.
+	After *int64 `form:"after,omitempty" json:"after,omitempty"`
+
+	// Limit The page size; 50 by default.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
 // ListConversationsParams defines parameters for ListConversations.
 type ListConversationsParams struct {
-	// After A conversation's `last_id`; the list begins behind it, with older ones. Take it from `next`.
+	// After Start after this conversation's `last_id`, with older ones. Take it from `next`.
 	After *int64 `form:"after,omitempty" json:"after,omitempty"`
 
-	// Limit How many at most; 50 unless given.
+	// Limit The page size; 50 by default.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// EmitPrivateParams defines parameters for EmitPrivate.
+type EmitPrivateParams struct {
+	// IdempotencyKey Works as in a room.
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
 // ListPrivateMessagesParams defines parameters for ListPrivateMessages.
@@ -543,13 +1297,16 @@ type ListPrivateMessagesParams struct {
 	Before *int64 `form:"before,omitempty" json:"before,omitempty"`
 	After  *int64 `form:"after,omitempty" json:"after,omitempty"`
 
-	// Limit How many at most; 50 unless given.
+	// Limit The page size; 50 by default.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Q Only messages with all of these words, in any order; the last one may be the beginning of a word (`hel` finds
-	// `hello`). Case and accents do not count. Numbers with dots, versions, dates and e-mail addresses are found as they are
-	// typed (`4.2` finds `v4.2` and `4.2.1`). What is written without spaces between words is found by any part of it.
+	// Q Only messages with all of these words, in any order. The last word can be incomplete (`hel` finds `hello`). Case and
+	// accents are ignored. Numbers with dots, versions, dates and e-mail addresses are found as typed (`4.2` finds `v4.2` and
+	// `4.2.1`). Text in scripts without spaces between words is found by any part of it.
 	Q *Search `form:"q,omitempty" json:"q,omitempty"`
+
+	// Thread Only the thread that starts with this message, the message first. Without it, messages in threads are left out.
+	Thread *InThread `form:"thread,omitempty" json:"thread,omitempty"`
 }
 
 // PostPrivateMessageTextBody defines parameters for PostPrivateMessage.
@@ -557,13 +1314,14 @@ type PostPrivateMessageTextBody = string
 
 // PostPrivateMessageParams defines parameters for PostPrivateMessage.
 type PostPrivateMessageParams struct {
-	// IdempotencyKey Any 1 to 128 printable ASCII characters; kept at least 24 hours, per user and path.
+	// IdempotencyKey 1 to 128 printable ASCII characters. Kept for at least 24 hours, per user and path.
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
-// EditPrivateMessageJSONBody defines parameters for EditPrivateMessage.
-type EditPrivateMessageJSONBody struct {
-	Message string `json:"message"`
+// NotifyConversationJSONBody defines parameters for NotifyConversation.
+type NotifyConversationJSONBody struct {
+	// Level Which messages to notify you about.
+	Level NotifyLevel `json:"level"`
 }
 
 // ReadConversationJSONBody defines parameters for ReadConversation.
@@ -573,28 +1331,34 @@ type ReadConversationJSONBody struct {
 
 // ListRoomsParams defines parameters for ListRooms.
 type ListRoomsParams struct {
-	// After A room's name; the list begins behind it. Take it from `next`.
+	// After Start after this room name. Take it from `next`.
 	After *string `form:"after,omitempty" json:"after,omitempty"`
 
-	// Limit How many at most; 50 unless given.
+	// Limit The page size; 50 by default.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
 // ListBansParams defines parameters for ListBans.
 type ListBansParams struct {
-	// After A username; the list begins behind it. Take it from `next`.
+	// After Start after this username. Take it from `next`.
 	After *AfterUsername `form:"after,omitempty" json:"after,omitempty"`
 
-	// Limit How many at most; 50 unless given.
+	// Limit The page size; 50 by default.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// EmitParams defines parameters for Emit.
+type EmitParams struct {
+	// IdempotencyKey 1 to 128 printable ASCII characters. Kept for at least 24 hours, per user and path. Not for ephemeral events.
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
 // ListMembersParams defines parameters for ListMembers.
 type ListMembersParams struct {
-	// After A username; the list begins behind it. Take it from `next`.
+	// After Start after this username. Take it from `next`.
 	After *AfterUsername `form:"after,omitempty" json:"after,omitempty"`
 
-	// Limit How many at most; 50 unless given.
+	// Limit The page size; 50 by default.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
@@ -603,13 +1367,16 @@ type ListMessagesParams struct {
 	Before *int64 `form:"before,omitempty" json:"before,omitempty"`
 	After  *int64 `form:"after,omitempty" json:"after,omitempty"`
 
-	// Limit How many at most; 50 unless given.
+	// Limit The page size; 50 by default.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Q Only messages with all of these words, in any order; the last one may be the beginning of a word (`hel` finds
-	// `hello`). Case and accents do not count. Numbers with dots, versions, dates and e-mail addresses are found as they are
-	// typed (`4.2` finds `v4.2` and `4.2.1`). What is written without spaces between words is found by any part of it.
+	// Q Only messages with all of these words, in any order. The last word can be incomplete (`hel` finds `hello`). Case and
+	// accents are ignored. Numbers with dots, versions, dates and e-mail addresses are found as typed (`4.2` finds `v4.2` and
+	// `4.2.1`). Text in scripts without spaces between words is found by any part of it.
 	Q *Search `form:"q,omitempty" json:"q,omitempty"`
+
+	// Thread Only the thread that starts with this message, the message first. Without it, messages in threads are left out.
+	Thread *InThread `form:"thread,omitempty" json:"thread,omitempty"`
 }
 
 // PostMessageTextBody defines parameters for PostMessage.
@@ -617,13 +1384,23 @@ type PostMessageTextBody = string
 
 // PostMessageParams defines parameters for PostMessage.
 type PostMessageParams struct {
-	// IdempotencyKey Any 1 to 128 printable ASCII characters; kept at least 24 hours, per user and path.
+	// IdempotencyKey 1 to 128 printable ASCII characters. Kept for at least 24 hours, per user and path.
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
-// EditMessageJSONBody defines parameters for EditMessage.
-type EditMessageJSONBody struct {
-	Message string `json:"message"`
+// ListMutesParams defines parameters for ListMutes.
+type ListMutesParams struct {
+	// After Start after this username. Take it from `next`.
+	After *AfterUsername `form:"after,omitempty" json:"after,omitempty"`
+
+	// Limit The page size; 50 by default.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// NotifyRoomJSONBody defines parameters for NotifyRoom.
+type NotifyRoomJSONBody struct {
+	// Level Which messages to notify you about.
+	Level NotifyLevel `json:"level"`
 }
 
 // ReadRoomJSONBody defines parameters for ReadRoom.
@@ -631,29 +1408,68 @@ type ReadRoomJSONBody struct {
 	Id int64 `json:"id"`
 }
 
+// ListReportsParams defines parameters for ListReports.
+type ListReportsParams struct {
+	// State Only reports in this state.
+	State *ReportStateInQuery `form:"state,omitempty" json:"state,omitempty"`
+
+	// Before Start after this report id. Take it from `next`.
+	Before *BeforeReport `form:"before,omitempty" json:"before,omitempty"`
+
+	// Limit The page size; 50 by default.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// ChangeReportJSONBody defines parameters for ChangeReport.
+type ChangeReportJSONBody struct {
+	State ReportState `json:"state"`
+}
+
 // ListTokensParams defines parameters for ListTokens.
 type ListTokensParams struct {
-	// After A token's id; the list begins behind it. Take it from `next`.
+	// After Start after this token id. Take it from `next`.
 	After *int64 `form:"after,omitempty" json:"after,omitempty"`
 
-	// Limit How many at most; 50 unless given.
+	// Limit The page size; 50 by default.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
 // ListUsersParams defines parameters for ListUsers.
 type ListUsersParams struct {
-	// Q A part of the name.
+	// Names Return exactly these users, in one response whatever the `limit`. Unknown names are left out. Cannot be combined
+	// with `q`, `online` and `after`.
+	Names *[]string `form:"names,omitempty" json:"names,omitempty"`
+
+	// Q Part of the name.
 	Q *string `form:"q,omitempty" json:"q,omitempty"`
 
-	// Online With `true`, those alone who have a stream open now; with `false`, the others.
+	// Online If `true`, only users with an open stream; if `false`, only users without one.
 	Online *bool `form:"online,omitempty" json:"online,omitempty"`
 
-	// After A username; the list begins behind it. Take it from `next`.
+	// After Start after this username. Take it from `next`.
 	After *AfterUsername `form:"after,omitempty" json:"after,omitempty"`
 
-	// Limit How many at most; 50 unless given.
+	// Limit The page size; 50 by default.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 }
+
+// CreateSiteHookJSONRequestBody defines body for CreateSiteHook for application/json ContentType.
+type CreateSiteHookJSONRequestBody = NewHook
+
+// ChangeSiteHookJSONRequestBody defines body for ChangeSiteHook for application/json ContentType.
+type ChangeSiteHookJSONRequestBody = HookChange
+
+// ReplaySiteHookJSONRequestBody defines body for ReplaySiteHook for application/json ContentType.
+type ReplaySiteHookJSONRequestBody = HookReplay
+
+// ChangeAnyReportJSONRequestBody defines body for ChangeAnyReport for application/json ContentType.
+type ChangeAnyReportJSONRequestBody ChangeAnyReportJSONBody
+
+// CreateSessionJSONRequestBody defines body for CreateSession for application/json ContentType.
+type CreateSessionJSONRequestBody = NewSession
+
+// CreateAccountJSONRequestBody defines body for CreateAccount for application/json ContentType.
+type CreateAccountJSONRequestBody = NewAccount
 
 // ChangeAccountJSONRequestBody defines body for ChangeAccount for application/json ContentType.
 type ChangeAccountJSONRequestBody = AccountChange
@@ -670,8 +1486,14 @@ type SignupJSONRequestBody = Credentials
 // DeleteMeJSONRequestBody defines body for DeleteMe for application/json ContentType.
 type DeleteMeJSONRequestBody DeleteMeJSONBody
 
-// ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
-type ChangePasswordJSONRequestBody ChangePasswordJSONBody
+// ChangeMeJSONRequestBody defines body for ChangeMe for application/json ContentType.
+type ChangeMeJSONRequestBody ChangeMeJSONBody
+
+// PutPushJSONRequestBody defines body for PutPush for application/json ContentType.
+type PutPushJSONRequestBody = NewPush
+
+// EmitPrivateJSONRequestBody defines body for EmitPrivate for application/json ContentType.
+type EmitPrivateJSONRequestBody = NewEvent
 
 // PostPrivateMessageJSONRequestBody defines body for PostPrivateMessage for application/json ContentType.
 type PostPrivateMessageJSONRequestBody = NewMessage
@@ -680,7 +1502,13 @@ type PostPrivateMessageJSONRequestBody = NewMessage
 type PostPrivateMessageTextRequestBody = PostPrivateMessageTextBody
 
 // EditPrivateMessageJSONRequestBody defines body for EditPrivateMessage for application/json ContentType.
-type EditPrivateMessageJSONRequestBody EditPrivateMessageJSONBody
+type EditPrivateMessageJSONRequestBody = MessageChange
+
+// ReportPrivateMessageJSONRequestBody defines body for ReportPrivateMessage for application/json ContentType.
+type ReportPrivateMessageJSONRequestBody = NewReport
+
+// NotifyConversationJSONRequestBody defines body for NotifyConversation for application/json ContentType.
+type NotifyConversationJSONRequestBody NotifyConversationJSONBody
 
 // ReadConversationJSONRequestBody defines body for ReadConversation for application/json ContentType.
 type ReadConversationJSONRequestBody ReadConversationJSONBody
@@ -690,6 +1518,24 @@ type CreateRoomJSONRequestBody = NewRoom
 
 // ChangeRoomJSONRequestBody defines body for ChangeRoom for application/json ContentType.
 type ChangeRoomJSONRequestBody = RoomChange
+
+// SetBeforePostJSONRequestBody defines body for SetBeforePost for application/json ContentType.
+type SetBeforePostJSONRequestBody = NewBeforePost
+
+// EmitJSONRequestBody defines body for Emit for application/json ContentType.
+type EmitJSONRequestBody = NewEvent
+
+// CreateRoomHookJSONRequestBody defines body for CreateRoomHook for application/json ContentType.
+type CreateRoomHookJSONRequestBody = NewHook
+
+// ChangeRoomHookJSONRequestBody defines body for ChangeRoomHook for application/json ContentType.
+type ChangeRoomHookJSONRequestBody = HookChange
+
+// ReplayRoomHookJSONRequestBody defines body for ReplayRoomHook for application/json ContentType.
+type ReplayRoomHookJSONRequestBody = HookReplay
+
+// CreateInletJSONRequestBody defines body for CreateInlet for application/json ContentType.
+type CreateInletJSONRequestBody = NewInlet
 
 // SetMemberJSONRequestBody defines body for SetMember for application/json ContentType.
 type SetMemberJSONRequestBody = MemberChange
@@ -701,113 +1547,310 @@ type PostMessageJSONRequestBody = NewMessage
 type PostMessageTextRequestBody = PostMessageTextBody
 
 // EditMessageJSONRequestBody defines body for EditMessage for application/json ContentType.
-type EditMessageJSONRequestBody EditMessageJSONBody
+type EditMessageJSONRequestBody = MessageChange
+
+// ReportMessageJSONRequestBody defines body for ReportMessage for application/json ContentType.
+type ReportMessageJSONRequestBody = NewReport
+
+// MuteJSONRequestBody defines body for Mute for application/json ContentType.
+type MuteJSONRequestBody = NewMute
+
+// NotifyRoomJSONRequestBody defines body for NotifyRoom for application/json ContentType.
+type NotifyRoomJSONRequestBody NotifyRoomJSONBody
 
 // ReadRoomJSONRequestBody defines body for ReadRoom for application/json ContentType.
 type ReadRoomJSONRequestBody ReadRoomJSONBody
 
+// ChangeReportJSONRequestBody defines body for ChangeReport for application/json ContentType.
+type ChangeReportJSONRequestBody ChangeReportJSONBody
+
 // CreateTokenJSONRequestBody defines body for CreateToken for application/json ContentType.
 type CreateTokenJSONRequestBody = NewApiToken
 
+// AsEventId returns the union data inside the Thread as a EventId
+func (t Thread) AsEventId() (EventId, error) {
+	var body EventId
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromEventId overwrites any union data inside the Thread as the provided EventId
+func (t *Thread) FromEventId(v EventId) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeEventId performs a merge with any union data inside the Thread, using the provided EventId
+func (t *Thread) MergeEventId(v EventId) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+// AsThreadState returns the union data inside the Thread as a ThreadState
+func (t Thread) AsThreadState() (ThreadState, error) {
+	var body ThreadState
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromThreadState overwrites any union data inside the Thread as the provided ThreadState
+func (t *Thread) FromThreadState(v ThreadState) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeThreadState performs a merge with any union data inside the Thread, using the provided ThreadState
+func (t *Thread) MergeThreadState(v ThreadState) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+func (t Thread) MarshalJSON() ([]byte, error) {
+	b, err := t.union.MarshalJSON()
+	return b, err
+}
+
+func (t *Thread) UnmarshalJSON(b []byte) error {
+	err := t.union.UnmarshalJSON(b)
+	return err
+}
+
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
-	// Stats What this server is doing
+	// ListAudit List what admins and moderators did
+	// (GET /v1/admin/audit)
+	ListAudit(ctx echo.Context, params ListAuditParams) error
+	// ListSiteHooks List hooks for all rooms
+	// (GET /v1/admin/hooks)
+	ListSiteHooks(ctx echo.Context) error
+	// CreateSiteHook Create a hook for all rooms
+	// (POST /v1/admin/hooks)
+	CreateSiteHook(ctx echo.Context) error
+	// DeleteSiteHook Delete a hook for all rooms
+	// (DELETE /v1/admin/hooks/{id})
+	DeleteSiteHook(ctx echo.Context, id int64) error
+	// GetSiteHook Get a hook for all rooms
+	// (GET /v1/admin/hooks/{id})
+	GetSiteHook(ctx echo.Context, id int64) error
+	// ChangeSiteHook Update, pause or resume a hook for all rooms
+	// (PATCH /v1/admin/hooks/{id})
+	ChangeSiteHook(ctx echo.Context, id int64) error
+	// ReplaySiteHook Replay the events of a hook for all rooms
+	// (POST /v1/admin/hooks/{id}/replay)
+	ReplaySiteHook(ctx echo.Context, id int64) error
+	// TestSiteHook Test a hook for all rooms
+	// (POST /v1/admin/hooks/{id}/test)
+	TestSiteHook(ctx echo.Context, id int64) error
+	// ListAllReports List reported messages of all rooms and conversations
+	// (GET /v1/admin/reports)
+	ListAllReports(ctx echo.Context, params ListAllReportsParams) error
+	// ChangeAnyReport Resolve, dismiss or reopen a report
+	// (PATCH /v1/admin/reports/{id})
+	ChangeAnyReport(ctx echo.Context, id ReportId) error
+	// CreateSession Create a session for a user of your app
+	// (POST /v1/admin/sessions)
+	CreateSession(ctx echo.Context) error
+	// Stats Get server statistics
 	// (GET /v1/admin/stats)
 	Stats(ctx echo.Context) error
-	// ListAccounts All accounts, by name
+	// ListAccounts List accounts
 	// (GET /v1/admin/users)
 	ListAccounts(ctx echo.Context, params ListAccountsParams) error
-	// ChangeAccount Give or take the role admin, disable or enable
+	// CreateAccount Create an account
+	// (POST /v1/admin/users)
+	CreateAccount(ctx echo.Context) error
+	// ChangeAccount Change the admin role, or disable or enable an account
 	// (PATCH /v1/admin/users/{username})
 	ChangeAccount(ctx echo.Context, username Username) error
 	// Login Log in
 	// (POST /v1/auth/login)
 	Login(ctx echo.Context) error
-	// Logout End this session
+	// Logout Log out
 	// (POST /v1/auth/logout)
 	Logout(ctx echo.Context) error
-	// Refresh Trade a refresh token for a new pair
+	// Refresh Refresh the session
 	// (POST /v1/auth/refresh)
 	Refresh(ctx echo.Context) error
-	// Signup Make an account and log in
+	// Signup Create an account and log in
 	// (POST /v1/auth/signup)
 	Signup(ctx echo.Context) error
-	// CreateTicket Get a ticket that opens one stream
+	// CreateTicket Create a stream ticket
 	// (POST /v1/auth/ticket)
 	CreateTicket(ctx echo.Context) error
-	// DeleteMe Delete the account
+	// CreateFileLink Create a link to a file
+	// (POST /v1/files/{id}/link)
+	CreateFileLink(ctx echo.Context, id FileIdInPath) error
+	// DeleteMe Delete the current account
 	// (DELETE /v1/me)
 	DeleteMe(ctx echo.Context) error
-	// GetMe Who am I
+	// GetMe Get the current user
 	// (GET /v1/me)
 	GetMe(ctx echo.Context) error
-	// ChangePassword Change the password
+	// ChangeMe Update the current user
 	// (PATCH /v1/me)
-	ChangePassword(ctx echo.Context) error
-	// ListBlocks Whose private messages the caller refuses
+	ChangeMe(ctx echo.Context) error
+	// ListBlocks List blocked users
 	// (GET /v1/me/blocks)
 	ListBlocks(ctx echo.Context, params ListBlocksParams) error
-	// Unblock Take a user's private messages again
+	// Unblock Unblock a user
 	// (DELETE /v1/me/blocks/{username})
 	Unblock(ctx echo.Context, username Username) error
-	// Block Refuse a user's private messages
+	// Block Block a user
 	// (PUT /v1/me/blocks/{username})
 	Block(ctx echo.Context, username Username) error
-	// ListConversations The caller's conversations of two, the latest first
+	// ListMentions List messages that mention you
+	// (GET /v1/me/mentions)
+	ListMentions(ctx echo.Context, params ListMentionsParams) error
+	// ListPush List your push subscriptions
+	// (GET /v1/me/push)
+	ListPush(ctx echo.Context) error
+	// DeletePush Unregister a device
+	// (DELETE /v1/me/push/{id})
+	DeletePush(ctx echo.Context, id PushId) error
+	// PutPush Register a device for push notifications
+	// (PUT /v1/me/push/{id})
+	PutPush(ctx echo.Context, id PushId) error
+	// ListSessions List your sessions
+	// (GET /v1/me/sessions)
+	ListSessions(ctx echo.Context, params ListSessionsParams) error
+	// EndSession End a session
+	// (DELETE /v1/me/sessions/{id})
+	EndSession(ctx echo.Context, id int64) error
+	// ListConversations List your private conversations
 	// (GET /v1/private)
 	ListConversations(ctx echo.Context, params ListConversationsParams) error
-	// ListPrivateMessages History of a conversation
+	// EmitPrivate Send a custom event to a user
+	// (POST /v1/private/{username}/events)
+	EmitPrivate(ctx echo.Context, username Username, params EmitPrivateParams) error
+	// ListPrivateMessages List a conversation's messages
 	// (GET /v1/private/{username}/messages)
 	ListPrivateMessages(ctx echo.Context, username Username, params ListPrivateMessagesParams) error
 	// PostPrivateMessage Send a private message
 	// (POST /v1/private/{username}/messages)
 	PostPrivateMessage(ctx echo.Context, username Username, params PostPrivateMessageParams) error
-	// DeletePrivateMessage Delete one's own private message, for both
+	// DeletePrivateMessage Delete your private message for both users
 	// (DELETE /v1/private/{username}/messages/{id})
 	DeletePrivateMessage(ctx echo.Context, username Username, id MessageId) error
-	// EditPrivateMessage Edit one's own private message
+	// EditPrivateMessage Edit your private message
 	// (PATCH /v1/private/{username}/messages/{id})
 	EditPrivateMessage(ctx echo.Context, username Username, id MessageId) error
-	// ReadConversation Say how far the caller has read
+	// UnpinPrivateMessage Unpin a private message
+	// (DELETE /v1/private/{username}/messages/{id}/pin)
+	UnpinPrivateMessage(ctx echo.Context, username Username, id MessageId) error
+	// PinPrivateMessage Pin a private message
+	// (PUT /v1/private/{username}/messages/{id}/pin)
+	PinPrivateMessage(ctx echo.Context, username Username, id MessageId) error
+	// ReportPrivateMessage Report a private message
+	// (POST /v1/private/{username}/messages/{id}/report)
+	ReportPrivateMessage(ctx echo.Context, username Username, id MessageId) error
+	// NotifyConversation Set your notification level for a conversation
+	// (PUT /v1/private/{username}/notify)
+	NotifyConversation(ctx echo.Context, username Username) error
+	// ListPrivatePins List a conversation's pinned messages
+	// (GET /v1/private/{username}/pins)
+	ListPrivatePins(ctx echo.Context, username Username) error
+	// ReadConversation Mark a conversation as read
 	// (PUT /v1/private/{username}/read)
 	ReadConversation(ctx echo.Context, username Username) error
-	// ListRooms Rooms the caller may see, by name
+	// ListPrivateSeen Get the other user's read marker
+	// (GET /v1/private/{username}/seen)
+	ListPrivateSeen(ctx echo.Context, username Username) error
+	// GetPushKey Get the push key
+	// (GET /v1/push/key)
+	GetPushKey(ctx echo.Context) error
+	// ListRooms List rooms
 	// (GET /v1/rooms)
 	ListRooms(ctx echo.Context, params ListRoomsParams) error
-	// CreateRoom Make a room
+	// CreateRoom Create a room
 	// (POST /v1/rooms)
 	CreateRoom(ctx echo.Context) error
 	// DeleteRoom Delete a room
 	// (DELETE /v1/rooms/{room})
 	DeleteRoom(ctx echo.Context, room RoomName) error
-	// GetRoom One room
+	// GetRoom Get a room
 	// (GET /v1/rooms/{room})
 	GetRoom(ctx echo.Context, room RoomName) error
-	// ChangeRoom Change a room
+	// ChangeRoom Update a room
 	// (PATCH /v1/rooms/{room})
 	ChangeRoom(ctx echo.Context, room RoomName) error
-	// EnterRoom Enter a room by name
+	// EnterRoom Join a room, creating it if needed
 	// (PUT /v1/rooms/{room})
 	EnterRoom(ctx echo.Context, room RoomName) error
-	// ListBans Who is banned from a room, by name
+	// ListBans List a room's bans
 	// (GET /v1/rooms/{room}/bans)
 	ListBans(ctx echo.Context, room RoomName, params ListBansParams) error
-	// Unban Lift a ban
+	// Unban Unban a user
 	// (DELETE /v1/rooms/{room}/bans/{username})
 	Unban(ctx echo.Context, room RoomName, username Username) error
 	// Ban Ban a user from a room
 	// (PUT /v1/rooms/{room}/bans/{username})
 	Ban(ctx echo.Context, room RoomName, username Username) error
-	// ListMembers A room's members, by name
+	// DeleteBeforePost Remove the before-post hook
+	// (DELETE /v1/rooms/{room}/before-post)
+	DeleteBeforePost(ctx echo.Context, room RoomName) error
+	// GetBeforePost Get the before-post hook
+	// (GET /v1/rooms/{room}/before-post)
+	GetBeforePost(ctx echo.Context, room RoomName) error
+	// SetBeforePost Set the before-post hook
+	// (PUT /v1/rooms/{room}/before-post)
+	SetBeforePost(ctx echo.Context, room RoomName) error
+	// Emit Send a custom event
+	// (POST /v1/rooms/{room}/events)
+	Emit(ctx echo.Context, room RoomName, params EmitParams) error
+	// ListRoomHooks List a room's hooks
+	// (GET /v1/rooms/{room}/hooks)
+	ListRoomHooks(ctx echo.Context, room RoomName) error
+	// CreateRoomHook Create a hook
+	// (POST /v1/rooms/{room}/hooks)
+	CreateRoomHook(ctx echo.Context, room RoomName) error
+	// DeleteRoomHook Delete a hook
+	// (DELETE /v1/rooms/{room}/hooks/{id})
+	DeleteRoomHook(ctx echo.Context, room RoomName, id int64) error
+	// GetRoomHook Get a hook
+	// (GET /v1/rooms/{room}/hooks/{id})
+	GetRoomHook(ctx echo.Context, room RoomName, id int64) error
+	// ChangeRoomHook Update, pause or resume a hook
+	// (PATCH /v1/rooms/{room}/hooks/{id})
+	ChangeRoomHook(ctx echo.Context, room RoomName, id int64) error
+	// ReplayRoomHook Replay a hook's events
+	// (POST /v1/rooms/{room}/hooks/{id}/replay)
+	ReplayRoomHook(ctx echo.Context, room RoomName, id int64) error
+	// TestRoomHook Test a hook
+	// (POST /v1/rooms/{room}/hooks/{id}/test)
+	TestRoomHook(ctx echo.Context, room RoomName, id int64) error
+	// ListInlets List a room's inlets
+	// (GET /v1/rooms/{room}/inlets)
+	ListInlets(ctx echo.Context, room RoomName) error
+	// CreateInlet Create an inlet
+	// (POST /v1/rooms/{room}/inlets)
+	CreateInlet(ctx echo.Context, room RoomName) error
+	// DeleteInlet Delete an inlet
+	// (DELETE /v1/rooms/{room}/inlets/{id})
+	DeleteInlet(ctx echo.Context, room RoomName, id int64) error
+	// ListMembers List a room's members
 	// (GET /v1/rooms/{room}/members)
 	ListMembers(ctx echo.Context, room RoomName, params ListMembersParams) error
-	// RemoveMember Remove a member, or leave
+	// RemoveMember Remove a member or leave
 	// (DELETE /v1/rooms/{room}/members/{username})
 	RemoveMember(ctx echo.Context, room RoomName, username Username) error
-	// SetMember Add a member, or change a role
+	// SetMember Add a member or change a role
 	// (PUT /v1/rooms/{room}/members/{username})
 	SetMember(ctx echo.Context, room RoomName, username Username) error
-	// ListMessages History
+	// ListMessages List a room's messages
 	// (GET /v1/rooms/{room}/messages)
 	ListMessages(ctx echo.Context, room RoomName, params ListMessagesParams) error
 	// PostMessage Post a message
@@ -816,41 +1859,257 @@ type ServerInterface interface {
 	// DeleteMessage Delete a message
 	// (DELETE /v1/rooms/{room}/messages/{id})
 	DeleteMessage(ctx echo.Context, room RoomName, id MessageId) error
-	// EditMessage Edit one's own message
+	// EditMessage Edit your message
 	// (PATCH /v1/rooms/{room}/messages/{id})
 	EditMessage(ctx echo.Context, room RoomName, id MessageId) error
-	// RemoveReaction Take a reaction back
+	// UnpinMessage Unpin a message
+	// (DELETE /v1/rooms/{room}/messages/{id}/pin)
+	UnpinMessage(ctx echo.Context, room RoomName, id MessageId) error
+	// PinMessage Pin a message
+	// (PUT /v1/rooms/{room}/messages/{id}/pin)
+	PinMessage(ctx echo.Context, room RoomName, id MessageId) error
+	// RemoveReaction Remove your reaction
 	// (DELETE /v1/rooms/{room}/messages/{id}/reactions/{emoji})
 	RemoveReaction(ctx echo.Context, room RoomName, id MessageId, emoji string) error
 	// AddReaction React to a message
 	// (PUT /v1/rooms/{room}/messages/{id}/reactions/{emoji})
 	AddReaction(ctx echo.Context, room RoomName, id MessageId, emoji string) error
-	// ReadRoom Say how far the caller has read
+	// ReportMessage Report a message
+	// (POST /v1/rooms/{room}/messages/{id}/report)
+	ReportMessage(ctx echo.Context, room RoomName, id MessageId) error
+	// ListMutes List muted users
+	// (GET /v1/rooms/{room}/mutes)
+	ListMutes(ctx echo.Context, room RoomName, params ListMutesParams) error
+	// Unmute Unmute a user
+	// (DELETE /v1/rooms/{room}/mutes/{username})
+	Unmute(ctx echo.Context, room RoomName, username Username) error
+	// Mute Mute a user
+	// (PUT /v1/rooms/{room}/mutes/{username})
+	Mute(ctx echo.Context, room RoomName, username Username) error
+	// NotifyRoom Set your notification level for a room
+	// (PUT /v1/rooms/{room}/notify)
+	NotifyRoom(ctx echo.Context, room RoomName) error
+	// ListPins List a room's pinned messages
+	// (GET /v1/rooms/{room}/pins)
+	ListPins(ctx echo.Context, room RoomName) error
+	// ReadRoom Mark a room as read
 	// (PUT /v1/rooms/{room}/read)
 	ReadRoom(ctx echo.Context, room RoomName) error
-	// Typing Say that one is typing
+	// ListReports List a room's reported messages
+	// (GET /v1/rooms/{room}/reports)
+	ListReports(ctx echo.Context, room RoomName, params ListReportsParams) error
+	// ChangeReport Resolve, dismiss or reopen a report
+	// (PATCH /v1/rooms/{room}/reports/{id})
+	ChangeReport(ctx echo.Context, room RoomName, id ReportId) error
+	// ListSeen List the read markers of other members
+	// (GET /v1/rooms/{room}/seen)
+	ListSeen(ctx echo.Context, room RoomName) error
+	// Typing Send a typing indicator
 	// (POST /v1/rooms/{room}/typing)
 	Typing(ctx echo.Context, room RoomName) error
-	// ListPresent Who is in a room now
+	// ListPresent List users who are in a room now
 	// (GET /v1/rooms/{room}/users)
 	ListPresent(ctx echo.Context, room RoomName) error
-	// ListTokens The caller's API tokens
+	// ListTokens List your API tokens
 	// (GET /v1/tokens)
 	ListTokens(ctx echo.Context, params ListTokensParams) error
-	// CreateToken Make an API token for a script or a bot
+	// CreateToken Create an API token
 	// (POST /v1/tokens)
 	CreateToken(ctx echo.Context) error
 	// RevokeToken Revoke an API token
 	// (DELETE /v1/tokens/{id})
 	RevokeToken(ctx echo.Context, id int64) error
-	// ListUsers The people of this server, by name
+	// ListUsers List users
 	// (GET /v1/users)
 	ListUsers(ctx echo.Context, params ListUsersParams) error
+	// GetUser Get a user
+	// (GET /v1/users/{username})
+	GetUser(ctx echo.Context, username Username) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler ServerInterface
+}
+
+// ListAudit converts echo context to params.
+func (w *ServerInterfaceWrapper) ListAudit(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAuditParams
+	// ------------- Optional query parameter "before" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "before", ctx.QueryParams(), &params.Before, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter before: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListAudit(ctx, params)
+	return err
+}
+
+// ListSiteHooks converts echo context to params.
+func (w *ServerInterfaceWrapper) ListSiteHooks(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListSiteHooks(ctx)
+	return err
+}
+
+// CreateSiteHook converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateSiteHook(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateSiteHook(ctx)
+	return err
+}
+
+// DeleteSiteHook converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteSiteHook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id int64
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteSiteHook(ctx, id)
+	return err
+}
+
+// GetSiteHook converts echo context to params.
+func (w *ServerInterfaceWrapper) GetSiteHook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id int64
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetSiteHook(ctx, id)
+	return err
+}
+
+// ChangeSiteHook converts echo context to params.
+func (w *ServerInterfaceWrapper) ChangeSiteHook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id int64
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ChangeSiteHook(ctx, id)
+	return err
+}
+
+// ReplaySiteHook converts echo context to params.
+func (w *ServerInterfaceWrapper) ReplaySiteHook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id int64
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReplaySiteHook(ctx, id)
+	return err
+}
+
+// TestSiteHook converts echo context to params.
+func (w *ServerInterfaceWrapper) TestSiteHook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id int64
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.TestSiteHook(ctx, id)
+	return err
+}
+
+// ListAllReports converts echo context to params.
+func (w *ServerInterfaceWrapper) ListAllReports(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAllReportsParams
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// ------------- Optional query parameter "before" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "before", ctx.QueryParams(), &params.Before, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter before: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListAllReports(ctx, params)
+	return err
+}
+
+// ChangeAnyReport converts echo context to params.
+func (w *ServerInterfaceWrapper) ChangeAnyReport(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id ReportId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ChangeAnyReport(ctx, id)
+	return err
+}
+
+// CreateSession converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateSession(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateSession(ctx)
+	return err
 }
 
 // Stats converts echo context to params.
@@ -891,6 +2150,15 @@ func (w *ServerInterfaceWrapper) ListAccounts(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListAccounts(ctx, params)
+	return err
+}
+
+// CreateAccount converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateAccount(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateAccount(ctx)
 	return err
 }
 
@@ -955,6 +2223,22 @@ func (w *ServerInterfaceWrapper) CreateTicket(ctx echo.Context) error {
 	return err
 }
 
+// CreateFileLink converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateFileLink(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id FileIdInPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateFileLink(ctx, id)
+	return err
+}
+
 // DeleteMe converts echo context to params.
 func (w *ServerInterfaceWrapper) DeleteMe(ctx echo.Context) error {
 	var err error
@@ -973,12 +2257,12 @@ func (w *ServerInterfaceWrapper) GetMe(ctx echo.Context) error {
 	return err
 }
 
-// ChangePassword converts echo context to params.
-func (w *ServerInterfaceWrapper) ChangePassword(ctx echo.Context) error {
+// ChangeMe converts echo context to params.
+func (w *ServerInterfaceWrapper) ChangeMe(ctx echo.Context) error {
 	var err error
 
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.ChangePassword(ctx)
+	err = w.Handler.ChangeMe(ctx)
 	return err
 }
 
@@ -1039,6 +2323,113 @@ func (w *ServerInterfaceWrapper) Block(ctx echo.Context) error {
 	return err
 }
 
+// ListMentions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListMentions(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListMentionsParams
+	// ------------- Optional query parameter "before" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "before", ctx.QueryParams(), &params.Before, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter before: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListMentions(ctx, params)
+	return err
+}
+
+// ListPush converts echo context to params.
+func (w *ServerInterfaceWrapper) ListPush(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListPush(ctx)
+	return err
+}
+
+// DeletePush converts echo context to params.
+func (w *ServerInterfaceWrapper) DeletePush(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id PushId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeletePush(ctx, id)
+	return err
+}
+
+// PutPush converts echo context to params.
+func (w *ServerInterfaceWrapper) PutPush(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id PushId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PutPush(ctx, id)
+	return err
+}
+
+// ListSessions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListSessions(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListSessionsParams
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListSessions(ctx, params)
+	return err
+}
+
+// EndSession converts echo context to params.
+func (w *ServerInterfaceWrapper) EndSession(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id int64
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.EndSession(ctx, id)
+	return err
+}
+
 // ListConversations converts echo context to params.
 func (w *ServerInterfaceWrapper) ListConversations(ctx echo.Context) error {
 	var err error
@@ -1061,6 +2452,42 @@ func (w *ServerInterfaceWrapper) ListConversations(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListConversations(ctx, params)
+	return err
+}
+
+// EmitPrivate converts echo context to params.
+func (w *ServerInterfaceWrapper) EmitPrivate(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "username" -------------
+	var username Username
+
+	err = runtime.BindStyledParameterWithOptions("simple", "username", ctx.Param("username"), &username, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter username: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params EmitPrivateParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey string
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.EmitPrivate(ctx, username, params)
 	return err
 }
 
@@ -1103,6 +2530,13 @@ func (w *ServerInterfaceWrapper) ListPrivateMessages(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
+	// ------------- Optional query parameter "thread" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "thread", ctx.QueryParams(), &params.Thread, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter thread: %s", err))
 	}
 
 	// Invoke the callback with all the unmarshaled arguments
@@ -1194,6 +2628,110 @@ func (w *ServerInterfaceWrapper) EditPrivateMessage(ctx echo.Context) error {
 	return err
 }
 
+// UnpinPrivateMessage converts echo context to params.
+func (w *ServerInterfaceWrapper) UnpinPrivateMessage(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "username" -------------
+	var username Username
+
+	err = runtime.BindStyledParameterWithOptions("simple", "username", ctx.Param("username"), &username, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter username: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id MessageId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UnpinPrivateMessage(ctx, username, id)
+	return err
+}
+
+// PinPrivateMessage converts echo context to params.
+func (w *ServerInterfaceWrapper) PinPrivateMessage(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "username" -------------
+	var username Username
+
+	err = runtime.BindStyledParameterWithOptions("simple", "username", ctx.Param("username"), &username, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter username: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id MessageId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PinPrivateMessage(ctx, username, id)
+	return err
+}
+
+// ReportPrivateMessage converts echo context to params.
+func (w *ServerInterfaceWrapper) ReportPrivateMessage(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "username" -------------
+	var username Username
+
+	err = runtime.BindStyledParameterWithOptions("simple", "username", ctx.Param("username"), &username, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter username: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id MessageId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReportPrivateMessage(ctx, username, id)
+	return err
+}
+
+// NotifyConversation converts echo context to params.
+func (w *ServerInterfaceWrapper) NotifyConversation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "username" -------------
+	var username Username
+
+	err = runtime.BindStyledParameterWithOptions("simple", "username", ctx.Param("username"), &username, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter username: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.NotifyConversation(ctx, username)
+	return err
+}
+
+// ListPrivatePins converts echo context to params.
+func (w *ServerInterfaceWrapper) ListPrivatePins(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "username" -------------
+	var username Username
+
+	err = runtime.BindStyledParameterWithOptions("simple", "username", ctx.Param("username"), &username, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter username: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListPrivatePins(ctx, username)
+	return err
+}
+
 // ReadConversation converts echo context to params.
 func (w *ServerInterfaceWrapper) ReadConversation(ctx echo.Context) error {
 	var err error
@@ -1207,6 +2745,31 @@ func (w *ServerInterfaceWrapper) ReadConversation(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ReadConversation(ctx, username)
+	return err
+}
+
+// ListPrivateSeen converts echo context to params.
+func (w *ServerInterfaceWrapper) ListPrivateSeen(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "username" -------------
+	var username Username
+
+	err = runtime.BindStyledParameterWithOptions("simple", "username", ctx.Param("username"), &username, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter username: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListPrivateSeen(ctx, username)
+	return err
+}
+
+// GetPushKey converts echo context to params.
+func (w *ServerInterfaceWrapper) GetPushKey(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetPushKey(ctx)
 	return err
 }
 
@@ -1388,6 +2951,298 @@ func (w *ServerInterfaceWrapper) Ban(ctx echo.Context) error {
 	return err
 }
 
+// DeleteBeforePost converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteBeforePost(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteBeforePost(ctx, room)
+	return err
+}
+
+// GetBeforePost converts echo context to params.
+func (w *ServerInterfaceWrapper) GetBeforePost(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetBeforePost(ctx, room)
+	return err
+}
+
+// SetBeforePost converts echo context to params.
+func (w *ServerInterfaceWrapper) SetBeforePost(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SetBeforePost(ctx, room)
+	return err
+}
+
+// Emit converts echo context to params.
+func (w *ServerInterfaceWrapper) Emit(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params EmitParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey string
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.Emit(ctx, room, params)
+	return err
+}
+
+// ListRoomHooks converts echo context to params.
+func (w *ServerInterfaceWrapper) ListRoomHooks(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListRoomHooks(ctx, room)
+	return err
+}
+
+// CreateRoomHook converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateRoomHook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateRoomHook(ctx, room)
+	return err
+}
+
+// DeleteRoomHook converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteRoomHook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id int64
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteRoomHook(ctx, room, id)
+	return err
+}
+
+// GetRoomHook converts echo context to params.
+func (w *ServerInterfaceWrapper) GetRoomHook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id int64
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetRoomHook(ctx, room, id)
+	return err
+}
+
+// ChangeRoomHook converts echo context to params.
+func (w *ServerInterfaceWrapper) ChangeRoomHook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id int64
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ChangeRoomHook(ctx, room, id)
+	return err
+}
+
+// ReplayRoomHook converts echo context to params.
+func (w *ServerInterfaceWrapper) ReplayRoomHook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id int64
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReplayRoomHook(ctx, room, id)
+	return err
+}
+
+// TestRoomHook converts echo context to params.
+func (w *ServerInterfaceWrapper) TestRoomHook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id int64
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.TestRoomHook(ctx, room, id)
+	return err
+}
+
+// ListInlets converts echo context to params.
+func (w *ServerInterfaceWrapper) ListInlets(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListInlets(ctx, room)
+	return err
+}
+
+// CreateInlet converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateInlet(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateInlet(ctx, room)
+	return err
+}
+
+// DeleteInlet converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteInlet(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id int64
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteInlet(ctx, room, id)
+	return err
+}
+
 // ListMembers converts echo context to params.
 func (w *ServerInterfaceWrapper) ListMembers(ctx echo.Context) error {
 	var err error
@@ -1509,6 +3364,13 @@ func (w *ServerInterfaceWrapper) ListMessages(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
 	}
 
+	// ------------- Optional query parameter "thread" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "thread", ctx.QueryParams(), &params.Thread, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter thread: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListMessages(ctx, room, params)
 	return err
@@ -1598,6 +3460,54 @@ func (w *ServerInterfaceWrapper) EditMessage(ctx echo.Context) error {
 	return err
 }
 
+// UnpinMessage converts echo context to params.
+func (w *ServerInterfaceWrapper) UnpinMessage(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id MessageId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UnpinMessage(ctx, room, id)
+	return err
+}
+
+// PinMessage converts echo context to params.
+func (w *ServerInterfaceWrapper) PinMessage(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id MessageId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PinMessage(ctx, room, id)
+	return err
+}
+
 // RemoveReaction converts echo context to params.
 func (w *ServerInterfaceWrapper) RemoveReaction(ctx echo.Context) error {
 	var err error
@@ -1662,6 +3572,142 @@ func (w *ServerInterfaceWrapper) AddReaction(ctx echo.Context) error {
 	return err
 }
 
+// ReportMessage converts echo context to params.
+func (w *ServerInterfaceWrapper) ReportMessage(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id MessageId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReportMessage(ctx, room, id)
+	return err
+}
+
+// ListMutes converts echo context to params.
+func (w *ServerInterfaceWrapper) ListMutes(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListMutesParams
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListMutes(ctx, room, params)
+	return err
+}
+
+// Unmute converts echo context to params.
+func (w *ServerInterfaceWrapper) Unmute(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// ------------- Path parameter "username" -------------
+	var username Username
+
+	err = runtime.BindStyledParameterWithOptions("simple", "username", ctx.Param("username"), &username, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter username: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.Unmute(ctx, room, username)
+	return err
+}
+
+// Mute converts echo context to params.
+func (w *ServerInterfaceWrapper) Mute(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// ------------- Path parameter "username" -------------
+	var username Username
+
+	err = runtime.BindStyledParameterWithOptions("simple", "username", ctx.Param("username"), &username, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter username: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.Mute(ctx, room, username)
+	return err
+}
+
+// NotifyRoom converts echo context to params.
+func (w *ServerInterfaceWrapper) NotifyRoom(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.NotifyRoom(ctx, room)
+	return err
+}
+
+// ListPins converts echo context to params.
+func (w *ServerInterfaceWrapper) ListPins(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListPins(ctx, room)
+	return err
+}
+
 // ReadRoom converts echo context to params.
 func (w *ServerInterfaceWrapper) ReadRoom(ctx echo.Context) error {
 	var err error
@@ -1675,6 +3721,85 @@ func (w *ServerInterfaceWrapper) ReadRoom(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ReadRoom(ctx, room)
+	return err
+}
+
+// ListReports converts echo context to params.
+func (w *ServerInterfaceWrapper) ListReports(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListReportsParams
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// ------------- Optional query parameter "before" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "before", ctx.QueryParams(), &params.Before, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter before: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListReports(ctx, room, params)
+	return err
+}
+
+// ChangeReport converts echo context to params.
+func (w *ServerInterfaceWrapper) ChangeReport(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// ------------- Path parameter "id" -------------
+	var id ReportId
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ChangeReport(ctx, room, id)
+	return err
+}
+
+// ListSeen converts echo context to params.
+func (w *ServerInterfaceWrapper) ListSeen(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "room" -------------
+	var room RoomName
+
+	err = runtime.BindStyledParameterWithOptions("simple", "room", ctx.Param("room"), &room, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter room: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListSeen(ctx, room)
 	return err
 }
 
@@ -1766,6 +3891,13 @@ func (w *ServerInterfaceWrapper) ListUsers(ctx echo.Context) error {
 
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListUsersParams
+	// ------------- Optional query parameter "names" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "names", ctx.QueryParams(), &params.Names, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter names: %s", err))
+	}
+
 	// ------------- Optional query parameter "q" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -1796,6 +3928,22 @@ func (w *ServerInterfaceWrapper) ListUsers(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListUsers(ctx, params)
+	return err
+}
+
+// GetUser converts echo context to params.
+func (w *ServerInterfaceWrapper) GetUser(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "username" -------------
+	var username Username
+
+	err = runtime.BindStyledParameterWithOptions("simple", "username", ctx.Param("username"), &username, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter username: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetUser(ctx, username)
 	return err
 }
 
@@ -1846,26 +3994,53 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 		Handler: si,
 	}
 
+	router.GET(options.BaseURL+"/v1/admin/audit", wrapper.ListAudit, options.OperationMiddlewares["listAudit"]...)
+	router.GET(options.BaseURL+"/v1/admin/hooks", wrapper.ListSiteHooks, options.OperationMiddlewares["listSiteHooks"]...)
+	router.POST(options.BaseURL+"/v1/admin/hooks", wrapper.CreateSiteHook, options.OperationMiddlewares["createSiteHook"]...)
+	router.DELETE(options.BaseURL+"/v1/admin/hooks/:id", wrapper.DeleteSiteHook, options.OperationMiddlewares["deleteSiteHook"]...)
+	router.GET(options.BaseURL+"/v1/admin/hooks/:id", wrapper.GetSiteHook, options.OperationMiddlewares["getSiteHook"]...)
+	router.PATCH(options.BaseURL+"/v1/admin/hooks/:id", wrapper.ChangeSiteHook, options.OperationMiddlewares["changeSiteHook"]...)
+	router.POST(options.BaseURL+"/v1/admin/hooks/:id/replay", wrapper.ReplaySiteHook, options.OperationMiddlewares["replaySiteHook"]...)
+	router.POST(options.BaseURL+"/v1/admin/hooks/:id/test", wrapper.TestSiteHook, options.OperationMiddlewares["testSiteHook"]...)
+	router.GET(options.BaseURL+"/v1/admin/reports", wrapper.ListAllReports, options.OperationMiddlewares["listAllReports"]...)
+	router.PATCH(options.BaseURL+"/v1/admin/reports/:id", wrapper.ChangeAnyReport, options.OperationMiddlewares["changeAnyReport"]...)
+	router.POST(options.BaseURL+"/v1/admin/sessions", wrapper.CreateSession, options.OperationMiddlewares["createSession"]...)
 	router.GET(options.BaseURL+"/v1/admin/stats", wrapper.Stats, options.OperationMiddlewares["stats"]...)
 	router.GET(options.BaseURL+"/v1/admin/users", wrapper.ListAccounts, options.OperationMiddlewares["listAccounts"]...)
+	router.POST(options.BaseURL+"/v1/admin/users", wrapper.CreateAccount, options.OperationMiddlewares["createAccount"]...)
 	router.PATCH(options.BaseURL+"/v1/admin/users/:username", wrapper.ChangeAccount, options.OperationMiddlewares["changeAccount"]...)
 	router.POST(options.BaseURL+"/v1/auth/login", wrapper.Login, options.OperationMiddlewares["login"]...)
 	router.POST(options.BaseURL+"/v1/auth/logout", wrapper.Logout, options.OperationMiddlewares["logout"]...)
 	router.POST(options.BaseURL+"/v1/auth/refresh", wrapper.Refresh, options.OperationMiddlewares["refresh"]...)
 	router.POST(options.BaseURL+"/v1/auth/signup", wrapper.Signup, options.OperationMiddlewares["signup"]...)
 	router.POST(options.BaseURL+"/v1/auth/ticket", wrapper.CreateTicket, options.OperationMiddlewares["createTicket"]...)
+	router.POST(options.BaseURL+"/v1/files/:id/link", wrapper.CreateFileLink, options.OperationMiddlewares["createFileLink"]...)
 	router.DELETE(options.BaseURL+"/v1/me", wrapper.DeleteMe, options.OperationMiddlewares["deleteMe"]...)
 	router.GET(options.BaseURL+"/v1/me", wrapper.GetMe, options.OperationMiddlewares["getMe"]...)
-	router.PATCH(options.BaseURL+"/v1/me", wrapper.ChangePassword, options.OperationMiddlewares["changePassword"]...)
+	router.PATCH(options.BaseURL+"/v1/me", wrapper.ChangeMe, options.OperationMiddlewares["changeMe"]...)
 	router.GET(options.BaseURL+"/v1/me/blocks", wrapper.ListBlocks, options.OperationMiddlewares["listBlocks"]...)
 	router.DELETE(options.BaseURL+"/v1/me/blocks/:username", wrapper.Unblock, options.OperationMiddlewares["unblock"]...)
 	router.PUT(options.BaseURL+"/v1/me/blocks/:username", wrapper.Block, options.OperationMiddlewares["block"]...)
+	router.GET(options.BaseURL+"/v1/me/mentions", wrapper.ListMentions, options.OperationMiddlewares["listMentions"]...)
+	router.GET(options.BaseURL+"/v1/me/push", wrapper.ListPush, options.OperationMiddlewares["listPush"]...)
+	router.DELETE(options.BaseURL+"/v1/me/push/:id", wrapper.DeletePush, options.OperationMiddlewares["deletePush"]...)
+	router.PUT(options.BaseURL+"/v1/me/push/:id", wrapper.PutPush, options.OperationMiddlewares["putPush"]...)
+	router.GET(options.BaseURL+"/v1/me/sessions", wrapper.ListSessions, options.OperationMiddlewares["listSessions"]...)
+	router.DELETE(options.BaseURL+"/v1/me/sessions/:id", wrapper.EndSession, options.OperationMiddlewares["endSession"]...)
 	router.GET(options.BaseURL+"/v1/private", wrapper.ListConversations, options.OperationMiddlewares["listConversations"]...)
+	router.POST(options.BaseURL+"/v1/private/:username/events", wrapper.EmitPrivate, options.OperationMiddlewares["emitPrivate"]...)
 	router.GET(options.BaseURL+"/v1/private/:username/messages", wrapper.ListPrivateMessages, options.OperationMiddlewares["listPrivateMessages"]...)
 	router.POST(options.BaseURL+"/v1/private/:username/messages", wrapper.PostPrivateMessage, options.OperationMiddlewares["postPrivateMessage"]...)
 	router.DELETE(options.BaseURL+"/v1/private/:username/messages/:id", wrapper.DeletePrivateMessage, options.OperationMiddlewares["deletePrivateMessage"]...)
 	router.PATCH(options.BaseURL+"/v1/private/:username/messages/:id", wrapper.EditPrivateMessage, options.OperationMiddlewares["editPrivateMessage"]...)
+	router.DELETE(options.BaseURL+"/v1/private/:username/messages/:id/pin", wrapper.UnpinPrivateMessage, options.OperationMiddlewares["unpinPrivateMessage"]...)
+	router.PUT(options.BaseURL+"/v1/private/:username/messages/:id/pin", wrapper.PinPrivateMessage, options.OperationMiddlewares["pinPrivateMessage"]...)
+	router.POST(options.BaseURL+"/v1/private/:username/messages/:id/report", wrapper.ReportPrivateMessage, options.OperationMiddlewares["reportPrivateMessage"]...)
+	router.PUT(options.BaseURL+"/v1/private/:username/notify", wrapper.NotifyConversation, options.OperationMiddlewares["notifyConversation"]...)
+	router.GET(options.BaseURL+"/v1/private/:username/pins", wrapper.ListPrivatePins, options.OperationMiddlewares["listPrivatePins"]...)
 	router.PUT(options.BaseURL+"/v1/private/:username/read", wrapper.ReadConversation, options.OperationMiddlewares["readConversation"]...)
+	router.GET(options.BaseURL+"/v1/private/:username/seen", wrapper.ListPrivateSeen, options.OperationMiddlewares["listPrivateSeen"]...)
+	router.GET(options.BaseURL+"/v1/push/key", wrapper.GetPushKey, options.OperationMiddlewares["getPushKey"]...)
 	router.GET(options.BaseURL+"/v1/rooms", wrapper.ListRooms, options.OperationMiddlewares["listRooms"]...)
 	router.POST(options.BaseURL+"/v1/rooms", wrapper.CreateRoom, options.OperationMiddlewares["createRoom"]...)
 	router.DELETE(options.BaseURL+"/v1/rooms/:room", wrapper.DeleteRoom, options.OperationMiddlewares["deleteRoom"]...)
@@ -1875,6 +4050,20 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/rooms/:room/bans", wrapper.ListBans, options.OperationMiddlewares["listBans"]...)
 	router.DELETE(options.BaseURL+"/v1/rooms/:room/bans/:username", wrapper.Unban, options.OperationMiddlewares["unban"]...)
 	router.PUT(options.BaseURL+"/v1/rooms/:room/bans/:username", wrapper.Ban, options.OperationMiddlewares["ban"]...)
+	router.DELETE(options.BaseURL+"/v1/rooms/:room/before-post", wrapper.DeleteBeforePost, options.OperationMiddlewares["deleteBeforePost"]...)
+	router.GET(options.BaseURL+"/v1/rooms/:room/before-post", wrapper.GetBeforePost, options.OperationMiddlewares["getBeforePost"]...)
+	router.PUT(options.BaseURL+"/v1/rooms/:room/before-post", wrapper.SetBeforePost, options.OperationMiddlewares["setBeforePost"]...)
+	router.POST(options.BaseURL+"/v1/rooms/:room/events", wrapper.Emit, options.OperationMiddlewares["emit"]...)
+	router.GET(options.BaseURL+"/v1/rooms/:room/hooks", wrapper.ListRoomHooks, options.OperationMiddlewares["listRoomHooks"]...)
+	router.POST(options.BaseURL+"/v1/rooms/:room/hooks", wrapper.CreateRoomHook, options.OperationMiddlewares["createRoomHook"]...)
+	router.DELETE(options.BaseURL+"/v1/rooms/:room/hooks/:id", wrapper.DeleteRoomHook, options.OperationMiddlewares["deleteRoomHook"]...)
+	router.GET(options.BaseURL+"/v1/rooms/:room/hooks/:id", wrapper.GetRoomHook, options.OperationMiddlewares["getRoomHook"]...)
+	router.PATCH(options.BaseURL+"/v1/rooms/:room/hooks/:id", wrapper.ChangeRoomHook, options.OperationMiddlewares["changeRoomHook"]...)
+	router.POST(options.BaseURL+"/v1/rooms/:room/hooks/:id/replay", wrapper.ReplayRoomHook, options.OperationMiddlewares["replayRoomHook"]...)
+	router.POST(options.BaseURL+"/v1/rooms/:room/hooks/:id/test", wrapper.TestRoomHook, options.OperationMiddlewares["testRoomHook"]...)
+	router.GET(options.BaseURL+"/v1/rooms/:room/inlets", wrapper.ListInlets, options.OperationMiddlewares["listInlets"]...)
+	router.POST(options.BaseURL+"/v1/rooms/:room/inlets", wrapper.CreateInlet, options.OperationMiddlewares["createInlet"]...)
+	router.DELETE(options.BaseURL+"/v1/rooms/:room/inlets/:id", wrapper.DeleteInlet, options.OperationMiddlewares["deleteInlet"]...)
 	router.GET(options.BaseURL+"/v1/rooms/:room/members", wrapper.ListMembers, options.OperationMiddlewares["listMembers"]...)
 	router.DELETE(options.BaseURL+"/v1/rooms/:room/members/:username", wrapper.RemoveMember, options.OperationMiddlewares["removeMember"]...)
 	router.PUT(options.BaseURL+"/v1/rooms/:room/members/:username", wrapper.SetMember, options.OperationMiddlewares["setMember"]...)
@@ -1882,15 +4071,27 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/rooms/:room/messages", wrapper.PostMessage, options.OperationMiddlewares["postMessage"]...)
 	router.DELETE(options.BaseURL+"/v1/rooms/:room/messages/:id", wrapper.DeleteMessage, options.OperationMiddlewares["deleteMessage"]...)
 	router.PATCH(options.BaseURL+"/v1/rooms/:room/messages/:id", wrapper.EditMessage, options.OperationMiddlewares["editMessage"]...)
+	router.DELETE(options.BaseURL+"/v1/rooms/:room/messages/:id/pin", wrapper.UnpinMessage, options.OperationMiddlewares["unpinMessage"]...)
+	router.PUT(options.BaseURL+"/v1/rooms/:room/messages/:id/pin", wrapper.PinMessage, options.OperationMiddlewares["pinMessage"]...)
 	router.DELETE(options.BaseURL+"/v1/rooms/:room/messages/:id/reactions/:emoji", wrapper.RemoveReaction, options.OperationMiddlewares["removeReaction"]...)
 	router.PUT(options.BaseURL+"/v1/rooms/:room/messages/:id/reactions/:emoji", wrapper.AddReaction, options.OperationMiddlewares["addReaction"]...)
+	router.POST(options.BaseURL+"/v1/rooms/:room/messages/:id/report", wrapper.ReportMessage, options.OperationMiddlewares["reportMessage"]...)
+	router.GET(options.BaseURL+"/v1/rooms/:room/mutes", wrapper.ListMutes, options.OperationMiddlewares["listMutes"]...)
+	router.DELETE(options.BaseURL+"/v1/rooms/:room/mutes/:username", wrapper.Unmute, options.OperationMiddlewares["unmute"]...)
+	router.PUT(options.BaseURL+"/v1/rooms/:room/mutes/:username", wrapper.Mute, options.OperationMiddlewares["mute"]...)
+	router.PUT(options.BaseURL+"/v1/rooms/:room/notify", wrapper.NotifyRoom, options.OperationMiddlewares["notifyRoom"]...)
+	router.GET(options.BaseURL+"/v1/rooms/:room/pins", wrapper.ListPins, options.OperationMiddlewares["listPins"]...)
 	router.PUT(options.BaseURL+"/v1/rooms/:room/read", wrapper.ReadRoom, options.OperationMiddlewares["readRoom"]...)
+	router.GET(options.BaseURL+"/v1/rooms/:room/reports", wrapper.ListReports, options.OperationMiddlewares["listReports"]...)
+	router.PATCH(options.BaseURL+"/v1/rooms/:room/reports/:id", wrapper.ChangeReport, options.OperationMiddlewares["changeReport"]...)
+	router.GET(options.BaseURL+"/v1/rooms/:room/seen", wrapper.ListSeen, options.OperationMiddlewares["listSeen"]...)
 	router.POST(options.BaseURL+"/v1/rooms/:room/typing", wrapper.Typing, options.OperationMiddlewares["typing"]...)
 	router.GET(options.BaseURL+"/v1/rooms/:room/users", wrapper.ListPresent, options.OperationMiddlewares["listPresent"]...)
 	router.GET(options.BaseURL+"/v1/tokens", wrapper.ListTokens, options.OperationMiddlewares["listTokens"]...)
 	router.POST(options.BaseURL+"/v1/tokens", wrapper.CreateToken, options.OperationMiddlewares["createToken"]...)
 	router.DELETE(options.BaseURL+"/v1/tokens/:id", wrapper.RevokeToken, options.OperationMiddlewares["revokeToken"]...)
 	router.GET(options.BaseURL+"/v1/users", wrapper.ListUsers, options.OperationMiddlewares["listUsers"]...)
+	router.GET(options.BaseURL+"/v1/users/:username", wrapper.GetUser, options.OperationMiddlewares["getUser"]...)
 
 }
 
@@ -1898,7 +4099,11 @@ type BadRequestApplicationProblemPlusJSONResponse Problem
 
 type BlockedApplicationProblemPlusJSONResponse Problem
 
+type FileNotFoundApplicationProblemPlusJSONResponse Problem
+
 type ForbiddenApplicationProblemPlusJSONResponse Problem
+
+type HookNotFoundApplicationProblemPlusJSONResponse Problem
 
 type LastOwnerApplicationProblemPlusJSONResponse Problem
 
@@ -1908,13 +4113,19 @@ type LoginClosedApplicationProblemPlusJSONResponse Problem
 
 type MessageNotFoundApplicationProblemPlusJSONResponse Problem
 
+type NoBeforePostApplicationProblemPlusJSONResponse Problem
+
 type NoFormApplicationProblemPlusJSONResponse Problem
+
+type NotToPostApplicationProblemPlusJSONResponse Problem
 
 type NotYoursApplicationProblemPlusJSONResponse Problem
 
 type OtherProblemApplicationProblemPlusJSONResponse Problem
 
 type RateLimitedApplicationProblemPlusJSONResponse Problem
+
+type ReportNotFoundApplicationProblemPlusJSONResponse Problem
 
 type RoomNotFoundApplicationProblemPlusJSONResponse Problem
 
@@ -1929,6 +4140,1293 @@ type TokenScopeApplicationProblemPlusJSONResponse Problem
 type UnauthorizedApplicationProblemPlusJSONResponse Problem
 
 type UserNotFoundApplicationProblemPlusJSONResponse Problem
+
+type UsernameTakenApplicationProblemPlusJSONResponse Problem
+
+type ListAuditRequestObject struct {
+	Params ListAuditParams
+}
+
+type ListAuditResponseObject interface {
+	VisitListAuditResponse(w http.ResponseWriter) error
+}
+
+type ListAudit200JSONResponse AuditPage
+
+func (response ListAudit200JSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAudit400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListAudit400ApplicationProblemPlusJSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAudit401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListAudit401ApplicationProblemPlusJSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAudit403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListAudit403ApplicationProblemPlusJSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAudit429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response ListAudit429ApplicationProblemPlusJSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAuditdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListAuditdefaultApplicationProblemPlusJSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSiteHooksRequestObject struct {
+}
+
+type ListSiteHooksResponseObject interface {
+	VisitListSiteHooksResponse(w http.ResponseWriter) error
+}
+
+type ListSiteHooks200JSONResponse HookList
+
+func (response ListSiteHooks200JSONResponse) VisitListSiteHooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSiteHooks400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListSiteHooks400ApplicationProblemPlusJSONResponse) VisitListSiteHooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSiteHooks401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListSiteHooks401ApplicationProblemPlusJSONResponse) VisitListSiteHooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSiteHooks403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListSiteHooks403ApplicationProblemPlusJSONResponse) VisitListSiteHooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSiteHooks429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response ListSiteHooks429ApplicationProblemPlusJSONResponse) VisitListSiteHooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSiteHooksdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListSiteHooksdefaultApplicationProblemPlusJSONResponse) VisitListSiteHooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSiteHookRequestObject struct {
+	Body *CreateSiteHookJSONRequestBody
+}
+
+type CreateSiteHookResponseObject interface {
+	VisitCreateSiteHookResponse(w http.ResponseWriter) error
+}
+
+type CreateSiteHook201JSONResponse MadeHook
+
+func (response CreateSiteHook201JSONResponse) VisitCreateSiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSiteHook400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSiteHook400ApplicationProblemPlusJSONResponse) VisitCreateSiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSiteHook401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSiteHook401ApplicationProblemPlusJSONResponse) VisitCreateSiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSiteHook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSiteHook403ApplicationProblemPlusJSONResponse) VisitCreateSiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSiteHook409ApplicationProblemPlusJSONResponse struct {
+	LimitReachedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSiteHook409ApplicationProblemPlusJSONResponse) VisitCreateSiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSiteHook429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSiteHook429ApplicationProblemPlusJSONResponse) VisitCreateSiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSiteHookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateSiteHookdefaultApplicationProblemPlusJSONResponse) VisitCreateSiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSiteHookRequestObject struct {
+	Id int64 `json:"id"`
+}
+
+type DeleteSiteHookResponseObject interface {
+	VisitDeleteSiteHookResponse(w http.ResponseWriter) error
+}
+
+type DeleteSiteHook204Response struct {
+}
+
+func (response DeleteSiteHook204Response) VisitDeleteSiteHookResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteSiteHook400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteSiteHook400ApplicationProblemPlusJSONResponse) VisitDeleteSiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSiteHook401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteSiteHook401ApplicationProblemPlusJSONResponse) VisitDeleteSiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSiteHook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteSiteHook403ApplicationProblemPlusJSONResponse) VisitDeleteSiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSiteHook404ApplicationProblemPlusJSONResponse struct {
+	HookNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteSiteHook404ApplicationProblemPlusJSONResponse) VisitDeleteSiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSiteHook429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteSiteHook429ApplicationProblemPlusJSONResponse) VisitDeleteSiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSiteHookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteSiteHookdefaultApplicationProblemPlusJSONResponse) VisitDeleteSiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSiteHookRequestObject struct {
+	Id int64 `json:"id"`
+}
+
+type GetSiteHookResponseObject interface {
+	VisitGetSiteHookResponse(w http.ResponseWriter) error
+}
+
+type GetSiteHook200JSONResponse Hook
+
+func (response GetSiteHook200JSONResponse) VisitGetSiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSiteHook400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response GetSiteHook400ApplicationProblemPlusJSONResponse) VisitGetSiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSiteHook401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response GetSiteHook401ApplicationProblemPlusJSONResponse) VisitGetSiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSiteHook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetSiteHook403ApplicationProblemPlusJSONResponse) VisitGetSiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSiteHook404ApplicationProblemPlusJSONResponse struct {
+	HookNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetSiteHook404ApplicationProblemPlusJSONResponse) VisitGetSiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSiteHook429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response GetSiteHook429ApplicationProblemPlusJSONResponse) VisitGetSiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSiteHookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetSiteHookdefaultApplicationProblemPlusJSONResponse) VisitGetSiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSiteHookRequestObject struct {
+	Id   int64 `json:"id"`
+	Body *ChangeSiteHookJSONRequestBody
+}
+
+type ChangeSiteHookResponseObject interface {
+	VisitChangeSiteHookResponse(w http.ResponseWriter) error
+}
+
+type ChangeSiteHook200JSONResponse Hook
+
+func (response ChangeSiteHook200JSONResponse) VisitChangeSiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSiteHook400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeSiteHook400ApplicationProblemPlusJSONResponse) VisitChangeSiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSiteHook401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeSiteHook401ApplicationProblemPlusJSONResponse) VisitChangeSiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSiteHook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeSiteHook403ApplicationProblemPlusJSONResponse) VisitChangeSiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSiteHook404ApplicationProblemPlusJSONResponse struct {
+	HookNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeSiteHook404ApplicationProblemPlusJSONResponse) VisitChangeSiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSiteHook429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeSiteHook429ApplicationProblemPlusJSONResponse) VisitChangeSiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSiteHookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ChangeSiteHookdefaultApplicationProblemPlusJSONResponse) VisitChangeSiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaySiteHookRequestObject struct {
+	Id   int64 `json:"id"`
+	Body *ReplaySiteHookJSONRequestBody
+}
+
+type ReplaySiteHookResponseObject interface {
+	VisitReplaySiteHookResponse(w http.ResponseWriter) error
+}
+
+type ReplaySiteHook200JSONResponse Hook
+
+func (response ReplaySiteHook200JSONResponse) VisitReplaySiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaySiteHook400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaySiteHook400ApplicationProblemPlusJSONResponse) VisitReplaySiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaySiteHook401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaySiteHook401ApplicationProblemPlusJSONResponse) VisitReplaySiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaySiteHook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaySiteHook403ApplicationProblemPlusJSONResponse) VisitReplaySiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaySiteHook404ApplicationProblemPlusJSONResponse struct {
+	HookNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaySiteHook404ApplicationProblemPlusJSONResponse) VisitReplaySiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaySiteHook429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaySiteHook429ApplicationProblemPlusJSONResponse) VisitReplaySiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaySiteHookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReplaySiteHookdefaultApplicationProblemPlusJSONResponse) VisitReplaySiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestSiteHookRequestObject struct {
+	Id int64 `json:"id"`
+}
+
+type TestSiteHookResponseObject interface {
+	VisitTestSiteHookResponse(w http.ResponseWriter) error
+}
+
+type TestSiteHook200JSONResponse HookTest
+
+func (response TestSiteHook200JSONResponse) VisitTestSiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestSiteHook400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response TestSiteHook400ApplicationProblemPlusJSONResponse) VisitTestSiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestSiteHook401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response TestSiteHook401ApplicationProblemPlusJSONResponse) VisitTestSiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestSiteHook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response TestSiteHook403ApplicationProblemPlusJSONResponse) VisitTestSiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestSiteHook404ApplicationProblemPlusJSONResponse struct {
+	HookNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response TestSiteHook404ApplicationProblemPlusJSONResponse) VisitTestSiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestSiteHook429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response TestSiteHook429ApplicationProblemPlusJSONResponse) VisitTestSiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestSiteHookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response TestSiteHookdefaultApplicationProblemPlusJSONResponse) VisitTestSiteHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllReportsRequestObject struct {
+	Params ListAllReportsParams
+}
+
+type ListAllReportsResponseObject interface {
+	VisitListAllReportsResponse(w http.ResponseWriter) error
+}
+
+type ListAllReports200JSONResponse ReportPage
+
+func (response ListAllReports200JSONResponse) VisitListAllReportsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllReports400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllReports400ApplicationProblemPlusJSONResponse) VisitListAllReportsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllReports401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllReports401ApplicationProblemPlusJSONResponse) VisitListAllReportsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllReports403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllReports403ApplicationProblemPlusJSONResponse) VisitListAllReportsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllReports429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllReports429ApplicationProblemPlusJSONResponse) VisitListAllReportsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllReportsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListAllReportsdefaultApplicationProblemPlusJSONResponse) VisitListAllReportsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeAnyReportRequestObject struct {
+	Id   ReportId `json:"id"`
+	Body *ChangeAnyReportJSONRequestBody
+}
+
+type ChangeAnyReportResponseObject interface {
+	VisitChangeAnyReportResponse(w http.ResponseWriter) error
+}
+
+type ChangeAnyReport200JSONResponse Report
+
+func (response ChangeAnyReport200JSONResponse) VisitChangeAnyReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeAnyReport400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeAnyReport400ApplicationProblemPlusJSONResponse) VisitChangeAnyReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeAnyReport401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeAnyReport401ApplicationProblemPlusJSONResponse) VisitChangeAnyReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeAnyReport403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeAnyReport403ApplicationProblemPlusJSONResponse) VisitChangeAnyReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeAnyReport404ApplicationProblemPlusJSONResponse struct {
+	ReportNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeAnyReport404ApplicationProblemPlusJSONResponse) VisitChangeAnyReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeAnyReport429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeAnyReport429ApplicationProblemPlusJSONResponse) VisitChangeAnyReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeAnyReportdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ChangeAnyReportdefaultApplicationProblemPlusJSONResponse) VisitChangeAnyReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSessionRequestObject struct {
+	Body *CreateSessionJSONRequestBody
+}
+
+type CreateSessionResponseObject interface {
+	VisitCreateSessionResponse(w http.ResponseWriter) error
+}
+
+type CreateSession200JSONResponse struct{ TheSessionJSONResponse }
+
+func (response CreateSession200JSONResponse) VisitCreateSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSession201JSONResponse Session
+
+func (response CreateSession201JSONResponse) VisitCreateSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSession400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSession400ApplicationProblemPlusJSONResponse) VisitCreateSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSession401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSession401ApplicationProblemPlusJSONResponse) VisitCreateSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSession403ApplicationProblemPlusJSONResponse Problem
+
+func (response CreateSession403ApplicationProblemPlusJSONResponse) VisitCreateSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSession404ApplicationProblemPlusJSONResponse struct {
+	UserNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSession404ApplicationProblemPlusJSONResponse) VisitCreateSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSession409ApplicationProblemPlusJSONResponse struct {
+	UsernameTakenApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSession409ApplicationProblemPlusJSONResponse) VisitCreateSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSession429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSession429ApplicationProblemPlusJSONResponse) VisitCreateSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSessiondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateSessiondefaultApplicationProblemPlusJSONResponse) VisitCreateSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
 
 type StatsRequestObject struct {
 }
@@ -2108,6 +5606,125 @@ type ListAccountsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListAccountsdefaultApplicationProblemPlusJSONResponse) VisitListAccountsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAccountRequestObject struct {
+	Body *CreateAccountJSONRequestBody
+}
+
+type CreateAccountResponseObject interface {
+	VisitCreateAccountResponse(w http.ResponseWriter) error
+}
+
+type CreateAccount201JSONResponse Account
+
+func (response CreateAccount201JSONResponse) VisitCreateAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAccount400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAccount400ApplicationProblemPlusJSONResponse) VisitCreateAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAccount401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAccount401ApplicationProblemPlusJSONResponse) VisitCreateAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAccount403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAccount403ApplicationProblemPlusJSONResponse) VisitCreateAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAccount409ApplicationProblemPlusJSONResponse struct {
+	UsernameTakenApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAccount409ApplicationProblemPlusJSONResponse) VisitCreateAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAccount429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateAccount429ApplicationProblemPlusJSONResponse) VisitCreateAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateAccountdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateAccountdefaultApplicationProblemPlusJSONResponse) VisitCreateAccountResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -2722,6 +6339,109 @@ func (response CreateTicketdefaultApplicationProblemPlusJSONResponse) VisitCreat
 	return err
 }
 
+type CreateFileLinkRequestObject struct {
+	Id FileIdInPath `json:"id"`
+}
+
+type CreateFileLinkResponseObject interface {
+	VisitCreateFileLinkResponse(w http.ResponseWriter) error
+}
+
+type CreateFileLink200JSONResponse FileLink
+
+func (response CreateFileLink200JSONResponse) VisitCreateFileLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateFileLink400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response CreateFileLink400ApplicationProblemPlusJSONResponse) VisitCreateFileLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateFileLink401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateFileLink401ApplicationProblemPlusJSONResponse) VisitCreateFileLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateFileLink404ApplicationProblemPlusJSONResponse struct {
+	FileNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response CreateFileLink404ApplicationProblemPlusJSONResponse) VisitCreateFileLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateFileLink429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateFileLink429ApplicationProblemPlusJSONResponse) VisitCreateFileLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateFileLinkdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateFileLinkdefaultApplicationProblemPlusJSONResponse) VisitCreateFileLinkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type DeleteMeRequestObject struct {
 	Body *DeleteMeJSONRequestBody
 }
@@ -2826,7 +6546,7 @@ type GetMeResponseObject interface {
 	VisitGetMeResponse(w http.ResponseWriter) error
 }
 
-type GetMe200JSONResponse User
+type GetMe200JSONResponse Me
 
 func (response GetMe200JSONResponse) VisitGetMeResponse(w http.ResponseWriter) error {
 
@@ -2873,17 +6593,17 @@ func (response GetMedefaultApplicationProblemPlusJSONResponse) VisitGetMeRespons
 	return err
 }
 
-type ChangePasswordRequestObject struct {
-	Body *ChangePasswordJSONRequestBody
+type ChangeMeRequestObject struct {
+	Body *ChangeMeJSONRequestBody
 }
 
-type ChangePasswordResponseObject interface {
-	VisitChangePasswordResponse(w http.ResponseWriter) error
+type ChangeMeResponseObject interface {
+	VisitChangeMeResponse(w http.ResponseWriter) error
 }
 
-type ChangePassword200JSONResponse User
+type ChangeMe200JSONResponse Me
 
-func (response ChangePassword200JSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
+func (response ChangeMe200JSONResponse) VisitChangeMeResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -2895,11 +6615,11 @@ func (response ChangePassword200JSONResponse) VisitChangePasswordResponse(w http
 	return err
 }
 
-type ChangePassword400ApplicationProblemPlusJSONResponse struct {
+type ChangeMe400ApplicationProblemPlusJSONResponse struct {
 	BadRequestApplicationProblemPlusJSONResponse
 }
 
-func (response ChangePassword400ApplicationProblemPlusJSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
+func (response ChangeMe400ApplicationProblemPlusJSONResponse) VisitChangeMeResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -2911,11 +6631,11 @@ func (response ChangePassword400ApplicationProblemPlusJSONResponse) VisitChangeP
 	return err
 }
 
-type ChangePassword401ApplicationProblemPlusJSONResponse struct {
+type ChangeMe401ApplicationProblemPlusJSONResponse struct {
 	UnauthorizedApplicationProblemPlusJSONResponse
 }
 
-func (response ChangePassword401ApplicationProblemPlusJSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
+func (response ChangeMe401ApplicationProblemPlusJSONResponse) VisitChangeMeResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -2927,11 +6647,11 @@ func (response ChangePassword401ApplicationProblemPlusJSONResponse) VisitChangeP
 	return err
 }
 
-type ChangePassword403ApplicationProblemPlusJSONResponse struct {
+type ChangeMe403ApplicationProblemPlusJSONResponse struct {
 	TokenScopeApplicationProblemPlusJSONResponse
 }
 
-func (response ChangePassword403ApplicationProblemPlusJSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
+func (response ChangeMe403ApplicationProblemPlusJSONResponse) VisitChangeMeResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -2943,11 +6663,11 @@ func (response ChangePassword403ApplicationProblemPlusJSONResponse) VisitChangeP
 	return err
 }
 
-type ChangePassword429ApplicationProblemPlusJSONResponse struct {
+type ChangeMe429ApplicationProblemPlusJSONResponse struct {
 	RateLimitedApplicationProblemPlusJSONResponse
 }
 
-func (response ChangePassword429ApplicationProblemPlusJSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
+func (response ChangeMe429ApplicationProblemPlusJSONResponse) VisitChangeMeResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -2959,12 +6679,12 @@ func (response ChangePassword429ApplicationProblemPlusJSONResponse) VisitChangeP
 	return err
 }
 
-type ChangePassworddefaultApplicationProblemPlusJSONResponse struct {
+type ChangeMedefaultApplicationProblemPlusJSONResponse struct {
 	Body       Problem
 	StatusCode int
 }
 
-func (response ChangePassworddefaultApplicationProblemPlusJSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
+func (response ChangeMedefaultApplicationProblemPlusJSONResponse) VisitChangeMeResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3310,6 +7030,556 @@ func (response BlockdefaultApplicationProblemPlusJSONResponse) VisitBlockRespons
 	return err
 }
 
+type ListMentionsRequestObject struct {
+	Params ListMentionsParams
+}
+
+type ListMentionsResponseObject interface {
+	VisitListMentionsResponse(w http.ResponseWriter) error
+}
+
+type ListMentions200JSONResponse MentionPage
+
+func (response ListMentions200JSONResponse) VisitListMentionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMentions400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListMentions400ApplicationProblemPlusJSONResponse) VisitListMentionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMentions401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListMentions401ApplicationProblemPlusJSONResponse) VisitListMentionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMentions429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response ListMentions429ApplicationProblemPlusJSONResponse) VisitListMentionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMentionsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListMentionsdefaultApplicationProblemPlusJSONResponse) VisitListMentionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPushRequestObject struct {
+}
+
+type ListPushResponseObject interface {
+	VisitListPushResponse(w http.ResponseWriter) error
+}
+
+type ListPush200JSONResponse PushList
+
+func (response ListPush200JSONResponse) VisitListPushResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPush401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListPush401ApplicationProblemPlusJSONResponse) VisitListPushResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPush403ApplicationProblemPlusJSONResponse struct {
+	TokenScopeApplicationProblemPlusJSONResponse
+}
+
+func (response ListPush403ApplicationProblemPlusJSONResponse) VisitListPushResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPushdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListPushdefaultApplicationProblemPlusJSONResponse) VisitListPushResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePushRequestObject struct {
+	Id PushId `json:"id"`
+}
+
+type DeletePushResponseObject interface {
+	VisitDeletePushResponse(w http.ResponseWriter) error
+}
+
+type DeletePush204Response struct {
+}
+
+func (response DeletePush204Response) VisitDeletePushResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeletePush400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response DeletePush400ApplicationProblemPlusJSONResponse) VisitDeletePushResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePush401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response DeletePush401ApplicationProblemPlusJSONResponse) VisitDeletePushResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePush403ApplicationProblemPlusJSONResponse struct {
+	TokenScopeApplicationProblemPlusJSONResponse
+}
+
+func (response DeletePush403ApplicationProblemPlusJSONResponse) VisitDeletePushResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePush429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response DeletePush429ApplicationProblemPlusJSONResponse) VisitDeletePushResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePushdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeletePushdefaultApplicationProblemPlusJSONResponse) VisitDeletePushResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutPushRequestObject struct {
+	Id   PushId `json:"id"`
+	Body *PutPushJSONRequestBody
+}
+
+type PutPushResponseObject interface {
+	VisitPutPushResponse(w http.ResponseWriter) error
+}
+
+type PutPush204Response struct {
+}
+
+func (response PutPush204Response) VisitPutPushResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type PutPush400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response PutPush400ApplicationProblemPlusJSONResponse) VisitPutPushResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutPush401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response PutPush401ApplicationProblemPlusJSONResponse) VisitPutPushResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutPush403ApplicationProblemPlusJSONResponse struct {
+	TokenScopeApplicationProblemPlusJSONResponse
+}
+
+func (response PutPush403ApplicationProblemPlusJSONResponse) VisitPutPushResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutPush429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response PutPush429ApplicationProblemPlusJSONResponse) VisitPutPushResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutPushdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PutPushdefaultApplicationProblemPlusJSONResponse) VisitPutPushResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSessionsRequestObject struct {
+	Params ListSessionsParams
+}
+
+type ListSessionsResponseObject interface {
+	VisitListSessionsResponse(w http.ResponseWriter) error
+}
+
+type ListSessions200JSONResponse LoginPage
+
+func (response ListSessions200JSONResponse) VisitListSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSessions400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListSessions400ApplicationProblemPlusJSONResponse) VisitListSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSessions401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListSessions401ApplicationProblemPlusJSONResponse) VisitListSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSessions403ApplicationProblemPlusJSONResponse struct {
+	TokenScopeApplicationProblemPlusJSONResponse
+}
+
+func (response ListSessions403ApplicationProblemPlusJSONResponse) VisitListSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSessionsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListSessionsdefaultApplicationProblemPlusJSONResponse) VisitListSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndSessionRequestObject struct {
+	Id int64 `json:"id"`
+}
+
+type EndSessionResponseObject interface {
+	VisitEndSessionResponse(w http.ResponseWriter) error
+}
+
+type EndSession204Response struct {
+}
+
+func (response EndSession204Response) VisitEndSessionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type EndSession400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response EndSession400ApplicationProblemPlusJSONResponse) VisitEndSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndSession401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response EndSession401ApplicationProblemPlusJSONResponse) VisitEndSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndSession403ApplicationProblemPlusJSONResponse struct {
+	TokenScopeApplicationProblemPlusJSONResponse
+}
+
+func (response EndSession403ApplicationProblemPlusJSONResponse) VisitEndSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndSession404ApplicationProblemPlusJSONResponse Problem
+
+func (response EndSession404ApplicationProblemPlusJSONResponse) VisitEndSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndSession429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response EndSession429ApplicationProblemPlusJSONResponse) VisitEndSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndSessiondefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response EndSessiondefaultApplicationProblemPlusJSONResponse) VisitEndSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListConversationsRequestObject struct {
 	Params ListConversationsParams
 }
@@ -3402,6 +7672,169 @@ type ListConversationsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListConversationsdefaultApplicationProblemPlusJSONResponse) VisitListConversationsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EmitPrivateRequestObject struct {
+	Username Username `json:"username"`
+	Params   EmitPrivateParams
+	Body     *EmitPrivateJSONRequestBody
+}
+
+type EmitPrivateResponseObject interface {
+	VisitEmitPrivateResponse(w http.ResponseWriter) error
+}
+
+type EmitPrivate200JSONResponse CustomEvent
+
+func (response EmitPrivate200JSONResponse) VisitEmitPrivateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EmitPrivate201JSONResponse CustomEvent
+
+func (response EmitPrivate201JSONResponse) VisitEmitPrivateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EmitPrivate202JSONResponse CustomEvent
+
+func (response EmitPrivate202JSONResponse) VisitEmitPrivateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EmitPrivate400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response EmitPrivate400ApplicationProblemPlusJSONResponse) VisitEmitPrivateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EmitPrivate401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response EmitPrivate401ApplicationProblemPlusJSONResponse) VisitEmitPrivateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EmitPrivate403ApplicationProblemPlusJSONResponse struct {
+	BlockedApplicationProblemPlusJSONResponse
+}
+
+func (response EmitPrivate403ApplicationProblemPlusJSONResponse) VisitEmitPrivateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EmitPrivate404ApplicationProblemPlusJSONResponse struct {
+	UserNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response EmitPrivate404ApplicationProblemPlusJSONResponse) VisitEmitPrivateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EmitPrivate422ApplicationProblemPlusJSONResponse Problem
+
+func (response EmitPrivate422ApplicationProblemPlusJSONResponse) VisitEmitPrivateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EmitPrivate429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response EmitPrivate429ApplicationProblemPlusJSONResponse) VisitEmitPrivateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EmitPrivatedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response EmitPrivatedefaultApplicationProblemPlusJSONResponse) VisitEmitPrivateResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3948,6 +8381,614 @@ func (response EditPrivateMessagedefaultApplicationProblemPlusJSONResponse) Visi
 	return err
 }
 
+type UnpinPrivateMessageRequestObject struct {
+	Username Username  `json:"username"`
+	Id       MessageId `json:"id"`
+}
+
+type UnpinPrivateMessageResponseObject interface {
+	VisitUnpinPrivateMessageResponse(w http.ResponseWriter) error
+}
+
+type UnpinPrivateMessage204Response struct {
+}
+
+func (response UnpinPrivateMessage204Response) VisitUnpinPrivateMessageResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type UnpinPrivateMessage400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response UnpinPrivateMessage400ApplicationProblemPlusJSONResponse) VisitUnpinPrivateMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnpinPrivateMessage401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response UnpinPrivateMessage401ApplicationProblemPlusJSONResponse) VisitUnpinPrivateMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnpinPrivateMessage403ApplicationProblemPlusJSONResponse struct {
+	BlockedApplicationProblemPlusJSONResponse
+}
+
+func (response UnpinPrivateMessage403ApplicationProblemPlusJSONResponse) VisitUnpinPrivateMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnpinPrivateMessage404ApplicationProblemPlusJSONResponse struct {
+	MessageNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response UnpinPrivateMessage404ApplicationProblemPlusJSONResponse) VisitUnpinPrivateMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnpinPrivateMessage429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response UnpinPrivateMessage429ApplicationProblemPlusJSONResponse) VisitUnpinPrivateMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnpinPrivateMessagedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UnpinPrivateMessagedefaultApplicationProblemPlusJSONResponse) VisitUnpinPrivateMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PinPrivateMessageRequestObject struct {
+	Username Username  `json:"username"`
+	Id       MessageId `json:"id"`
+}
+
+type PinPrivateMessageResponseObject interface {
+	VisitPinPrivateMessageResponse(w http.ResponseWriter) error
+}
+
+type PinPrivateMessage204Response struct {
+}
+
+func (response PinPrivateMessage204Response) VisitPinPrivateMessageResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type PinPrivateMessage400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response PinPrivateMessage400ApplicationProblemPlusJSONResponse) VisitPinPrivateMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PinPrivateMessage401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response PinPrivateMessage401ApplicationProblemPlusJSONResponse) VisitPinPrivateMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PinPrivateMessage403ApplicationProblemPlusJSONResponse struct {
+	BlockedApplicationProblemPlusJSONResponse
+}
+
+func (response PinPrivateMessage403ApplicationProblemPlusJSONResponse) VisitPinPrivateMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PinPrivateMessage404ApplicationProblemPlusJSONResponse struct {
+	MessageNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response PinPrivateMessage404ApplicationProblemPlusJSONResponse) VisitPinPrivateMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PinPrivateMessage409ApplicationProblemPlusJSONResponse struct {
+	LimitReachedApplicationProblemPlusJSONResponse
+}
+
+func (response PinPrivateMessage409ApplicationProblemPlusJSONResponse) VisitPinPrivateMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PinPrivateMessage429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response PinPrivateMessage429ApplicationProblemPlusJSONResponse) VisitPinPrivateMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PinPrivateMessagedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PinPrivateMessagedefaultApplicationProblemPlusJSONResponse) VisitPinPrivateMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportPrivateMessageRequestObject struct {
+	Username Username  `json:"username"`
+	Id       MessageId `json:"id"`
+	Body     *ReportPrivateMessageJSONRequestBody
+}
+
+type ReportPrivateMessageResponseObject interface {
+	VisitReportPrivateMessageResponse(w http.ResponseWriter) error
+}
+
+type ReportPrivateMessage204Response struct {
+}
+
+func (response ReportPrivateMessage204Response) VisitReportPrivateMessageResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ReportPrivateMessage400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReportPrivateMessage400ApplicationProblemPlusJSONResponse) VisitReportPrivateMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportPrivateMessage401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ReportPrivateMessage401ApplicationProblemPlusJSONResponse) VisitReportPrivateMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportPrivateMessage403ApplicationProblemPlusJSONResponse struct {
+	TokenScopeApplicationProblemPlusJSONResponse
+}
+
+func (response ReportPrivateMessage403ApplicationProblemPlusJSONResponse) VisitReportPrivateMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportPrivateMessage404ApplicationProblemPlusJSONResponse struct {
+	MessageNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReportPrivateMessage404ApplicationProblemPlusJSONResponse) VisitReportPrivateMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportPrivateMessage409ApplicationProblemPlusJSONResponse struct {
+	LimitReachedApplicationProblemPlusJSONResponse
+}
+
+func (response ReportPrivateMessage409ApplicationProblemPlusJSONResponse) VisitReportPrivateMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportPrivateMessage429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response ReportPrivateMessage429ApplicationProblemPlusJSONResponse) VisitReportPrivateMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportPrivateMessagedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReportPrivateMessagedefaultApplicationProblemPlusJSONResponse) VisitReportPrivateMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NotifyConversationRequestObject struct {
+	Username Username `json:"username"`
+	Body     *NotifyConversationJSONRequestBody
+}
+
+type NotifyConversationResponseObject interface {
+	VisitNotifyConversationResponse(w http.ResponseWriter) error
+}
+
+type NotifyConversation204Response struct {
+}
+
+func (response NotifyConversation204Response) VisitNotifyConversationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type NotifyConversation400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response NotifyConversation400ApplicationProblemPlusJSONResponse) VisitNotifyConversationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NotifyConversation401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response NotifyConversation401ApplicationProblemPlusJSONResponse) VisitNotifyConversationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NotifyConversation403ApplicationProblemPlusJSONResponse struct {
+	TokenScopeApplicationProblemPlusJSONResponse
+}
+
+func (response NotifyConversation403ApplicationProblemPlusJSONResponse) VisitNotifyConversationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NotifyConversation404ApplicationProblemPlusJSONResponse struct {
+	UserNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response NotifyConversation404ApplicationProblemPlusJSONResponse) VisitNotifyConversationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NotifyConversation409ApplicationProblemPlusJSONResponse struct {
+	LimitReachedApplicationProblemPlusJSONResponse
+}
+
+func (response NotifyConversation409ApplicationProblemPlusJSONResponse) VisitNotifyConversationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NotifyConversation429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response NotifyConversation429ApplicationProblemPlusJSONResponse) VisitNotifyConversationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NotifyConversationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response NotifyConversationdefaultApplicationProblemPlusJSONResponse) VisitNotifyConversationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPrivatePinsRequestObject struct {
+	Username Username `json:"username"`
+}
+
+type ListPrivatePinsResponseObject interface {
+	VisitListPrivatePinsResponse(w http.ResponseWriter) error
+}
+
+type ListPrivatePins200JSONResponse PrivatePins
+
+func (response ListPrivatePins200JSONResponse) VisitListPrivatePinsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPrivatePins400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListPrivatePins400ApplicationProblemPlusJSONResponse) VisitListPrivatePinsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPrivatePins401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListPrivatePins401ApplicationProblemPlusJSONResponse) VisitListPrivatePinsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPrivatePins403ApplicationProblemPlusJSONResponse struct {
+	TokenScopeApplicationProblemPlusJSONResponse
+}
+
+func (response ListPrivatePins403ApplicationProblemPlusJSONResponse) VisitListPrivatePinsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPrivatePins404ApplicationProblemPlusJSONResponse struct {
+	UserNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListPrivatePins404ApplicationProblemPlusJSONResponse) VisitListPrivatePinsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPrivatePinsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListPrivatePinsdefaultApplicationProblemPlusJSONResponse) VisitListPrivatePinsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ReadConversationRequestObject struct {
 	Username Username `json:"username"`
 	Body     *ReadConversationJSONRequestBody
@@ -4051,6 +9092,163 @@ type ReadConversationdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ReadConversationdefaultApplicationProblemPlusJSONResponse) VisitReadConversationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPrivateSeenRequestObject struct {
+	Username Username `json:"username"`
+}
+
+type ListPrivateSeenResponseObject interface {
+	VisitListPrivateSeenResponse(w http.ResponseWriter) error
+}
+
+type ListPrivateSeen200JSONResponse SeenList
+
+func (response ListPrivateSeen200JSONResponse) VisitListPrivateSeenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPrivateSeen400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListPrivateSeen400ApplicationProblemPlusJSONResponse) VisitListPrivateSeenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPrivateSeen401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListPrivateSeen401ApplicationProblemPlusJSONResponse) VisitListPrivateSeenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPrivateSeen403ApplicationProblemPlusJSONResponse struct {
+	TokenScopeApplicationProblemPlusJSONResponse
+}
+
+func (response ListPrivateSeen403ApplicationProblemPlusJSONResponse) VisitListPrivateSeenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPrivateSeen404ApplicationProblemPlusJSONResponse struct {
+	UserNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListPrivateSeen404ApplicationProblemPlusJSONResponse) VisitListPrivateSeenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPrivateSeendefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListPrivateSeendefaultApplicationProblemPlusJSONResponse) VisitListPrivateSeenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPushKeyRequestObject struct {
+}
+
+type GetPushKeyResponseObject interface {
+	VisitGetPushKeyResponse(w http.ResponseWriter) error
+}
+
+type GetPushKey200JSONResponse PushKey
+
+func (response GetPushKey200JSONResponse) VisitGetPushKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPushKey400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response GetPushKey400ApplicationProblemPlusJSONResponse) VisitGetPushKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPushKeydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetPushKeydefaultApplicationProblemPlusJSONResponse) VisitGetPushKeyResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5065,6 +10263,1707 @@ func (response BandefaultApplicationProblemPlusJSONResponse) VisitBanResponse(w 
 	return err
 }
 
+type DeleteBeforePostRequestObject struct {
+	Room RoomName `json:"room"`
+}
+
+type DeleteBeforePostResponseObject interface {
+	VisitDeleteBeforePostResponse(w http.ResponseWriter) error
+}
+
+type DeleteBeforePost204Response struct {
+}
+
+func (response DeleteBeforePost204Response) VisitDeleteBeforePostResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteBeforePost400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteBeforePost400ApplicationProblemPlusJSONResponse) VisitDeleteBeforePostResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteBeforePost401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteBeforePost401ApplicationProblemPlusJSONResponse) VisitDeleteBeforePostResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteBeforePost403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteBeforePost403ApplicationProblemPlusJSONResponse) VisitDeleteBeforePostResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteBeforePost404ApplicationProblemPlusJSONResponse struct {
+	RoomNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteBeforePost404ApplicationProblemPlusJSONResponse) VisitDeleteBeforePostResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteBeforePost429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteBeforePost429ApplicationProblemPlusJSONResponse) VisitDeleteBeforePostResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteBeforePostdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteBeforePostdefaultApplicationProblemPlusJSONResponse) VisitDeleteBeforePostResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetBeforePostRequestObject struct {
+	Room RoomName `json:"room"`
+}
+
+type GetBeforePostResponseObject interface {
+	VisitGetBeforePostResponse(w http.ResponseWriter) error
+}
+
+type GetBeforePost200JSONResponse BeforePost
+
+func (response GetBeforePost200JSONResponse) VisitGetBeforePostResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetBeforePost400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response GetBeforePost400ApplicationProblemPlusJSONResponse) VisitGetBeforePostResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetBeforePost401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response GetBeforePost401ApplicationProblemPlusJSONResponse) VisitGetBeforePostResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetBeforePost403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetBeforePost403ApplicationProblemPlusJSONResponse) VisitGetBeforePostResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetBeforePost404ApplicationProblemPlusJSONResponse struct {
+	NoBeforePostApplicationProblemPlusJSONResponse
+}
+
+func (response GetBeforePost404ApplicationProblemPlusJSONResponse) VisitGetBeforePostResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetBeforePostdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetBeforePostdefaultApplicationProblemPlusJSONResponse) VisitGetBeforePostResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetBeforePostRequestObject struct {
+	Room RoomName `json:"room"`
+	Body *SetBeforePostJSONRequestBody
+}
+
+type SetBeforePostResponseObject interface {
+	VisitSetBeforePostResponse(w http.ResponseWriter) error
+}
+
+type SetBeforePost200JSONResponse MadeBeforePost
+
+func (response SetBeforePost200JSONResponse) VisitSetBeforePostResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetBeforePost400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response SetBeforePost400ApplicationProblemPlusJSONResponse) VisitSetBeforePostResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetBeforePost401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response SetBeforePost401ApplicationProblemPlusJSONResponse) VisitSetBeforePostResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetBeforePost403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response SetBeforePost403ApplicationProblemPlusJSONResponse) VisitSetBeforePostResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetBeforePost404ApplicationProblemPlusJSONResponse struct {
+	RoomNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response SetBeforePost404ApplicationProblemPlusJSONResponse) VisitSetBeforePostResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetBeforePost429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response SetBeforePost429ApplicationProblemPlusJSONResponse) VisitSetBeforePostResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetBeforePostdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SetBeforePostdefaultApplicationProblemPlusJSONResponse) VisitSetBeforePostResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EmitRequestObject struct {
+	Room   RoomName `json:"room"`
+	Params EmitParams
+	Body   *EmitJSONRequestBody
+}
+
+type EmitResponseObject interface {
+	VisitEmitResponse(w http.ResponseWriter) error
+}
+
+type Emit200JSONResponse CustomEvent
+
+func (response Emit200JSONResponse) VisitEmitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Emit201JSONResponse CustomEvent
+
+func (response Emit201JSONResponse) VisitEmitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Emit202JSONResponse CustomEvent
+
+func (response Emit202JSONResponse) VisitEmitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Emit400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response Emit400ApplicationProblemPlusJSONResponse) VisitEmitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Emit401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response Emit401ApplicationProblemPlusJSONResponse) VisitEmitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Emit403ApplicationProblemPlusJSONResponse struct {
+	NotToPostApplicationProblemPlusJSONResponse
+}
+
+func (response Emit403ApplicationProblemPlusJSONResponse) VisitEmitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Emit404ApplicationProblemPlusJSONResponse struct {
+	RoomNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response Emit404ApplicationProblemPlusJSONResponse) VisitEmitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Emit422ApplicationProblemPlusJSONResponse Problem
+
+func (response Emit422ApplicationProblemPlusJSONResponse) VisitEmitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Emit429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response Emit429ApplicationProblemPlusJSONResponse) VisitEmitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EmitdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response EmitdefaultApplicationProblemPlusJSONResponse) VisitEmitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRoomHooksRequestObject struct {
+	Room RoomName `json:"room"`
+}
+
+type ListRoomHooksResponseObject interface {
+	VisitListRoomHooksResponse(w http.ResponseWriter) error
+}
+
+type ListRoomHooks200JSONResponse HookList
+
+func (response ListRoomHooks200JSONResponse) VisitListRoomHooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRoomHooks400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListRoomHooks400ApplicationProblemPlusJSONResponse) VisitListRoomHooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRoomHooks401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListRoomHooks401ApplicationProblemPlusJSONResponse) VisitListRoomHooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRoomHooks403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListRoomHooks403ApplicationProblemPlusJSONResponse) VisitListRoomHooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRoomHooks404ApplicationProblemPlusJSONResponse struct {
+	RoomNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListRoomHooks404ApplicationProblemPlusJSONResponse) VisitListRoomHooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRoomHooks429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response ListRoomHooks429ApplicationProblemPlusJSONResponse) VisitListRoomHooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRoomHooksdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListRoomHooksdefaultApplicationProblemPlusJSONResponse) VisitListRoomHooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRoomHookRequestObject struct {
+	Room RoomName `json:"room"`
+	Body *CreateRoomHookJSONRequestBody
+}
+
+type CreateRoomHookResponseObject interface {
+	VisitCreateRoomHookResponse(w http.ResponseWriter) error
+}
+
+type CreateRoomHook201JSONResponse MadeHook
+
+func (response CreateRoomHook201JSONResponse) VisitCreateRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRoomHook400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRoomHook400ApplicationProblemPlusJSONResponse) VisitCreateRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRoomHook401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRoomHook401ApplicationProblemPlusJSONResponse) VisitCreateRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRoomHook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRoomHook403ApplicationProblemPlusJSONResponse) VisitCreateRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRoomHook404ApplicationProblemPlusJSONResponse struct {
+	RoomNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRoomHook404ApplicationProblemPlusJSONResponse) VisitCreateRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRoomHook409ApplicationProblemPlusJSONResponse struct {
+	LimitReachedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRoomHook409ApplicationProblemPlusJSONResponse) VisitCreateRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRoomHook429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateRoomHook429ApplicationProblemPlusJSONResponse) VisitCreateRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateRoomHookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateRoomHookdefaultApplicationProblemPlusJSONResponse) VisitCreateRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRoomHookRequestObject struct {
+	Room RoomName `json:"room"`
+	Id   int64    `json:"id"`
+}
+
+type DeleteRoomHookResponseObject interface {
+	VisitDeleteRoomHookResponse(w http.ResponseWriter) error
+}
+
+type DeleteRoomHook204Response struct {
+}
+
+func (response DeleteRoomHook204Response) VisitDeleteRoomHookResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteRoomHook400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRoomHook400ApplicationProblemPlusJSONResponse) VisitDeleteRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRoomHook401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRoomHook401ApplicationProblemPlusJSONResponse) VisitDeleteRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRoomHook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRoomHook403ApplicationProblemPlusJSONResponse) VisitDeleteRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRoomHook404ApplicationProblemPlusJSONResponse struct {
+	HookNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRoomHook404ApplicationProblemPlusJSONResponse) VisitDeleteRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRoomHook429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRoomHook429ApplicationProblemPlusJSONResponse) VisitDeleteRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteRoomHookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteRoomHookdefaultApplicationProblemPlusJSONResponse) VisitDeleteRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRoomHookRequestObject struct {
+	Room RoomName `json:"room"`
+	Id   int64    `json:"id"`
+}
+
+type GetRoomHookResponseObject interface {
+	VisitGetRoomHookResponse(w http.ResponseWriter) error
+}
+
+type GetRoomHook200JSONResponse Hook
+
+func (response GetRoomHook200JSONResponse) VisitGetRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRoomHook400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response GetRoomHook400ApplicationProblemPlusJSONResponse) VisitGetRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRoomHook401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response GetRoomHook401ApplicationProblemPlusJSONResponse) VisitGetRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRoomHook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetRoomHook403ApplicationProblemPlusJSONResponse) VisitGetRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRoomHook404ApplicationProblemPlusJSONResponse struct {
+	HookNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetRoomHook404ApplicationProblemPlusJSONResponse) VisitGetRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRoomHook429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response GetRoomHook429ApplicationProblemPlusJSONResponse) VisitGetRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRoomHookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetRoomHookdefaultApplicationProblemPlusJSONResponse) VisitGetRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeRoomHookRequestObject struct {
+	Room RoomName `json:"room"`
+	Id   int64    `json:"id"`
+	Body *ChangeRoomHookJSONRequestBody
+}
+
+type ChangeRoomHookResponseObject interface {
+	VisitChangeRoomHookResponse(w http.ResponseWriter) error
+}
+
+type ChangeRoomHook200JSONResponse Hook
+
+func (response ChangeRoomHook200JSONResponse) VisitChangeRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeRoomHook400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeRoomHook400ApplicationProblemPlusJSONResponse) VisitChangeRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeRoomHook401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeRoomHook401ApplicationProblemPlusJSONResponse) VisitChangeRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeRoomHook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeRoomHook403ApplicationProblemPlusJSONResponse) VisitChangeRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeRoomHook404ApplicationProblemPlusJSONResponse struct {
+	HookNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeRoomHook404ApplicationProblemPlusJSONResponse) VisitChangeRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeRoomHook429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeRoomHook429ApplicationProblemPlusJSONResponse) VisitChangeRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeRoomHookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ChangeRoomHookdefaultApplicationProblemPlusJSONResponse) VisitChangeRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplayRoomHookRequestObject struct {
+	Room RoomName `json:"room"`
+	Id   int64    `json:"id"`
+	Body *ReplayRoomHookJSONRequestBody
+}
+
+type ReplayRoomHookResponseObject interface {
+	VisitReplayRoomHookResponse(w http.ResponseWriter) error
+}
+
+type ReplayRoomHook200JSONResponse Hook
+
+func (response ReplayRoomHook200JSONResponse) VisitReplayRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplayRoomHook400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReplayRoomHook400ApplicationProblemPlusJSONResponse) VisitReplayRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplayRoomHook401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ReplayRoomHook401ApplicationProblemPlusJSONResponse) VisitReplayRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplayRoomHook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReplayRoomHook403ApplicationProblemPlusJSONResponse) VisitReplayRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplayRoomHook404ApplicationProblemPlusJSONResponse struct {
+	HookNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReplayRoomHook404ApplicationProblemPlusJSONResponse) VisitReplayRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplayRoomHook429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response ReplayRoomHook429ApplicationProblemPlusJSONResponse) VisitReplayRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplayRoomHookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReplayRoomHookdefaultApplicationProblemPlusJSONResponse) VisitReplayRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestRoomHookRequestObject struct {
+	Room RoomName `json:"room"`
+	Id   int64    `json:"id"`
+}
+
+type TestRoomHookResponseObject interface {
+	VisitTestRoomHookResponse(w http.ResponseWriter) error
+}
+
+type TestRoomHook200JSONResponse HookTest
+
+func (response TestRoomHook200JSONResponse) VisitTestRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestRoomHook400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response TestRoomHook400ApplicationProblemPlusJSONResponse) VisitTestRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestRoomHook401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response TestRoomHook401ApplicationProblemPlusJSONResponse) VisitTestRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestRoomHook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response TestRoomHook403ApplicationProblemPlusJSONResponse) VisitTestRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestRoomHook404ApplicationProblemPlusJSONResponse struct {
+	HookNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response TestRoomHook404ApplicationProblemPlusJSONResponse) VisitTestRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestRoomHook429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response TestRoomHook429ApplicationProblemPlusJSONResponse) VisitTestRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestRoomHookdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response TestRoomHookdefaultApplicationProblemPlusJSONResponse) VisitTestRoomHookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInletsRequestObject struct {
+	Room RoomName `json:"room"`
+}
+
+type ListInletsResponseObject interface {
+	VisitListInletsResponse(w http.ResponseWriter) error
+}
+
+type ListInlets200JSONResponse InletList
+
+func (response ListInlets200JSONResponse) VisitListInletsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInlets400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListInlets400ApplicationProblemPlusJSONResponse) VisitListInletsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInlets401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListInlets401ApplicationProblemPlusJSONResponse) VisitListInletsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInlets403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListInlets403ApplicationProblemPlusJSONResponse) VisitListInletsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInlets404ApplicationProblemPlusJSONResponse struct {
+	RoomNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListInlets404ApplicationProblemPlusJSONResponse) VisitListInletsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListInletsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListInletsdefaultApplicationProblemPlusJSONResponse) VisitListInletsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateInletRequestObject struct {
+	Room RoomName `json:"room"`
+	Body *CreateInletJSONRequestBody
+}
+
+type CreateInletResponseObject interface {
+	VisitCreateInletResponse(w http.ResponseWriter) error
+}
+
+type CreateInlet201JSONResponse MadeInlet
+
+func (response CreateInlet201JSONResponse) VisitCreateInletResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateInlet400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response CreateInlet400ApplicationProblemPlusJSONResponse) VisitCreateInletResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateInlet401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateInlet401ApplicationProblemPlusJSONResponse) VisitCreateInletResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateInlet403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CreateInlet403ApplicationProblemPlusJSONResponse) VisitCreateInletResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateInlet404ApplicationProblemPlusJSONResponse struct {
+	RoomNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response CreateInlet404ApplicationProblemPlusJSONResponse) VisitCreateInletResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateInlet409ApplicationProblemPlusJSONResponse struct {
+	LimitReachedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateInlet409ApplicationProblemPlusJSONResponse) VisitCreateInletResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateInlet429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateInlet429ApplicationProblemPlusJSONResponse) VisitCreateInletResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateInletdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateInletdefaultApplicationProblemPlusJSONResponse) VisitCreateInletResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteInletRequestObject struct {
+	Room RoomName `json:"room"`
+	Id   int64    `json:"id"`
+}
+
+type DeleteInletResponseObject interface {
+	VisitDeleteInletResponse(w http.ResponseWriter) error
+}
+
+type DeleteInlet204Response struct {
+}
+
+func (response DeleteInlet204Response) VisitDeleteInletResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteInlet400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteInlet400ApplicationProblemPlusJSONResponse) VisitDeleteInletResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteInlet401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteInlet401ApplicationProblemPlusJSONResponse) VisitDeleteInletResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteInlet403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteInlet403ApplicationProblemPlusJSONResponse) VisitDeleteInletResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteInlet404ApplicationProblemPlusJSONResponse Problem
+
+func (response DeleteInlet404ApplicationProblemPlusJSONResponse) VisitDeleteInletResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteInlet429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteInlet429ApplicationProblemPlusJSONResponse) VisitDeleteInletResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteInletdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteInletdefaultApplicationProblemPlusJSONResponse) VisitDeleteInletResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListMembersRequestObject struct {
 	Room   RoomName `json:"room"`
 	Params ListMembersParams
@@ -5595,7 +12494,9 @@ func (response PostMessage401ApplicationProblemPlusJSONResponse) VisitPostMessag
 	return err
 }
 
-type PostMessage403ApplicationProblemPlusJSONResponse Problem
+type PostMessage403ApplicationProblemPlusJSONResponse struct {
+	NotToPostApplicationProblemPlusJSONResponse
+}
 
 func (response PostMessage403ApplicationProblemPlusJSONResponse) VisitPostMessageResponse(w http.ResponseWriter) error {
 
@@ -5669,9 +12570,7 @@ func (response PostMessage422ApplicationProblemPlusJSONResponse) VisitPostMessag
 	return err
 }
 
-type PostMessage429ApplicationProblemPlusJSONResponse struct {
-	RateLimitedApplicationProblemPlusJSONResponse
-}
+type PostMessage429ApplicationProblemPlusJSONResponse Problem
 
 func (response PostMessage429ApplicationProblemPlusJSONResponse) VisitPostMessageResponse(w http.ResponseWriter) error {
 
@@ -5937,6 +12836,250 @@ func (response EditMessagedefaultApplicationProblemPlusJSONResponse) VisitEditMe
 	return err
 }
 
+type UnpinMessageRequestObject struct {
+	Room RoomName  `json:"room"`
+	Id   MessageId `json:"id"`
+}
+
+type UnpinMessageResponseObject interface {
+	VisitUnpinMessageResponse(w http.ResponseWriter) error
+}
+
+type UnpinMessage204Response struct {
+}
+
+func (response UnpinMessage204Response) VisitUnpinMessageResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type UnpinMessage400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response UnpinMessage400ApplicationProblemPlusJSONResponse) VisitUnpinMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnpinMessage401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response UnpinMessage401ApplicationProblemPlusJSONResponse) VisitUnpinMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnpinMessage403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response UnpinMessage403ApplicationProblemPlusJSONResponse) VisitUnpinMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnpinMessage404ApplicationProblemPlusJSONResponse struct {
+	MessageNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response UnpinMessage404ApplicationProblemPlusJSONResponse) VisitUnpinMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnpinMessage429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response UnpinMessage429ApplicationProblemPlusJSONResponse) VisitUnpinMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnpinMessagedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UnpinMessagedefaultApplicationProblemPlusJSONResponse) VisitUnpinMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PinMessageRequestObject struct {
+	Room RoomName  `json:"room"`
+	Id   MessageId `json:"id"`
+}
+
+type PinMessageResponseObject interface {
+	VisitPinMessageResponse(w http.ResponseWriter) error
+}
+
+type PinMessage204Response struct {
+}
+
+func (response PinMessage204Response) VisitPinMessageResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type PinMessage400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response PinMessage400ApplicationProblemPlusJSONResponse) VisitPinMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PinMessage401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response PinMessage401ApplicationProblemPlusJSONResponse) VisitPinMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PinMessage403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response PinMessage403ApplicationProblemPlusJSONResponse) VisitPinMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PinMessage404ApplicationProblemPlusJSONResponse struct {
+	MessageNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response PinMessage404ApplicationProblemPlusJSONResponse) VisitPinMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PinMessage409ApplicationProblemPlusJSONResponse struct {
+	LimitReachedApplicationProblemPlusJSONResponse
+}
+
+func (response PinMessage409ApplicationProblemPlusJSONResponse) VisitPinMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PinMessage429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response PinMessage429ApplicationProblemPlusJSONResponse) VisitPinMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PinMessagedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PinMessagedefaultApplicationProblemPlusJSONResponse) VisitPinMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RemoveReactionRequestObject struct {
 	Room  RoomName  `json:"room"`
 	Id    MessageId `json:"id"`
@@ -6086,6 +13229,22 @@ func (response AddReaction401ApplicationProblemPlusJSONResponse) VisitAddReactio
 	return err
 }
 
+type AddReaction403ApplicationProblemPlusJSONResponse struct {
+	NotToPostApplicationProblemPlusJSONResponse
+}
+
+func (response AddReaction403ApplicationProblemPlusJSONResponse) VisitAddReactionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type AddReaction404ApplicationProblemPlusJSONResponse struct {
 	MessageNotFoundApplicationProblemPlusJSONResponse
 }
@@ -6138,6 +13297,677 @@ type AddReactiondefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response AddReactiondefaultApplicationProblemPlusJSONResponse) VisitAddReactionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportMessageRequestObject struct {
+	Room RoomName  `json:"room"`
+	Id   MessageId `json:"id"`
+	Body *ReportMessageJSONRequestBody
+}
+
+type ReportMessageResponseObject interface {
+	VisitReportMessageResponse(w http.ResponseWriter) error
+}
+
+type ReportMessage204Response struct {
+}
+
+func (response ReportMessage204Response) VisitReportMessageResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ReportMessage400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReportMessage400ApplicationProblemPlusJSONResponse) VisitReportMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportMessage401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ReportMessage401ApplicationProblemPlusJSONResponse) VisitReportMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportMessage404ApplicationProblemPlusJSONResponse struct {
+	MessageNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReportMessage404ApplicationProblemPlusJSONResponse) VisitReportMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportMessage409ApplicationProblemPlusJSONResponse struct {
+	LimitReachedApplicationProblemPlusJSONResponse
+}
+
+func (response ReportMessage409ApplicationProblemPlusJSONResponse) VisitReportMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportMessage429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response ReportMessage429ApplicationProblemPlusJSONResponse) VisitReportMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReportMessagedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReportMessagedefaultApplicationProblemPlusJSONResponse) VisitReportMessageResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMutesRequestObject struct {
+	Room   RoomName `json:"room"`
+	Params ListMutesParams
+}
+
+type ListMutesResponseObject interface {
+	VisitListMutesResponse(w http.ResponseWriter) error
+}
+
+type ListMutes200JSONResponse MutePage
+
+func (response ListMutes200JSONResponse) VisitListMutesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMutes400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListMutes400ApplicationProblemPlusJSONResponse) VisitListMutesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMutes401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListMutes401ApplicationProblemPlusJSONResponse) VisitListMutesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMutes403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListMutes403ApplicationProblemPlusJSONResponse) VisitListMutesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMutes404ApplicationProblemPlusJSONResponse struct {
+	RoomNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListMutes404ApplicationProblemPlusJSONResponse) VisitListMutesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMutesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListMutesdefaultApplicationProblemPlusJSONResponse) VisitListMutesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnmuteRequestObject struct {
+	Room     RoomName `json:"room"`
+	Username Username `json:"username"`
+}
+
+type UnmuteResponseObject interface {
+	VisitUnmuteResponse(w http.ResponseWriter) error
+}
+
+type Unmute204Response struct {
+}
+
+func (response Unmute204Response) VisitUnmuteResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type Unmute400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response Unmute400ApplicationProblemPlusJSONResponse) VisitUnmuteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Unmute401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response Unmute401ApplicationProblemPlusJSONResponse) VisitUnmuteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Unmute403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response Unmute403ApplicationProblemPlusJSONResponse) VisitUnmuteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Unmute404ApplicationProblemPlusJSONResponse struct {
+	RoomOrUserNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response Unmute404ApplicationProblemPlusJSONResponse) VisitUnmuteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Unmute429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response Unmute429ApplicationProblemPlusJSONResponse) VisitUnmuteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnmutedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UnmutedefaultApplicationProblemPlusJSONResponse) VisitUnmuteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MuteRequestObject struct {
+	Room     RoomName `json:"room"`
+	Username Username `json:"username"`
+	Body     *MuteJSONRequestBody
+}
+
+type MuteResponseObject interface {
+	VisitMuteResponse(w http.ResponseWriter) error
+}
+
+type Mute200JSONResponse Mute
+
+func (response Mute200JSONResponse) VisitMuteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Mute400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response Mute400ApplicationProblemPlusJSONResponse) VisitMuteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Mute401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response Mute401ApplicationProblemPlusJSONResponse) VisitMuteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Mute403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response Mute403ApplicationProblemPlusJSONResponse) VisitMuteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Mute404ApplicationProblemPlusJSONResponse struct {
+	RoomOrUserNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response Mute404ApplicationProblemPlusJSONResponse) VisitMuteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Mute409ApplicationProblemPlusJSONResponse struct {
+	LimitReachedApplicationProblemPlusJSONResponse
+}
+
+func (response Mute409ApplicationProblemPlusJSONResponse) VisitMuteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Mute429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response Mute429ApplicationProblemPlusJSONResponse) VisitMuteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MutedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response MutedefaultApplicationProblemPlusJSONResponse) VisitMuteResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NotifyRoomRequestObject struct {
+	Room RoomName `json:"room"`
+	Body *NotifyRoomJSONRequestBody
+}
+
+type NotifyRoomResponseObject interface {
+	VisitNotifyRoomResponse(w http.ResponseWriter) error
+}
+
+type NotifyRoom204Response struct {
+}
+
+func (response NotifyRoom204Response) VisitNotifyRoomResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type NotifyRoom400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response NotifyRoom400ApplicationProblemPlusJSONResponse) VisitNotifyRoomResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NotifyRoom401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response NotifyRoom401ApplicationProblemPlusJSONResponse) VisitNotifyRoomResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NotifyRoom404ApplicationProblemPlusJSONResponse struct {
+	RoomNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response NotifyRoom404ApplicationProblemPlusJSONResponse) VisitNotifyRoomResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NotifyRoom409ApplicationProblemPlusJSONResponse struct {
+	LimitReachedApplicationProblemPlusJSONResponse
+}
+
+func (response NotifyRoom409ApplicationProblemPlusJSONResponse) VisitNotifyRoomResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NotifyRoom429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response NotifyRoom429ApplicationProblemPlusJSONResponse) VisitNotifyRoomResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type NotifyRoomdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response NotifyRoomdefaultApplicationProblemPlusJSONResponse) VisitNotifyRoomResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPinsRequestObject struct {
+	Room RoomName `json:"room"`
+}
+
+type ListPinsResponseObject interface {
+	VisitListPinsResponse(w http.ResponseWriter) error
+}
+
+type ListPins200JSONResponse Pins
+
+func (response ListPins200JSONResponse) VisitListPinsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPins400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListPins400ApplicationProblemPlusJSONResponse) VisitListPinsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPins401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListPins401ApplicationProblemPlusJSONResponse) VisitListPinsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPins404ApplicationProblemPlusJSONResponse struct {
+	RoomNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListPins404ApplicationProblemPlusJSONResponse) VisitListPinsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPinsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListPinsdefaultApplicationProblemPlusJSONResponse) VisitListPinsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -6247,6 +14077,318 @@ func (response ReadRoomdefaultApplicationProblemPlusJSONResponse) VisitReadRoomR
 	return err
 }
 
+type ListReportsRequestObject struct {
+	Room   RoomName `json:"room"`
+	Params ListReportsParams
+}
+
+type ListReportsResponseObject interface {
+	VisitListReportsResponse(w http.ResponseWriter) error
+}
+
+type ListReports200JSONResponse ReportPage
+
+func (response ListReports200JSONResponse) VisitListReportsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReports400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListReports400ApplicationProblemPlusJSONResponse) VisitListReportsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReports401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListReports401ApplicationProblemPlusJSONResponse) VisitListReportsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReports403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListReports403ApplicationProblemPlusJSONResponse) VisitListReportsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReports404ApplicationProblemPlusJSONResponse struct {
+	RoomNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListReports404ApplicationProblemPlusJSONResponse) VisitListReportsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListReportsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListReportsdefaultApplicationProblemPlusJSONResponse) VisitListReportsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeReportRequestObject struct {
+	Room RoomName `json:"room"`
+	Id   ReportId `json:"id"`
+	Body *ChangeReportJSONRequestBody
+}
+
+type ChangeReportResponseObject interface {
+	VisitChangeReportResponse(w http.ResponseWriter) error
+}
+
+type ChangeReport200JSONResponse Report
+
+func (response ChangeReport200JSONResponse) VisitChangeReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeReport400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeReport400ApplicationProblemPlusJSONResponse) VisitChangeReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeReport401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeReport401ApplicationProblemPlusJSONResponse) VisitChangeReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeReport403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeReport403ApplicationProblemPlusJSONResponse) VisitChangeReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeReport404ApplicationProblemPlusJSONResponse struct {
+	ReportNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeReport404ApplicationProblemPlusJSONResponse) VisitChangeReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeReport429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeReport429ApplicationProblemPlusJSONResponse) VisitChangeReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeReportdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ChangeReportdefaultApplicationProblemPlusJSONResponse) VisitChangeReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSeenRequestObject struct {
+	Room RoomName `json:"room"`
+}
+
+type ListSeenResponseObject interface {
+	VisitListSeenResponse(w http.ResponseWriter) error
+}
+
+type ListSeen200JSONResponse SeenList
+
+func (response ListSeen200JSONResponse) VisitListSeenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSeen400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListSeen400ApplicationProblemPlusJSONResponse) VisitListSeenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSeen401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListSeen401ApplicationProblemPlusJSONResponse) VisitListSeenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSeen404ApplicationProblemPlusJSONResponse struct {
+	RoomNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListSeen404ApplicationProblemPlusJSONResponse) VisitListSeenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSeendefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListSeendefaultApplicationProblemPlusJSONResponse) VisitListSeenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type TypingRequestObject struct {
 	Room RoomName `json:"room"`
 }
@@ -6295,7 +14437,9 @@ func (response Typing401ApplicationProblemPlusJSONResponse) VisitTypingResponse(
 	return err
 }
 
-type Typing403ApplicationProblemPlusJSONResponse Problem
+type Typing403ApplicationProblemPlusJSONResponse struct {
+	NotToPostApplicationProblemPlusJSONResponse
+}
 
 func (response Typing403ApplicationProblemPlusJSONResponse) VisitTypingResponse(w http.ResponseWriter) error {
 
@@ -6590,7 +14734,7 @@ func (response CreateToken401ApplicationProblemPlusJSONResponse) VisitCreateToke
 }
 
 type CreateToken403ApplicationProblemPlusJSONResponse struct {
-	TokenScopeApplicationProblemPlusJSONResponse
+	ForbiddenApplicationProblemPlusJSONResponse
 }
 
 func (response CreateToken403ApplicationProblemPlusJSONResponse) VisitCreateTokenResponse(w http.ResponseWriter) error {
@@ -6884,105 +15028,331 @@ func (response ListUsersdefaultApplicationProblemPlusJSONResponse) VisitListUser
 	return err
 }
 
+type GetUserRequestObject struct {
+	Username Username `json:"username"`
+}
+
+type GetUserResponseObject interface {
+	VisitGetUserResponse(w http.ResponseWriter) error
+}
+
+type GetUser200JSONResponse Person
+
+func (response GetUser200JSONResponse) VisitGetUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUser400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response GetUser400ApplicationProblemPlusJSONResponse) VisitGetUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUser401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response GetUser401ApplicationProblemPlusJSONResponse) VisitGetUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUser403ApplicationProblemPlusJSONResponse struct {
+	TokenScopeApplicationProblemPlusJSONResponse
+}
+
+func (response GetUser403ApplicationProblemPlusJSONResponse) VisitGetUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUser404ApplicationProblemPlusJSONResponse struct {
+	UserNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetUser404ApplicationProblemPlusJSONResponse) VisitGetUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUserdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetUserdefaultApplicationProblemPlusJSONResponse) VisitGetUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
-	// Stats What this server is doing
+	// ListAudit List what admins and moderators did
+	// (GET /v1/admin/audit)
+	ListAudit(ctx context.Context, request ListAuditRequestObject) (ListAuditResponseObject, error)
+	// ListSiteHooks List hooks for all rooms
+	// (GET /v1/admin/hooks)
+	ListSiteHooks(ctx context.Context, request ListSiteHooksRequestObject) (ListSiteHooksResponseObject, error)
+	// CreateSiteHook Create a hook for all rooms
+	// (POST /v1/admin/hooks)
+	CreateSiteHook(ctx context.Context, request CreateSiteHookRequestObject) (CreateSiteHookResponseObject, error)
+	// DeleteSiteHook Delete a hook for all rooms
+	// (DELETE /v1/admin/hooks/{id})
+	DeleteSiteHook(ctx context.Context, request DeleteSiteHookRequestObject) (DeleteSiteHookResponseObject, error)
+	// GetSiteHook Get a hook for all rooms
+	// (GET /v1/admin/hooks/{id})
+	GetSiteHook(ctx context.Context, request GetSiteHookRequestObject) (GetSiteHookResponseObject, error)
+	// ChangeSiteHook Update, pause or resume a hook for all rooms
+	// (PATCH /v1/admin/hooks/{id})
+	ChangeSiteHook(ctx context.Context, request ChangeSiteHookRequestObject) (ChangeSiteHookResponseObject, error)
+	// ReplaySiteHook Replay the events of a hook for all rooms
+	// (POST /v1/admin/hooks/{id}/replay)
+	ReplaySiteHook(ctx context.Context, request ReplaySiteHookRequestObject) (ReplaySiteHookResponseObject, error)
+	// TestSiteHook Test a hook for all rooms
+	// (POST /v1/admin/hooks/{id}/test)
+	TestSiteHook(ctx context.Context, request TestSiteHookRequestObject) (TestSiteHookResponseObject, error)
+	// ListAllReports List reported messages of all rooms and conversations
+	// (GET /v1/admin/reports)
+	ListAllReports(ctx context.Context, request ListAllReportsRequestObject) (ListAllReportsResponseObject, error)
+	// ChangeAnyReport Resolve, dismiss or reopen a report
+	// (PATCH /v1/admin/reports/{id})
+	ChangeAnyReport(ctx context.Context, request ChangeAnyReportRequestObject) (ChangeAnyReportResponseObject, error)
+	// CreateSession Create a session for a user of your app
+	// (POST /v1/admin/sessions)
+	CreateSession(ctx context.Context, request CreateSessionRequestObject) (CreateSessionResponseObject, error)
+	// Stats Get server statistics
 	// (GET /v1/admin/stats)
 	Stats(ctx context.Context, request StatsRequestObject) (StatsResponseObject, error)
-	// ListAccounts All accounts, by name
+	// ListAccounts List accounts
 	// (GET /v1/admin/users)
 	ListAccounts(ctx context.Context, request ListAccountsRequestObject) (ListAccountsResponseObject, error)
-	// ChangeAccount Give or take the role admin, disable or enable
+	// CreateAccount Create an account
+	// (POST /v1/admin/users)
+	CreateAccount(ctx context.Context, request CreateAccountRequestObject) (CreateAccountResponseObject, error)
+	// ChangeAccount Change the admin role, or disable or enable an account
 	// (PATCH /v1/admin/users/{username})
 	ChangeAccount(ctx context.Context, request ChangeAccountRequestObject) (ChangeAccountResponseObject, error)
 	// Login Log in
 	// (POST /v1/auth/login)
 	Login(ctx context.Context, request LoginRequestObject) (LoginResponseObject, error)
-	// Logout End this session
+	// Logout Log out
 	// (POST /v1/auth/logout)
 	Logout(ctx context.Context, request LogoutRequestObject) (LogoutResponseObject, error)
-	// Refresh Trade a refresh token for a new pair
+	// Refresh Refresh the session
 	// (POST /v1/auth/refresh)
 	Refresh(ctx context.Context, request RefreshRequestObject) (RefreshResponseObject, error)
-	// Signup Make an account and log in
+	// Signup Create an account and log in
 	// (POST /v1/auth/signup)
 	Signup(ctx context.Context, request SignupRequestObject) (SignupResponseObject, error)
-	// CreateTicket Get a ticket that opens one stream
+	// CreateTicket Create a stream ticket
 	// (POST /v1/auth/ticket)
 	CreateTicket(ctx context.Context, request CreateTicketRequestObject) (CreateTicketResponseObject, error)
-	// DeleteMe Delete the account
+	// CreateFileLink Create a link to a file
+	// (POST /v1/files/{id}/link)
+	CreateFileLink(ctx context.Context, request CreateFileLinkRequestObject) (CreateFileLinkResponseObject, error)
+	// DeleteMe Delete the current account
 	// (DELETE /v1/me)
 	DeleteMe(ctx context.Context, request DeleteMeRequestObject) (DeleteMeResponseObject, error)
-	// GetMe Who am I
+	// GetMe Get the current user
 	// (GET /v1/me)
 	GetMe(ctx context.Context, request GetMeRequestObject) (GetMeResponseObject, error)
-	// ChangePassword Change the password
+	// ChangeMe Update the current user
 	// (PATCH /v1/me)
-	ChangePassword(ctx context.Context, request ChangePasswordRequestObject) (ChangePasswordResponseObject, error)
-	// ListBlocks Whose private messages the caller refuses
+	ChangeMe(ctx context.Context, request ChangeMeRequestObject) (ChangeMeResponseObject, error)
+	// ListBlocks List blocked users
 	// (GET /v1/me/blocks)
 	ListBlocks(ctx context.Context, request ListBlocksRequestObject) (ListBlocksResponseObject, error)
-	// Unblock Take a user's private messages again
+	// Unblock Unblock a user
 	// (DELETE /v1/me/blocks/{username})
 	Unblock(ctx context.Context, request UnblockRequestObject) (UnblockResponseObject, error)
-	// Block Refuse a user's private messages
+	// Block Block a user
 	// (PUT /v1/me/blocks/{username})
 	Block(ctx context.Context, request BlockRequestObject) (BlockResponseObject, error)
-	// ListConversations The caller's conversations of two, the latest first
+	// ListMentions List messages that mention you
+	// (GET /v1/me/mentions)
+	ListMentions(ctx context.Context, request ListMentionsRequestObject) (ListMentionsResponseObject, error)
+	// ListPush List your push subscriptions
+	// (GET /v1/me/push)
+	ListPush(ctx context.Context, request ListPushRequestObject) (ListPushResponseObject, error)
+	// DeletePush Unregister a device
+	// (DELETE /v1/me/push/{id})
+	DeletePush(ctx context.Context, request DeletePushRequestObject) (DeletePushResponseObject, error)
+	// PutPush Register a device for push notifications
+	// (PUT /v1/me/push/{id})
+	PutPush(ctx context.Context, request PutPushRequestObject) (PutPushResponseObject, error)
+	// ListSessions List your sessions
+	// (GET /v1/me/sessions)
+	ListSessions(ctx context.Context, request ListSessionsRequestObject) (ListSessionsResponseObject, error)
+	// EndSession End a session
+	// (DELETE /v1/me/sessions/{id})
+	EndSession(ctx context.Context, request EndSessionRequestObject) (EndSessionResponseObject, error)
+	// ListConversations List your private conversations
 	// (GET /v1/private)
 	ListConversations(ctx context.Context, request ListConversationsRequestObject) (ListConversationsResponseObject, error)
-	// ListPrivateMessages History of a conversation
+	// EmitPrivate Send a custom event to a user
+	// (POST /v1/private/{username}/events)
+	EmitPrivate(ctx context.Context, request EmitPrivateRequestObject) (EmitPrivateResponseObject, error)
+	// ListPrivateMessages List a conversation's messages
 	// (GET /v1/private/{username}/messages)
 	ListPrivateMessages(ctx context.Context, request ListPrivateMessagesRequestObject) (ListPrivateMessagesResponseObject, error)
 	// PostPrivateMessage Send a private message
 	// (POST /v1/private/{username}/messages)
 	PostPrivateMessage(ctx context.Context, request PostPrivateMessageRequestObject) (PostPrivateMessageResponseObject, error)
-	// DeletePrivateMessage Delete one's own private message, for both
+	// DeletePrivateMessage Delete your private message for both users
 	// (DELETE /v1/private/{username}/messages/{id})
 	DeletePrivateMessage(ctx context.Context, request DeletePrivateMessageRequestObject) (DeletePrivateMessageResponseObject, error)
-	// EditPrivateMessage Edit one's own private message
+	// EditPrivateMessage Edit your private message
 	// (PATCH /v1/private/{username}/messages/{id})
 	EditPrivateMessage(ctx context.Context, request EditPrivateMessageRequestObject) (EditPrivateMessageResponseObject, error)
-	// ReadConversation Say how far the caller has read
+	// UnpinPrivateMessage Unpin a private message
+	// (DELETE /v1/private/{username}/messages/{id}/pin)
+	UnpinPrivateMessage(ctx context.Context, request UnpinPrivateMessageRequestObject) (UnpinPrivateMessageResponseObject, error)
+	// PinPrivateMessage Pin a private message
+	// (PUT /v1/private/{username}/messages/{id}/pin)
+	PinPrivateMessage(ctx context.Context, request PinPrivateMessageRequestObject) (PinPrivateMessageResponseObject, error)
+	// ReportPrivateMessage Report a private message
+	// (POST /v1/private/{username}/messages/{id}/report)
+	ReportPrivateMessage(ctx context.Context, request ReportPrivateMessageRequestObject) (ReportPrivateMessageResponseObject, error)
+	// NotifyConversation Set your notification level for a conversation
+	// (PUT /v1/private/{username}/notify)
+	NotifyConversation(ctx context.Context, request NotifyConversationRequestObject) (NotifyConversationResponseObject, error)
+	// ListPrivatePins List a conversation's pinned messages
+	// (GET /v1/private/{username}/pins)
+	ListPrivatePins(ctx context.Context, request ListPrivatePinsRequestObject) (ListPrivatePinsResponseObject, error)
+	// ReadConversation Mark a conversation as read
 	// (PUT /v1/private/{username}/read)
 	ReadConversation(ctx context.Context, request ReadConversationRequestObject) (ReadConversationResponseObject, error)
-	// ListRooms Rooms the caller may see, by name
+	// ListPrivateSeen Get the other user's read marker
+	// (GET /v1/private/{username}/seen)
+	ListPrivateSeen(ctx context.Context, request ListPrivateSeenRequestObject) (ListPrivateSeenResponseObject, error)
+	// GetPushKey Get the push key
+	// (GET /v1/push/key)
+	GetPushKey(ctx context.Context, request GetPushKeyRequestObject) (GetPushKeyResponseObject, error)
+	// ListRooms List rooms
 	// (GET /v1/rooms)
 	ListRooms(ctx context.Context, request ListRoomsRequestObject) (ListRoomsResponseObject, error)
-	// CreateRoom Make a room
+	// CreateRoom Create a room
 	// (POST /v1/rooms)
 	CreateRoom(ctx context.Context, request CreateRoomRequestObject) (CreateRoomResponseObject, error)
 	// DeleteRoom Delete a room
 	// (DELETE /v1/rooms/{room})
 	DeleteRoom(ctx context.Context, request DeleteRoomRequestObject) (DeleteRoomResponseObject, error)
-	// GetRoom One room
+	// GetRoom Get a room
 	// (GET /v1/rooms/{room})
 	GetRoom(ctx context.Context, request GetRoomRequestObject) (GetRoomResponseObject, error)
-	// ChangeRoom Change a room
+	// ChangeRoom Update a room
 	// (PATCH /v1/rooms/{room})
 	ChangeRoom(ctx context.Context, request ChangeRoomRequestObject) (ChangeRoomResponseObject, error)
-	// EnterRoom Enter a room by name
+	// EnterRoom Join a room, creating it if needed
 	// (PUT /v1/rooms/{room})
 	EnterRoom(ctx context.Context, request EnterRoomRequestObject) (EnterRoomResponseObject, error)
-	// ListBans Who is banned from a room, by name
+	// ListBans List a room's bans
 	// (GET /v1/rooms/{room}/bans)
 	ListBans(ctx context.Context, request ListBansRequestObject) (ListBansResponseObject, error)
-	// Unban Lift a ban
+	// Unban Unban a user
 	// (DELETE /v1/rooms/{room}/bans/{username})
 	Unban(ctx context.Context, request UnbanRequestObject) (UnbanResponseObject, error)
 	// Ban Ban a user from a room
 	// (PUT /v1/rooms/{room}/bans/{username})
 	Ban(ctx context.Context, request BanRequestObject) (BanResponseObject, error)
-	// ListMembers A room's members, by name
+	// DeleteBeforePost Remove the before-post hook
+	// (DELETE /v1/rooms/{room}/before-post)
+	DeleteBeforePost(ctx context.Context, request DeleteBeforePostRequestObject) (DeleteBeforePostResponseObject, error)
+	// GetBeforePost Get the before-post hook
+	// (GET /v1/rooms/{room}/before-post)
+	GetBeforePost(ctx context.Context, request GetBeforePostRequestObject) (GetBeforePostResponseObject, error)
+	// SetBeforePost Set the before-post hook
+	// (PUT /v1/rooms/{room}/before-post)
+	SetBeforePost(ctx context.Context, request SetBeforePostRequestObject) (SetBeforePostResponseObject, error)
+	// Emit Send a custom event
+	// (POST /v1/rooms/{room}/events)
+	Emit(ctx context.Context, request EmitRequestObject) (EmitResponseObject, error)
+	// ListRoomHooks List a room's hooks
+	// (GET /v1/rooms/{room}/hooks)
+	ListRoomHooks(ctx context.Context, request ListRoomHooksRequestObject) (ListRoomHooksResponseObject, error)
+	// CreateRoomHook Create a hook
+	// (POST /v1/rooms/{room}/hooks)
+	CreateRoomHook(ctx context.Context, request CreateRoomHookRequestObject) (CreateRoomHookResponseObject, error)
+	// DeleteRoomHook Delete a hook
+	// (DELETE /v1/rooms/{room}/hooks/{id})
+	DeleteRoomHook(ctx context.Context, request DeleteRoomHookRequestObject) (DeleteRoomHookResponseObject, error)
+	// GetRoomHook Get a hook
+	// (GET /v1/rooms/{room}/hooks/{id})
+	GetRoomHook(ctx context.Context, request GetRoomHookRequestObject) (GetRoomHookResponseObject, error)
+	// ChangeRoomHook Update, pause or resume a hook
+	// (PATCH /v1/rooms/{room}/hooks/{id})
+	ChangeRoomHook(ctx context.Context, request ChangeRoomHookRequestObject) (ChangeRoomHookResponseObject, error)
+	// ReplayRoomHook Replay a hook's events
+	// (POST /v1/rooms/{room}/hooks/{id}/replay)
+	ReplayRoomHook(ctx context.Context, request ReplayRoomHookRequestObject) (ReplayRoomHookResponseObject, error)
+	// TestRoomHook Test a hook
+	// (POST /v1/rooms/{room}/hooks/{id}/test)
+	TestRoomHook(ctx context.Context, request TestRoomHookRequestObject) (TestRoomHookResponseObject, error)
+	// ListInlets List a room's inlets
+	// (GET /v1/rooms/{room}/inlets)
+	ListInlets(ctx context.Context, request ListInletsRequestObject) (ListInletsResponseObject, error)
+	// CreateInlet Create an inlet
+	// (POST /v1/rooms/{room}/inlets)
+	CreateInlet(ctx context.Context, request CreateInletRequestObject) (CreateInletResponseObject, error)
+	// DeleteInlet Delete an inlet
+	// (DELETE /v1/rooms/{room}/inlets/{id})
+	DeleteInlet(ctx context.Context, request DeleteInletRequestObject) (DeleteInletResponseObject, error)
+	// ListMembers List a room's members
 	// (GET /v1/rooms/{room}/members)
 	ListMembers(ctx context.Context, request ListMembersRequestObject) (ListMembersResponseObject, error)
-	// RemoveMember Remove a member, or leave
+	// RemoveMember Remove a member or leave
 	// (DELETE /v1/rooms/{room}/members/{username})
 	RemoveMember(ctx context.Context, request RemoveMemberRequestObject) (RemoveMemberResponseObject, error)
-	// SetMember Add a member, or change a role
+	// SetMember Add a member or change a role
 	// (PUT /v1/rooms/{room}/members/{username})
 	SetMember(ctx context.Context, request SetMemberRequestObject) (SetMemberResponseObject, error)
-	// ListMessages History
+	// ListMessages List a room's messages
 	// (GET /v1/rooms/{room}/messages)
 	ListMessages(ctx context.Context, request ListMessagesRequestObject) (ListMessagesResponseObject, error)
 	// PostMessage Post a message
@@ -6991,36 +15361,72 @@ type StrictServerInterface interface {
 	// DeleteMessage Delete a message
 	// (DELETE /v1/rooms/{room}/messages/{id})
 	DeleteMessage(ctx context.Context, request DeleteMessageRequestObject) (DeleteMessageResponseObject, error)
-	// EditMessage Edit one's own message
+	// EditMessage Edit your message
 	// (PATCH /v1/rooms/{room}/messages/{id})
 	EditMessage(ctx context.Context, request EditMessageRequestObject) (EditMessageResponseObject, error)
-	// RemoveReaction Take a reaction back
+	// UnpinMessage Unpin a message
+	// (DELETE /v1/rooms/{room}/messages/{id}/pin)
+	UnpinMessage(ctx context.Context, request UnpinMessageRequestObject) (UnpinMessageResponseObject, error)
+	// PinMessage Pin a message
+	// (PUT /v1/rooms/{room}/messages/{id}/pin)
+	PinMessage(ctx context.Context, request PinMessageRequestObject) (PinMessageResponseObject, error)
+	// RemoveReaction Remove your reaction
 	// (DELETE /v1/rooms/{room}/messages/{id}/reactions/{emoji})
 	RemoveReaction(ctx context.Context, request RemoveReactionRequestObject) (RemoveReactionResponseObject, error)
 	// AddReaction React to a message
 	// (PUT /v1/rooms/{room}/messages/{id}/reactions/{emoji})
 	AddReaction(ctx context.Context, request AddReactionRequestObject) (AddReactionResponseObject, error)
-	// ReadRoom Say how far the caller has read
+	// ReportMessage Report a message
+	// (POST /v1/rooms/{room}/messages/{id}/report)
+	ReportMessage(ctx context.Context, request ReportMessageRequestObject) (ReportMessageResponseObject, error)
+	// ListMutes List muted users
+	// (GET /v1/rooms/{room}/mutes)
+	ListMutes(ctx context.Context, request ListMutesRequestObject) (ListMutesResponseObject, error)
+	// Unmute Unmute a user
+	// (DELETE /v1/rooms/{room}/mutes/{username})
+	Unmute(ctx context.Context, request UnmuteRequestObject) (UnmuteResponseObject, error)
+	// Mute Mute a user
+	// (PUT /v1/rooms/{room}/mutes/{username})
+	Mute(ctx context.Context, request MuteRequestObject) (MuteResponseObject, error)
+	// NotifyRoom Set your notification level for a room
+	// (PUT /v1/rooms/{room}/notify)
+	NotifyRoom(ctx context.Context, request NotifyRoomRequestObject) (NotifyRoomResponseObject, error)
+	// ListPins List a room's pinned messages
+	// (GET /v1/rooms/{room}/pins)
+	ListPins(ctx context.Context, request ListPinsRequestObject) (ListPinsResponseObject, error)
+	// ReadRoom Mark a room as read
 	// (PUT /v1/rooms/{room}/read)
 	ReadRoom(ctx context.Context, request ReadRoomRequestObject) (ReadRoomResponseObject, error)
-	// Typing Say that one is typing
+	// ListReports List a room's reported messages
+	// (GET /v1/rooms/{room}/reports)
+	ListReports(ctx context.Context, request ListReportsRequestObject) (ListReportsResponseObject, error)
+	// ChangeReport Resolve, dismiss or reopen a report
+	// (PATCH /v1/rooms/{room}/reports/{id})
+	ChangeReport(ctx context.Context, request ChangeReportRequestObject) (ChangeReportResponseObject, error)
+	// ListSeen List the read markers of other members
+	// (GET /v1/rooms/{room}/seen)
+	ListSeen(ctx context.Context, request ListSeenRequestObject) (ListSeenResponseObject, error)
+	// Typing Send a typing indicator
 	// (POST /v1/rooms/{room}/typing)
 	Typing(ctx context.Context, request TypingRequestObject) (TypingResponseObject, error)
-	// ListPresent Who is in a room now
+	// ListPresent List users who are in a room now
 	// (GET /v1/rooms/{room}/users)
 	ListPresent(ctx context.Context, request ListPresentRequestObject) (ListPresentResponseObject, error)
-	// ListTokens The caller's API tokens
+	// ListTokens List your API tokens
 	// (GET /v1/tokens)
 	ListTokens(ctx context.Context, request ListTokensRequestObject) (ListTokensResponseObject, error)
-	// CreateToken Make an API token for a script or a bot
+	// CreateToken Create an API token
 	// (POST /v1/tokens)
 	CreateToken(ctx context.Context, request CreateTokenRequestObject) (CreateTokenResponseObject, error)
 	// RevokeToken Revoke an API token
 	// (DELETE /v1/tokens/{id})
 	RevokeToken(ctx context.Context, request RevokeTokenRequestObject) (RevokeTokenResponseObject, error)
-	// ListUsers The people of this server, by name
+	// ListUsers List users
 	// (GET /v1/users)
 	ListUsers(ctx context.Context, request ListUsersRequestObject) (ListUsersResponseObject, error)
+	// GetUser Get a user
+	// (GET /v1/users/{username})
+	GetUser(ctx context.Context, request GetUserRequestObject) (GetUserResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -7033,6 +15439,390 @@ func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareF
 type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
+}
+
+// ListAudit operation middleware
+func (sh *strictHandler) ListAudit(ctx echo.Context, params ListAuditParams) error {
+	var request ListAuditRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAudit(ctx.Request().Context(), request.(ListAuditRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAudit")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListAuditResponseObject); ok {
+		return validResponse.VisitListAuditResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListSiteHooks operation middleware
+func (sh *strictHandler) ListSiteHooks(ctx echo.Context) error {
+	var request ListSiteHooksRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSiteHooks(ctx.Request().Context(), request.(ListSiteHooksRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSiteHooks")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListSiteHooksResponseObject); ok {
+		return validResponse.VisitListSiteHooksResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateSiteHook operation middleware
+func (sh *strictHandler) CreateSiteHook(ctx echo.Context) error {
+	var request CreateSiteHookRequestObject
+
+	var body CreateSiteHookJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateSiteHook(ctx.Request().Context(), request.(CreateSiteHookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateSiteHook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateSiteHookResponseObject); ok {
+		return validResponse.VisitCreateSiteHookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteSiteHook operation middleware
+func (sh *strictHandler) DeleteSiteHook(ctx echo.Context, id int64) error {
+	var request DeleteSiteHookRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteSiteHook(ctx.Request().Context(), request.(DeleteSiteHookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteSiteHook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteSiteHookResponseObject); ok {
+		return validResponse.VisitDeleteSiteHookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetSiteHook operation middleware
+func (sh *strictHandler) GetSiteHook(ctx echo.Context, id int64) error {
+	var request GetSiteHookRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSiteHook(ctx.Request().Context(), request.(GetSiteHookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSiteHook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetSiteHookResponseObject); ok {
+		return validResponse.VisitGetSiteHookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ChangeSiteHook operation middleware
+func (sh *strictHandler) ChangeSiteHook(ctx echo.Context, id int64) error {
+	var request ChangeSiteHookRequestObject
+
+	request.Id = id
+
+	var body ChangeSiteHookJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ChangeSiteHook(ctx.Request().Context(), request.(ChangeSiteHookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ChangeSiteHook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ChangeSiteHookResponseObject); ok {
+		return validResponse.VisitChangeSiteHookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReplaySiteHook operation middleware
+func (sh *strictHandler) ReplaySiteHook(ctx echo.Context, id int64) error {
+	var request ReplaySiteHookRequestObject
+
+	request.Id = id
+
+	var body ReplaySiteHookJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReplaySiteHook(ctx.Request().Context(), request.(ReplaySiteHookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReplaySiteHook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReplaySiteHookResponseObject); ok {
+		return validResponse.VisitReplaySiteHookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// TestSiteHook operation middleware
+func (sh *strictHandler) TestSiteHook(ctx echo.Context, id int64) error {
+	var request TestSiteHookRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.TestSiteHook(ctx.Request().Context(), request.(TestSiteHookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TestSiteHook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(TestSiteHookResponseObject); ok {
+		return validResponse.VisitTestSiteHookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListAllReports operation middleware
+func (sh *strictHandler) ListAllReports(ctx echo.Context, params ListAllReportsParams) error {
+	var request ListAllReportsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAllReports(ctx.Request().Context(), request.(ListAllReportsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAllReports")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListAllReportsResponseObject); ok {
+		return validResponse.VisitListAllReportsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ChangeAnyReport operation middleware
+func (sh *strictHandler) ChangeAnyReport(ctx echo.Context, id ReportId) error {
+	var request ChangeAnyReportRequestObject
+
+	request.Id = id
+
+	var body ChangeAnyReportJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ChangeAnyReport(ctx.Request().Context(), request.(ChangeAnyReportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ChangeAnyReport")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ChangeAnyReportResponseObject); ok {
+		return validResponse.VisitChangeAnyReportResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateSession operation middleware
+func (sh *strictHandler) CreateSession(ctx echo.Context) error {
+	var request CreateSessionRequestObject
+
+	var body CreateSessionJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateSession(ctx.Request().Context(), request.(CreateSessionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateSession")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateSessionResponseObject); ok {
+		return validResponse.VisitCreateSessionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
 }
 
 // Stats operation middleware
@@ -7077,6 +15867,52 @@ func (sh *strictHandler) ListAccounts(ctx echo.Context, params ListAccountsParam
 		return err
 	} else if validResponse, ok := response.(ListAccountsResponseObject); ok {
 		return validResponse.VisitListAccountsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateAccount operation middleware
+func (sh *strictHandler) CreateAccount(ctx echo.Context) error {
+	var request CreateAccountRequestObject
+
+	var body CreateAccountJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateAccount(ctx.Request().Context(), request.(CreateAccountRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateAccount")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateAccountResponseObject); ok {
+		return validResponse.VisitCreateAccountResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -7315,6 +16151,31 @@ func (sh *strictHandler) CreateTicket(ctx echo.Context) error {
 	return nil
 }
 
+// CreateFileLink operation middleware
+func (sh *strictHandler) CreateFileLink(ctx echo.Context, id FileIdInPath) error {
+	var request CreateFileLinkRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateFileLink(ctx.Request().Context(), request.(CreateFileLinkRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateFileLink")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateFileLinkResponseObject); ok {
+		return validResponse.VisitCreateFileLinkResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // DeleteMe operation middleware
 func (sh *strictHandler) DeleteMe(ctx echo.Context) error {
 	var request DeleteMeRequestObject
@@ -7384,11 +16245,11 @@ func (sh *strictHandler) GetMe(ctx echo.Context) error {
 	return nil
 }
 
-// ChangePassword operation middleware
-func (sh *strictHandler) ChangePassword(ctx echo.Context) error {
-	var request ChangePasswordRequestObject
+// ChangeMe operation middleware
+func (sh *strictHandler) ChangeMe(ctx echo.Context) error {
+	var request ChangeMeRequestObject
 
-	var body ChangePasswordJSONRequestBody
+	var body ChangeMeJSONRequestBody
 	var err error
 	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
 		// A request validator built on kin-openapi's openapi3filter with
@@ -7412,18 +16273,18 @@ func (sh *strictHandler) ChangePassword(ctx echo.Context) error {
 	request.Body = &body
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ChangePassword(ctx.Request().Context(), request.(ChangePasswordRequestObject))
+		return sh.ssi.ChangeMe(ctx.Request().Context(), request.(ChangeMeRequestObject))
 	}
 	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ChangePassword")
+		handler = middleware(handler, "ChangeMe")
 	}
 
 	response, err := handler(ctx, request)
 
 	if err != nil {
 		return err
-	} else if validResponse, ok := response.(ChangePasswordResponseObject); ok {
-		return validResponse.VisitChangePasswordResponse(ctx.Response())
+	} else if validResponse, ok := response.(ChangeMeResponseObject); ok {
+		return validResponse.VisitChangeMeResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -7505,6 +16366,177 @@ func (sh *strictHandler) Block(ctx echo.Context, username Username) error {
 	return nil
 }
 
+// ListMentions operation middleware
+func (sh *strictHandler) ListMentions(ctx echo.Context, params ListMentionsParams) error {
+	var request ListMentionsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMentions(ctx.Request().Context(), request.(ListMentionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMentions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListMentionsResponseObject); ok {
+		return validResponse.VisitListMentionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListPush operation middleware
+func (sh *strictHandler) ListPush(ctx echo.Context) error {
+	var request ListPushRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPush(ctx.Request().Context(), request.(ListPushRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPush")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListPushResponseObject); ok {
+		return validResponse.VisitListPushResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeletePush operation middleware
+func (sh *strictHandler) DeletePush(ctx echo.Context, id PushId) error {
+	var request DeletePushRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeletePush(ctx.Request().Context(), request.(DeletePushRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeletePush")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeletePushResponseObject); ok {
+		return validResponse.VisitDeletePushResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PutPush operation middleware
+func (sh *strictHandler) PutPush(ctx echo.Context, id PushId) error {
+	var request PutPushRequestObject
+
+	request.Id = id
+
+	var body PutPushJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutPush(ctx.Request().Context(), request.(PutPushRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutPush")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PutPushResponseObject); ok {
+		return validResponse.VisitPutPushResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListSessions operation middleware
+func (sh *strictHandler) ListSessions(ctx echo.Context, params ListSessionsParams) error {
+	var request ListSessionsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSessions(ctx.Request().Context(), request.(ListSessionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSessions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListSessionsResponseObject); ok {
+		return validResponse.VisitListSessionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// EndSession operation middleware
+func (sh *strictHandler) EndSession(ctx echo.Context, id int64) error {
+	var request EndSessionRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.EndSession(ctx.Request().Context(), request.(EndSessionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EndSession")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(EndSessionResponseObject); ok {
+		return validResponse.VisitEndSessionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListConversations operation middleware
 func (sh *strictHandler) ListConversations(ctx echo.Context, params ListConversationsParams) error {
 	var request ListConversationsRequestObject
@@ -7524,6 +16556,55 @@ func (sh *strictHandler) ListConversations(ctx echo.Context, params ListConversa
 		return err
 	} else if validResponse, ok := response.(ListConversationsResponseObject); ok {
 		return validResponse.VisitListConversationsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// EmitPrivate operation middleware
+func (sh *strictHandler) EmitPrivate(ctx echo.Context, username Username, params EmitPrivateParams) error {
+	var request EmitPrivateRequestObject
+
+	request.Username = username
+	request.Params = params
+
+	var body EmitPrivateJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.EmitPrivate(ctx.Request().Context(), request.(EmitPrivateRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EmitPrivate")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(EmitPrivateResponseObject); ok {
+		return validResponse.VisitEmitPrivateResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -7690,6 +16771,183 @@ func (sh *strictHandler) EditPrivateMessage(ctx echo.Context, username Username,
 	return nil
 }
 
+// UnpinPrivateMessage operation middleware
+func (sh *strictHandler) UnpinPrivateMessage(ctx echo.Context, username Username, id MessageId) error {
+	var request UnpinPrivateMessageRequestObject
+
+	request.Username = username
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UnpinPrivateMessage(ctx.Request().Context(), request.(UnpinPrivateMessageRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UnpinPrivateMessage")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UnpinPrivateMessageResponseObject); ok {
+		return validResponse.VisitUnpinPrivateMessageResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PinPrivateMessage operation middleware
+func (sh *strictHandler) PinPrivateMessage(ctx echo.Context, username Username, id MessageId) error {
+	var request PinPrivateMessageRequestObject
+
+	request.Username = username
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PinPrivateMessage(ctx.Request().Context(), request.(PinPrivateMessageRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PinPrivateMessage")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PinPrivateMessageResponseObject); ok {
+		return validResponse.VisitPinPrivateMessageResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReportPrivateMessage operation middleware
+func (sh *strictHandler) ReportPrivateMessage(ctx echo.Context, username Username, id MessageId) error {
+	var request ReportPrivateMessageRequestObject
+
+	request.Username = username
+	request.Id = id
+
+	var body ReportPrivateMessageJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			return err
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReportPrivateMessage(ctx.Request().Context(), request.(ReportPrivateMessageRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReportPrivateMessage")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReportPrivateMessageResponseObject); ok {
+		return validResponse.VisitReportPrivateMessageResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// NotifyConversation operation middleware
+func (sh *strictHandler) NotifyConversation(ctx echo.Context, username Username) error {
+	var request NotifyConversationRequestObject
+
+	request.Username = username
+
+	var body NotifyConversationJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.NotifyConversation(ctx.Request().Context(), request.(NotifyConversationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "NotifyConversation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(NotifyConversationResponseObject); ok {
+		return validResponse.VisitNotifyConversationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListPrivatePins operation middleware
+func (sh *strictHandler) ListPrivatePins(ctx echo.Context, username Username) error {
+	var request ListPrivatePinsRequestObject
+
+	request.Username = username
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPrivatePins(ctx.Request().Context(), request.(ListPrivatePinsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPrivatePins")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListPrivatePinsResponseObject); ok {
+		return validResponse.VisitListPrivatePinsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ReadConversation operation middleware
 func (sh *strictHandler) ReadConversation(ctx echo.Context, username Username) error {
 	var request ReadConversationRequestObject
@@ -7732,6 +16990,54 @@ func (sh *strictHandler) ReadConversation(ctx echo.Context, username Username) e
 		return err
 	} else if validResponse, ok := response.(ReadConversationResponseObject); ok {
 		return validResponse.VisitReadConversationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListPrivateSeen operation middleware
+func (sh *strictHandler) ListPrivateSeen(ctx echo.Context, username Username) error {
+	var request ListPrivateSeenRequestObject
+
+	request.Username = username
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPrivateSeen(ctx.Request().Context(), request.(ListPrivateSeenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPrivateSeen")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListPrivateSeenResponseObject); ok {
+		return validResponse.VisitListPrivateSeenResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetPushKey operation middleware
+func (sh *strictHandler) GetPushKey(ctx echo.Context) error {
+	var request GetPushKeyRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetPushKey(ctx.Request().Context(), request.(GetPushKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetPushKey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetPushKeyResponseObject); ok {
+		return validResponse.VisitGetPushKeyResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -8010,6 +17316,501 @@ func (sh *strictHandler) Ban(ctx echo.Context, room RoomName, username Username)
 	return nil
 }
 
+// DeleteBeforePost operation middleware
+func (sh *strictHandler) DeleteBeforePost(ctx echo.Context, room RoomName) error {
+	var request DeleteBeforePostRequestObject
+
+	request.Room = room
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteBeforePost(ctx.Request().Context(), request.(DeleteBeforePostRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteBeforePost")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteBeforePostResponseObject); ok {
+		return validResponse.VisitDeleteBeforePostResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetBeforePost operation middleware
+func (sh *strictHandler) GetBeforePost(ctx echo.Context, room RoomName) error {
+	var request GetBeforePostRequestObject
+
+	request.Room = room
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetBeforePost(ctx.Request().Context(), request.(GetBeforePostRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetBeforePost")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetBeforePostResponseObject); ok {
+		return validResponse.VisitGetBeforePostResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SetBeforePost operation middleware
+func (sh *strictHandler) SetBeforePost(ctx echo.Context, room RoomName) error {
+	var request SetBeforePostRequestObject
+
+	request.Room = room
+
+	var body SetBeforePostJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SetBeforePost(ctx.Request().Context(), request.(SetBeforePostRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SetBeforePost")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SetBeforePostResponseObject); ok {
+		return validResponse.VisitSetBeforePostResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// Emit operation middleware
+func (sh *strictHandler) Emit(ctx echo.Context, room RoomName, params EmitParams) error {
+	var request EmitRequestObject
+
+	request.Room = room
+	request.Params = params
+
+	var body EmitJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.Emit(ctx.Request().Context(), request.(EmitRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Emit")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(EmitResponseObject); ok {
+		return validResponse.VisitEmitResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListRoomHooks operation middleware
+func (sh *strictHandler) ListRoomHooks(ctx echo.Context, room RoomName) error {
+	var request ListRoomHooksRequestObject
+
+	request.Room = room
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListRoomHooks(ctx.Request().Context(), request.(ListRoomHooksRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListRoomHooks")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListRoomHooksResponseObject); ok {
+		return validResponse.VisitListRoomHooksResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateRoomHook operation middleware
+func (sh *strictHandler) CreateRoomHook(ctx echo.Context, room RoomName) error {
+	var request CreateRoomHookRequestObject
+
+	request.Room = room
+
+	var body CreateRoomHookJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateRoomHook(ctx.Request().Context(), request.(CreateRoomHookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateRoomHook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateRoomHookResponseObject); ok {
+		return validResponse.VisitCreateRoomHookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteRoomHook operation middleware
+func (sh *strictHandler) DeleteRoomHook(ctx echo.Context, room RoomName, id int64) error {
+	var request DeleteRoomHookRequestObject
+
+	request.Room = room
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteRoomHook(ctx.Request().Context(), request.(DeleteRoomHookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteRoomHook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteRoomHookResponseObject); ok {
+		return validResponse.VisitDeleteRoomHookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetRoomHook operation middleware
+func (sh *strictHandler) GetRoomHook(ctx echo.Context, room RoomName, id int64) error {
+	var request GetRoomHookRequestObject
+
+	request.Room = room
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetRoomHook(ctx.Request().Context(), request.(GetRoomHookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetRoomHook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetRoomHookResponseObject); ok {
+		return validResponse.VisitGetRoomHookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ChangeRoomHook operation middleware
+func (sh *strictHandler) ChangeRoomHook(ctx echo.Context, room RoomName, id int64) error {
+	var request ChangeRoomHookRequestObject
+
+	request.Room = room
+	request.Id = id
+
+	var body ChangeRoomHookJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ChangeRoomHook(ctx.Request().Context(), request.(ChangeRoomHookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ChangeRoomHook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ChangeRoomHookResponseObject); ok {
+		return validResponse.VisitChangeRoomHookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReplayRoomHook operation middleware
+func (sh *strictHandler) ReplayRoomHook(ctx echo.Context, room RoomName, id int64) error {
+	var request ReplayRoomHookRequestObject
+
+	request.Room = room
+	request.Id = id
+
+	var body ReplayRoomHookJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReplayRoomHook(ctx.Request().Context(), request.(ReplayRoomHookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReplayRoomHook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReplayRoomHookResponseObject); ok {
+		return validResponse.VisitReplayRoomHookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// TestRoomHook operation middleware
+func (sh *strictHandler) TestRoomHook(ctx echo.Context, room RoomName, id int64) error {
+	var request TestRoomHookRequestObject
+
+	request.Room = room
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.TestRoomHook(ctx.Request().Context(), request.(TestRoomHookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TestRoomHook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(TestRoomHookResponseObject); ok {
+		return validResponse.VisitTestRoomHookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListInlets operation middleware
+func (sh *strictHandler) ListInlets(ctx echo.Context, room RoomName) error {
+	var request ListInletsRequestObject
+
+	request.Room = room
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListInlets(ctx.Request().Context(), request.(ListInletsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListInlets")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListInletsResponseObject); ok {
+		return validResponse.VisitListInletsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateInlet operation middleware
+func (sh *strictHandler) CreateInlet(ctx echo.Context, room RoomName) error {
+	var request CreateInletRequestObject
+
+	request.Room = room
+
+	var body CreateInletJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateInlet(ctx.Request().Context(), request.(CreateInletRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateInlet")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateInletResponseObject); ok {
+		return validResponse.VisitCreateInletResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteInlet operation middleware
+func (sh *strictHandler) DeleteInlet(ctx echo.Context, room RoomName, id int64) error {
+	var request DeleteInletRequestObject
+
+	request.Room = room
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteInlet(ctx.Request().Context(), request.(DeleteInletRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteInlet")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteInletResponseObject); ok {
+		return validResponse.VisitDeleteInletResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListMembers operation middleware
 func (sh *strictHandler) ListMembers(ctx echo.Context, room RoomName, params ListMembersParams) error {
 	var request ListMembersRequestObject
@@ -8271,6 +18072,58 @@ func (sh *strictHandler) EditMessage(ctx echo.Context, room RoomName, id Message
 	return nil
 }
 
+// UnpinMessage operation middleware
+func (sh *strictHandler) UnpinMessage(ctx echo.Context, room RoomName, id MessageId) error {
+	var request UnpinMessageRequestObject
+
+	request.Room = room
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UnpinMessage(ctx.Request().Context(), request.(UnpinMessageRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UnpinMessage")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UnpinMessageResponseObject); ok {
+		return validResponse.VisitUnpinMessageResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PinMessage operation middleware
+func (sh *strictHandler) PinMessage(ctx echo.Context, room RoomName, id MessageId) error {
+	var request PinMessageRequestObject
+
+	request.Room = room
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PinMessage(ctx.Request().Context(), request.(PinMessageRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PinMessage")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PinMessageResponseObject); ok {
+		return validResponse.VisitPinMessageResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // RemoveReaction operation middleware
 func (sh *strictHandler) RemoveReaction(ctx echo.Context, room RoomName, id MessageId, emoji string) error {
 	var request RemoveReactionRequestObject
@@ -8325,6 +18178,232 @@ func (sh *strictHandler) AddReaction(ctx echo.Context, room RoomName, id Message
 	return nil
 }
 
+// ReportMessage operation middleware
+func (sh *strictHandler) ReportMessage(ctx echo.Context, room RoomName, id MessageId) error {
+	var request ReportMessageRequestObject
+
+	request.Room = room
+	request.Id = id
+
+	var body ReportMessageJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			return err
+		}
+	} else {
+		request.Body = &body
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReportMessage(ctx.Request().Context(), request.(ReportMessageRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReportMessage")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReportMessageResponseObject); ok {
+		return validResponse.VisitReportMessageResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListMutes operation middleware
+func (sh *strictHandler) ListMutes(ctx echo.Context, room RoomName, params ListMutesParams) error {
+	var request ListMutesRequestObject
+
+	request.Room = room
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMutes(ctx.Request().Context(), request.(ListMutesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMutes")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListMutesResponseObject); ok {
+		return validResponse.VisitListMutesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// Unmute operation middleware
+func (sh *strictHandler) Unmute(ctx echo.Context, room RoomName, username Username) error {
+	var request UnmuteRequestObject
+
+	request.Room = room
+	request.Username = username
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.Unmute(ctx.Request().Context(), request.(UnmuteRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Unmute")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UnmuteResponseObject); ok {
+		return validResponse.VisitUnmuteResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// Mute operation middleware
+func (sh *strictHandler) Mute(ctx echo.Context, room RoomName, username Username) error {
+	var request MuteRequestObject
+
+	request.Room = room
+	request.Username = username
+
+	var body MuteJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.Mute(ctx.Request().Context(), request.(MuteRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Mute")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(MuteResponseObject); ok {
+		return validResponse.VisitMuteResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// NotifyRoom operation middleware
+func (sh *strictHandler) NotifyRoom(ctx echo.Context, room RoomName) error {
+	var request NotifyRoomRequestObject
+
+	request.Room = room
+
+	var body NotifyRoomJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.NotifyRoom(ctx.Request().Context(), request.(NotifyRoomRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "NotifyRoom")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(NotifyRoomResponseObject); ok {
+		return validResponse.VisitNotifyRoomResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListPins operation middleware
+func (sh *strictHandler) ListPins(ctx echo.Context, room RoomName) error {
+	var request ListPinsRequestObject
+
+	request.Room = room
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPins(ctx.Request().Context(), request.(ListPinsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPins")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListPinsResponseObject); ok {
+		return validResponse.VisitListPinsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ReadRoom operation middleware
 func (sh *strictHandler) ReadRoom(ctx echo.Context, room RoomName) error {
 	var request ReadRoomRequestObject
@@ -8367,6 +18446,106 @@ func (sh *strictHandler) ReadRoom(ctx echo.Context, room RoomName) error {
 		return err
 	} else if validResponse, ok := response.(ReadRoomResponseObject); ok {
 		return validResponse.VisitReadRoomResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListReports operation middleware
+func (sh *strictHandler) ListReports(ctx echo.Context, room RoomName, params ListReportsParams) error {
+	var request ListReportsRequestObject
+
+	request.Room = room
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListReports(ctx.Request().Context(), request.(ListReportsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListReports")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListReportsResponseObject); ok {
+		return validResponse.VisitListReportsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ChangeReport operation middleware
+func (sh *strictHandler) ChangeReport(ctx echo.Context, room RoomName, id ReportId) error {
+	var request ChangeReportRequestObject
+
+	request.Room = room
+	request.Id = id
+
+	var body ChangeReportJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ChangeReport(ctx.Request().Context(), request.(ChangeReportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ChangeReport")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ChangeReportResponseObject); ok {
+		return validResponse.VisitChangeReportResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListSeen operation middleware
+func (sh *strictHandler) ListSeen(ctx echo.Context, room RoomName) error {
+	var request ListSeenRequestObject
+
+	request.Room = room
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSeen(ctx.Request().Context(), request.(ListSeenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSeen")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListSeenResponseObject); ok {
+		return validResponse.VisitListSeenResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -8538,6 +18717,31 @@ func (sh *strictHandler) ListUsers(ctx echo.Context, params ListUsersParams) err
 		return err
 	} else if validResponse, ok := response.(ListUsersResponseObject); ok {
 		return validResponse.VisitListUsersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetUser operation middleware
+func (sh *strictHandler) GetUser(ctx echo.Context, username Username) error {
+	var request GetUserRequestObject
+
+	request.Username = username
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetUser(ctx.Request().Context(), request.(GetUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetUserResponseObject); ok {
+		return validResponse.VisitGetUserResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

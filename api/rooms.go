@@ -1,7 +1,9 @@
 package api
 
 import (
+	"cmp"
 	"context"
+	"time"
 
 	"tandem/chat"
 )
@@ -21,7 +23,7 @@ func (s *Server) ListRooms(ctx context.Context, r ListRoomsRequestObject) (ListR
 		page.Next = &rooms[limit-1].Name
 	}
 	for _, v := range rooms {
-		page.Items = append(page.Items, s.room(v))
+		page.Items = append(page.Items, s.room(ctx, v))
 	}
 	return page, nil
 }
@@ -33,11 +35,13 @@ func (s *Server) CreateRoom(ctx context.Context, r CreateRoomRequestObject) (Cre
 		Title:      valueOr(r.Body.Title, ""),
 		Visibility: chat.Visibility(valueOr(r.Body.Visibility, Public)),
 		Posting:    chat.Posting(valueOr(r.Body.Posting, Everyone)),
+		Receipts:   valueOr(r.Body.Receipts, false),
+		SlowMode:   valueOr(r.Body.SlowMode, 0),
 	})
 	if err != nil {
 		return nil, err
 	}
-	return CreateRoom201JSONResponse{TheRoomJSONResponse(s.room(v))}, nil
+	return CreateRoom201JSONResponse{TheRoomJSONResponse(s.room(ctx, v))}, nil
 }
 
 // EnterRoom implements StrictServerInterface.
@@ -47,9 +51,9 @@ func (s *Server) EnterRoom(ctx context.Context, r EnterRoomRequestObject) (Enter
 	case err != nil:
 		return nil, err
 	case made:
-		return EnterRoom201JSONResponse(s.room(v)), nil
+		return EnterRoom201JSONResponse(s.room(ctx, v)), nil
 	}
-	return EnterRoom200JSONResponse{TheRoomJSONResponse(s.room(v))}, nil
+	return EnterRoom200JSONResponse{TheRoomJSONResponse(s.room(ctx, v))}, nil
 }
 
 // GetRoom implements StrictServerInterface.
@@ -58,7 +62,7 @@ func (s *Server) GetRoom(ctx context.Context, r GetRoomRequestObject) (GetRoomRe
 	if err != nil {
 		return nil, err
 	}
-	return GetRoom200JSONResponse{TheRoomJSONResponse(s.room(v))}, nil
+	return GetRoom200JSONResponse{TheRoomJSONResponse(s.room(ctx, v))}, nil
 }
 
 // ChangeRoom implements StrictServerInterface.
@@ -67,11 +71,14 @@ func (s *Server) ChangeRoom(ctx context.Context, r ChangeRoomRequestObject) (Cha
 		Title:      r.Body.Title,
 		Visibility: (*chat.Visibility)(r.Body.Visibility),
 		Posting:    (*chat.Posting)(r.Body.Posting),
+		Receipts:   r.Body.Receipts,
+		SlowMode:   r.Body.SlowMode,
+		Retention:  r.Body.Retention,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return ChangeRoom200JSONResponse{TheRoomJSONResponse(s.room(v))}, nil
+	return ChangeRoom200JSONResponse{TheRoomJSONResponse(s.room(ctx, v))}, nil
 }
 
 // DeleteRoom implements StrictServerInterface.
@@ -79,21 +86,32 @@ func (s *Server) DeleteRoom(ctx context.Context, r DeleteRoomRequestObject) (Del
 	return DeleteRoom204Response{}, s.Chat.Delete(ctx, viewer(ctx), r.Room)
 }
 
-func (s *Server) room(v chat.RoomView) Room {
+func (s *Server) room(ctx context.Context, v chat.RoomView) Room {
 	r := Room{
 		Name:       v.Name,
 		Title:      v.Title,
 		Visibility: Visibility(v.Visibility),
 		Posting:    Posting(v.Posting),
-		Online:     s.Hub.Online(v.ID),
+		Receipts:   v.Receipts,
+		SlowMode:   v.SlowMode,
+		Online:     s.Hub.Online(v.ID, viewer(ctx).User),
 		Unread:     v.Unread,
+		Mentions:   v.Mentions,
 		LastId:     v.LastID,
 		CreatedBy:  v.CreatedBy,
 		CreatedAt:  chat.FormatTime(v.CreatedAt),
+		Notify:     NotifyLevel(cmp.Or(v.Level, chat.NotifyRooms)),
+	}
+	if v.Retention != 0 {
+		r.Retention = &v.Retention
 	}
 	if v.Role != "" {
 		role := MemberRole(v.Role)
 		r.Role = &role
+	}
+	if v.MutedUntil.After(time.Now()) {
+		until := chat.FormatTime(v.MutedUntil)
+		r.MutedUntil = &until
 	}
 	return r
 }

@@ -9,12 +9,12 @@ import (
 	"tandem/chat"
 )
 
-// health says that the process runs.
+// health reports that the process runs.
 func (s *Server) health(c echo.Context) error {
 	return c.JSON(http.StatusOK, map[string]string{"status": "ok"})
 }
 
-// ready says that it can serve: the database answers and the server is not draining.
+// ready reports that it can serve: the database answers and the server is not draining.
 func (s *Server) ready(c echo.Context) error {
 	if s.draining.Load() {
 		return fmt.Errorf("%w: draining", chat.ErrUnavailable)
@@ -26,11 +26,11 @@ func (s *Server) ready(c echo.Context) error {
 }
 
 func (s *Server) describe(c echo.Context) error {
-	return c.Blob(http.StatusOK, "application/yaml", s.Spec)
+	return c.Blob(http.StatusOK, "application/yaml", s.spec)
 }
 
-// keys are the public keys of access tokens. Whoever keeps them for 5 minutes sees a new key in time: it is
-// announced as the second before it signs as the first.
+// keys returns the public keys of access tokens. Services that cache them for 5 minutes see a new key in time: it is
+// published as the second key before it signs as the first.
 func (s *Server) keys(c echo.Context) error {
 	c.Response().Header().Set("Cache-Control", "public, max-age=300")
 	return c.Blob(http.StatusOK, "application/json", s.Auth.JWKS())

@@ -15,12 +15,12 @@ import (
 	"tandem/realtime"
 )
 
-// openStream answers GET and POST /v1/events. Everything that can be refused is refused before the first byte.
+// openStream serves GET and POST /v1/events. Everything that can be refused is refused before the first byte.
 func (s *Server) openStream(c echo.Context) error {
 	r := c.Request()
 	query := r.URL.Query()
 	if r.Method == http.MethodPost && r.ContentLength != 0 {
-		return badField("body", "what the stream is to be goes into the query, as with GET")
+		return badField("body", "pass the stream's parameters in the query, as with GET")
 	}
 	framer, err := transport(r, query)
 	if err != nil {
@@ -42,18 +42,19 @@ func (s *Server) openStream(c echo.Context) error {
 	}
 	served := false
 	defer func() {
-		if stream != nil && !served { // what follows has panicked
+		if stream != nil && !served { // the code below has panicked
 			stream.Drop()
 		}
 	}()
 	settle(err)
 	if errors.Is(err, realtime.ErrTooManyStreams) {
+		s.counts.streams.Add(1)
 		if framer != realtime.WebSocket {
 			h.Set(headerLeft, leftStreams)
 			h.Set("Retry-After", strconv.Itoa(seconds(realtime.RetryTooMany)))
 			return err
 		}
-		stream, err = s.Hub.Refuse(v, framer) // a browser shows its page no 429 of a handshake
+		stream, err = s.Hub.Refuse(v, framer) // a browser does not show its page a 429 of a handshake
 	}
 	if err != nil {
 		return err
@@ -70,8 +71,8 @@ func (s *Server) openStream(c echo.Context) error {
 	return err
 }
 
-// streamViewer takes an access token from the header, or a ticket from the query, or the cookie. settle is to be told
-// what came of it, before the answer begins: a stream that was refused costs no ticket.
+// streamViewer authenticates by an access token in the header, a ticket in the query, or the cookie. Call settle with
+// the outcome before the response begins: a refused stream does not use up a ticket.
 func (s *Server) streamViewer(c echo.Context, query url.Values) (v chat.Viewer, settle func(refused error), err error) {
 	settle = func(error) {}
 	r := c.Request()
@@ -79,7 +80,7 @@ func (s *Server) streamViewer(c echo.Context, query url.Values) (v chat.Viewer, 
 	cookie, _ := c.Cookie(streamCookie)
 	switch {
 	case r.Header.Get("Authorization") != "":
-		v, err = s.bearer(r)
+		v, err = s.bearer(r, "")
 		return v, settle, err
 	case ticket == "" && cookie == nil:
 		v, err = s.anonymous(c)
@@ -91,7 +92,7 @@ func (s *Server) streamViewer(c echo.Context, query url.Values) (v chat.Viewer, 
 	}
 	id, giveBack, err := s.Auth.SpendTicket(r.Context(), ticket)
 	if errors.Is(err, auth.ErrInvalidTicket) && cookie != nil {
-		v, err = s.byCookie(r, cookie.Value) // an EventSource that comes back with its first URL
+		v, err = s.byCookie(r, cookie.Value) // an EventSource that reconnects to its first URL
 		return v, settle, err
 	}
 	if err != nil {
@@ -101,7 +102,7 @@ func (s *Server) streamViewer(c echo.Context, query url.Values) (v chat.Viewer, 
 		ctx := context.WithoutCancel(r.Context())
 		switch {
 		case refused != nil:
-			_ = giveBack(ctx) // fails where the session has ended
+			_ = giveBack(ctx) // fails if the session has ended
 		case s.allowedPage(r):
 			if value, life, err := s.Auth.Cookie(ctx, id); err == nil && value != "" {
 				s.writeCookie(c, value, int(life.Seconds()))
@@ -120,14 +121,14 @@ func streamRequest(r *http.Request, query url.Values) (realtime.Request, error) 
 		}
 	}
 	if n := query.Get("history"); n != "" {
-		req.History, _ = strconv.Atoi(n) // validated by the description
+		req.History, _ = strconv.Atoi(n) // the spec has validated it
 	}
 	// The header wins: an EventSource repeats its URL, with the since of its first connection.
 	if last := r.Header.Get("Last-Event-ID"); last != "" {
 		if cursor, err := chat.ParseCursor(last); err == nil {
 			req.Cursor = &cursor
 		} else {
-			req.Malformed = true // an EventSource would never come back from a 400
+			req.Malformed = true // an EventSource would never reconnect after a 400
 		}
 		return req, nil
 	}
@@ -145,12 +146,12 @@ func streamRequest(r *http.Request, query url.Values) (realtime.Request, error) 
 	return req, nil
 }
 
-// pollWait is how long a poll may wait: one that goes on behind nothing is answered at once.
+// pollWait returns how long a poll may wait: one without a cursor is answered at once.
 func pollWait(req realtime.Request, query url.Values) time.Duration {
 	if req.Cursor == nil {
 		return 0
 	}
-	if seconds, err := strconv.Atoi(query.Get("wait")); err == nil { // validated by the description
+	if seconds, err := strconv.Atoi(query.Get("wait")); err == nil { // the spec has validated it
 		return time.Duration(seconds) * time.Second
 	}
 	return realtime.PollWait

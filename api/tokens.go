@@ -14,8 +14,19 @@ func (s *Server) CreateToken(ctx context.Context, r CreateTokenRequestObject) (C
 		return nil, err
 	}
 	v := viewer(ctx)
+	t := auth.NewToken{Name: r.Body.Name, Life: time.Duration(valueOr(r.Body.ExpiresIn, 0)) * time.Second}
+	if r.Body.Scopes != nil {
+		if r.Body.Rooms != nil {
+			return nil, badField("rooms", "a token with scopes cannot have rooms")
+		}
+		if err := s.Chat.CheckAdmin(ctx, v); err != nil {
+			return nil, err
+		}
+		for _, scope := range *r.Body.Scopes {
+			t.Scopes = append(t.Scopes, string(scope))
+		}
+	}
 	var rooms []chat.Room
-	var numbers []int64
 	if r.Body.Rooms != nil {
 		var missing []string
 		var err error
@@ -26,11 +37,10 @@ func (s *Server) CreateToken(ctx context.Context, r CreateTokenRequestObject) (C
 			return nil, chat.RoomNotFound(missing[0])
 		}
 		for _, room := range rooms {
-			numbers = append(numbers, room.ID)
+			t.Rooms = append(t.Rooms, room.ID)
 		}
 	}
-	life := time.Duration(valueOr(r.Body.ExpiresIn, 0)) * time.Second
-	n, token, err := s.Auth.CreateToken(ctx, identityOf(v), r.Body.Name, life, numbers)
+	n, token, err := s.Auth.CreateToken(ctx, identityOf(v), t)
 	if err != nil {
 		return nil, err
 	}
@@ -38,8 +48,10 @@ func (s *Server) CreateToken(ctx context.Context, r CreateTokenRequestObject) (C
 	for _, room := range rooms {
 		names[room.ID] = room.Name
 	}
-	t := apiToken(n, names)
-	return CreateToken201JSONResponse{Id: t.Id, Token: token, Name: t.Name, Rooms: t.Rooms, CreatedAt: t.CreatedAt, ExpiresAt: t.ExpiresAt}, nil
+	made := apiToken(n, names)
+	return CreateToken201JSONResponse{
+		Id: made.Id, Token: token, Name: made.Name, Rooms: made.Rooms, Scopes: made.Scopes, CreatedAt: made.CreatedAt, ExpiresAt: made.ExpiresAt,
+	}, nil
 }
 
 // ListTokens implements StrictServerInterface.
@@ -73,12 +85,19 @@ func (s *Server) RevokeToken(ctx context.Context, r RevokeTokenRequestObject) (R
 	return RevokeToken204Response{}, s.Auth.RevokeToken(ctx, identityOf(viewer(ctx)), r.Id)
 }
 
-// apiToken leaves out rooms that are gone.
+// apiToken leaves out deleted rooms.
 func apiToken(n auth.Session, names map[int64]string) ApiToken {
 	t := ApiToken{Id: n.ID, Name: n.Name, CreatedAt: chat.FormatTime(n.CreatedAt)}
 	if !n.ExpiresAt.IsZero() {
 		at := chat.FormatTime(n.ExpiresAt)
 		t.ExpiresAt = &at
+	}
+	if n.Scopes != nil {
+		scopes := make([]Scope, len(n.Scopes))
+		for i, scope := range n.Scopes {
+			scopes[i] = Scope(scope)
+		}
+		t.Scopes = &scopes
 	}
 	if n.Rooms != nil {
 		rooms := make([]string, 0, len(n.Rooms))

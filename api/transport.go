@@ -12,8 +12,8 @@ import (
 	"tandem/realtime"
 )
 
-// transports are the values of format and, for all but WebSocket, the media types of Accept; of two that are as
-// welcome the earlier one is meant.
+// transports are the values of format and, for all but WebSocket, the media types of Accept; of equally acceptable ones
+// the earlier one is used.
 var transports = []struct {
 	format string
 	media  string
@@ -25,7 +25,7 @@ var transports = []struct {
 	{"ws", "", realtime.WebSocket},
 }
 
-// transport is what the client asks for: by Upgrade, by format, by Accept.
+// transport returns the requested transport: by Upgrade, by format, by Accept.
 func transport(r *http.Request, query url.Values) (realtime.Framer, error) {
 	upgrade := websocket.IsWebSocketUpgrade(r)
 	format := query.Get("format")
@@ -33,7 +33,7 @@ func transport(r *http.Request, query url.Values) (realtime.Framer, error) {
 	case format == "ws" && !upgrade:
 		return nil, badField("format", "ws needs a WebSocket handshake")
 	case upgrade && format != "" && format != "ws":
-		return nil, badField("format", "a WebSocket handshake asks for ws")
+		return nil, badField("format", "a WebSocket handshake needs the format ws")
 	case upgrade:
 		return realtime.WebSocket, realtime.CheckHandshake(r)
 	case format == "":
@@ -47,8 +47,8 @@ func transport(r *http.Request, query url.Values) (realtime.Framer, error) {
 	return nil, badField("format", "there is no such format")
 }
 
-// accepted is the transport that Accept likes best (RFC 9110 §12.5.1); of equals the one that it names more exactly,
-// since clients add */* without meaning it.
+// accepted returns the transport that Accept prefers (RFC 9110 §12.5.1); of equals the one that it names more exactly,
+// because clients add */* without meaning it.
 func accepted(accept []string) (realtime.Framer, error) {
 	wanted := strings.Join(accept, ",")
 	if strings.Trim(wanted, " ,") == "" {
@@ -66,12 +66,12 @@ func accepted(accept []string) (realtime.Framer, error) {
 		}
 	}
 	if best == nil {
-		return nil, badField("Accept", "the stream is text/event-stream, application/x-ndjson, application/json, or a WebSocket")
+		return nil, badField("Accept", "the stream can be text/event-stream, application/x-ndjson, application/json, or a WebSocket")
 	}
 	return best, nil
 }
 
-// quality is what the most exact range of accept that takes in media says of it, and how exact that range is.
+// quality returns the quality of media in the most exact matching range of accept, and how exact that range is.
 func quality(accept, media string) (q float64, exact int) {
 	kind, _, _ := strings.Cut(media, "/")
 	for part := range strings.SplitSeq(accept, ",") {

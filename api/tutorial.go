@@ -15,20 +15,20 @@ import (
 	"tandem/realtime"
 )
 
-// openTutorial answers GET /ws/chat/{room}/ as the consumer of the Django Channels tutorial does: the room is made if
-// there is none, and the stream says what the tutorial's page understands.
+// openTutorial serves GET /ws/chat/{room}/ like the consumer of the Django Channels tutorial: the room is created if it
+// does not exist, and the stream uses the tutorial's events.
 func (s *Server) openTutorial(c echo.Context) error {
 	r := c.Request()
 	ctx := r.Context()
 	if !websocket.IsWebSocketUpgrade(r) {
 		return &fault{http.StatusUpgradeRequired, "upgrade_required", "Upgrade required",
-			"This is a WebSocket; /v1/events has the same over plain HTTP.", nil}
+			"This endpoint is a WebSocket; use /v1/events for plain HTTP.", nil}
 	}
 	if err := realtime.CheckHandshake(r); err != nil {
 		return err
 	}
 	name := c.Param("room")
-	if r.URL.RawPath != "" { // validated with the description
+	if r.URL.RawPath != "" { // decoded as the spec's validation does
 		name, _ = url.PathUnescape(name)
 	}
 	v, settle, err := s.streamViewer(c, r.URL.Query())
@@ -57,7 +57,7 @@ func (s *Server) openTutorial(c echo.Context) error {
 	case err != nil:
 		return err
 	default:
-		stream.BeginWith(chat.UserJoin(room.Name, v.Name)) // the tutorial tells also the one who came
+		stream.BeginWith(chat.UserJoin(room.Name, v.Name)) // the tutorial also sends it to the new user
 	}
 	return stream.ServeWebSocket(c.Response(), r, func(v chat.Viewer) realtime.Handler {
 		return tutorial{s.commander(v, room.Name)}.answer
@@ -67,8 +67,8 @@ func (s *Server) openTutorial(c echo.Context) error {
 // tutorial answers what the tutorial's page sends.
 type tutorial struct{ *commander }
 
-// answer is a realtime.Handler. The page knows no replies, and complains of them in its console: it gets one only
-// where there is something to complain of.
+// answer is a realtime.Handler. The page does not know replies, and complains about them in its console: it only gets
+// one if a frame was refused.
 func (t tutorial) answer(ctx context.Context, text []byte) ([]byte, error) {
 	cmd, err := t.command(text)
 	a, err := t.do(ctx, cmd, err)
@@ -78,7 +78,7 @@ func (t tutorial) answer(ctx context.Context, text []byte) ([]byte, error) {
 	return a.reply(nil), err
 }
 
-// command is a post, of {"message": …}, or a private message where that is "/pm NAME TEXT".
+// command returns the post in {"message": …}, or the private message if it is "/pm NAME TEXT".
 func (t tutorial) command(text []byte) (command, error) {
 	f, err := parseFrame(text)
 	if err != nil {
@@ -89,13 +89,13 @@ func (t tutorial) command(text []byte) (command, error) {
 	case err != nil:
 		return command{}, err
 	case !has:
-		return command{}, badField("message", "a frame is like {\"message\": \"hello\"}")
+		return command{}, badField("message", "write a frame like {\"message\": \"hello\"}")
 	}
 	path := "/v1/rooms/" + url.PathEscape(t.room) + "/messages"
 	if private, is := strings.CutPrefix(message+" ", "/pm "); is {
 		target, text, _ := strings.Cut(strings.TrimSuffix(private, " "), " ")
 		if target == "" || text == "" {
-			return command{}, badField("message", "a private message is like /pm ada hello")
+			return command{}, badField("message", "write a private message like /pm ada hello")
 		}
 		path, message = "/v1/private/"+url.PathEscape(target)+"/messages", text
 	}

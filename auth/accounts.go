@@ -5,9 +5,9 @@ import (
 	"errors"
 )
 
-// Signup makes an account under a prepared name and logs in. It returns ErrSignupClosed, ErrNameTaken, ErrLooksTaken or
-// ErrBadPassword.
-func (s *Service) Signup(ctx context.Context, name, password string) (Grant, error) {
+// Signup creates an account under a prepared name and logs in. It returns ErrSignupClosed, ErrNameTaken, ErrLooksTaken
+// or ErrBadPassword.
+func (s *Service) Signup(ctx context.Context, name, password string, from Device) (Grant, error) {
 	if s.closed || s.outside != nil {
 		return Grant{}, ErrSignupClosed
 	}
@@ -20,7 +20,7 @@ func (s *Service) Signup(ctx context.Context, name, password string) (Grant, err
 	} else if !errors.Is(err, ErrNoUser) {
 		return Grant{}, err
 	}
-	login := s.newSession()
+	login := s.newSession(from)
 	u, session, err := s.addUser(ctx, name, password, &login)
 	if err != nil {
 		return Grant{}, err
@@ -29,8 +29,8 @@ func (s *Service) Signup(ctx context.Context, name, password string) (Grant, err
 	return s.grant(u, login)
 }
 
-// AddUser makes an account under a prepared name, whether signing up is open or not and the name reserved or not. It returns ErrNameTaken or
-// ErrBadPassword.
+// AddUser creates an account under a prepared name, even if sign-up is closed or the name is reserved. It returns
+// ErrNameTaken or ErrBadPassword.
 func (s *Service) AddUser(ctx context.Context, name, password string) (User, error) {
 	u, _, err := s.addUser(ctx, name, password, nil)
 	return u, err
@@ -48,9 +48,9 @@ func (s *Service) addUser(ctx context.Context, name, password string, login *Ses
 	return s.store.CreateUser(ctx, name, hash, login)
 }
 
-// Login returns ErrBadCredentials for an unknown name, which may be empty, as for a wrong password, and
-// after the same time.
-func (s *Service) Login(ctx context.Context, name, password string) (Grant, error) {
+// Login returns ErrBadCredentials for an unknown name, which may be empty, as for a wrong password, and after the same
+// time.
+func (s *Service) Login(ctx context.Context, name, password string, from Device) (Grant, error) {
 	if s.outside != nil {
 		return Grant{}, ErrLoginClosed
 	}
@@ -71,10 +71,10 @@ func (s *Service) Login(ctx context.Context, name, password string) (Grant, erro
 	if !ok || !known || bad != nil {
 		return Grant{}, ErrBadCredentials
 	}
-	return s.begin(ctx, u)
+	return s.begin(ctx, u, s.newSession(from))
 }
 
-// User is the account behind an identity; ErrInvalidToken where it is gone or disabled.
+// User returns the account of an identity, or ErrInvalidToken if it is deleted or disabled.
 func (s *Service) User(ctx context.Context, id Identity) (User, error) {
 	u, err := s.store.UserByID(ctx, id.User)
 	if errors.Is(err, ErrNoUser) || err == nil && u.Disabled {
@@ -83,8 +83,8 @@ func (s *Service) User(ctx context.Context, id Identity) (User, error) {
 	return u, err
 }
 
-// ChangePassword ends all other logins of id's. It returns ErrWrongPassword, ErrBadPassword, or ErrLoginClosed for an
-// outside issuer's user, who has no password here.
+// ChangePassword changes id's password and ends all other sessions. It returns ErrWrongPassword, ErrBadPassword, or
+// ErrLoginClosed for an outside issuer's user, who has no password here.
 func (s *Service) ChangePassword(ctx context.Context, id Identity, current, password string) (User, error) {
 	if id.Session == 0 {
 		return User{}, ErrLoginClosed
@@ -99,7 +99,7 @@ func (s *Service) ChangePassword(ctx context.Context, id Identity, current, pass
 	return u, s.setPassword(ctx, u, password, id.Session)
 }
 
-// SetPassword gives a user another password and ends all of their logins. It returns ErrBadPassword.
+// SetPassword sets a user's password and ends all of their sessions. It returns ErrBadPassword.
 func (s *Service) SetPassword(ctx context.Context, u User, password string) error {
 	return s.setPassword(ctx, u, password, 0)
 }
@@ -117,8 +117,8 @@ func (s *Service) setPassword(ctx context.Context, u User, password string, exce
 	return s.store.SetPassword(ctx, u.ID, hash, except)
 }
 
-// DeleteUser ends id's account for good; its name is not given out again. It returns ErrWrongPassword or
-// chat.ErrLastAdmin; of an outside issuer's user the token is all that there is to ask for.
+// DeleteUser deletes id's account for good; its name is never reused. It returns ErrWrongPassword or chat.ErrLastAdmin.
+// An outside issuer's user has no password to confirm with.
 func (s *Service) DeleteUser(ctx context.Context, id Identity, current string) error {
 	ask := s.confirm
 	if id.Session == 0 {
@@ -133,7 +133,7 @@ func (s *Service) DeleteUser(ctx context.Context, id Identity, current string) e
 	return err
 }
 
-// confirm is the account of who knows its password: an unattended screen must not be enough.
+// confirm returns the account if the password is right: an unattended screen must not be enough.
 func (s *Service) confirm(ctx context.Context, id Identity, password string) (User, error) {
 	u, err := s.User(ctx, id)
 	if err != nil {

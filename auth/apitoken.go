@@ -9,29 +9,36 @@ import (
 	"time"
 )
 
-// tokenPrefix begins API tokens, so that people and secret scanners know one when they see it.
+// tokenPrefix starts API tokens, so that people and secret scanners recognize one.
 const tokenPrefix = "tandem_"
 
-// CreateToken makes an API token for a script of id's and returns it: nobody can read it again. A life of zero is
-// for ever; rooms are numbers, nil for no limit.
-func (s *Service) CreateToken(ctx context.Context, id Identity, name string, life time.Duration, rooms []int64) (Session, string, error) {
+// NewToken describes an API token to create.
+type NewToken struct {
+	Name   string        // what it is for
+	Life   time.Duration // 0 is for ever
+	Rooms  []int64       // the numbers of the rooms it is limited to; nil for no limit
+	Scopes []string      // all that it can do; nil for no limit
+}
+
+// CreateToken creates an API token for a script of id and returns it: nobody can read it again.
+func (s *Service) CreateToken(ctx context.Context, id Identity, t NewToken) (Session, string, error) {
 	token := tokenPrefix + rand.Text()
 	now := s.now().Truncate(time.Millisecond)
-	n := Session{User: id.User, CreatedAt: now, RotatedAt: now, Token: hashOf(token), Name: name, Rooms: rooms}
-	if life > 0 {
-		n.ExpiresAt = now.Add(life)
+	n := Session{User: id.User, CreatedAt: now, RotatedAt: now, Token: hashOf(token), Name: t.Name, Rooms: t.Rooms, Scopes: t.Scopes}
+	if t.Life > 0 {
+		n.ExpiresAt = now.Add(t.Life)
 	}
 	var err error
 	n.ID, err = s.store.CreateSession(ctx, n)
 	return n, token, err
 }
 
-// Tokens lists id's API tokens in order of their numbers, behind after.
+// Tokens lists id's API tokens by number, starting after after.
 func (s *Service) Tokens(ctx context.Context, id Identity, after int64, limit int) ([]Session, error) {
 	return s.store.Tokens(ctx, id.User, after, limit)
 }
 
-// RevokeToken ends an API token of id's, or returns ErrNoToken.
+// RevokeToken ends an API token of id, or returns ErrNoToken.
 func (s *Service) RevokeToken(ctx context.Context, id Identity, token int64) error {
 	n, err := s.store.Session(ctx, token)
 	if errors.Is(err, ErrNoSession) || err == nil && (n.Token == nil || n.User != id.User) {
@@ -55,7 +62,7 @@ func (s *Service) verifyAPIToken(ctx context.Context, token string) (Identity, e
 }
 
 func identityOf(n Session, expires time.Time) Identity {
-	return Identity{User: n.User, Name: n.Username, Session: n.ID, Expires: expires, Script: n.Token != nil, Rooms: n.Rooms}
+	return Identity{User: n.User, Name: n.Username, Session: n.ID, Expires: expires, Script: n.Token != nil, Rooms: n.Rooms, Scopes: n.Scopes}
 }
 
 func invalidIfGone(err error) error {

@@ -14,7 +14,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// memory is a Store of one process; the real one is tried over HTTP in the whole program's tests.
+// memory is a Store in memory; the real one is tested over HTTP in e2e.
 type memory struct {
 	Store
 	mu      sync.Mutex
@@ -53,7 +53,7 @@ func (m *memory) Rotate(_ context.Context, s Session) error {
 
 func (m *memory) EndSession(context.Context, int64) error { m.ended = true; return nil }
 
-// clock is a time that the test moves.
+// clock is a time that the test sets.
 type clock struct{ t time.Time }
 
 func (c *clock) now() time.Time { return c.t }
@@ -74,63 +74,64 @@ func newService(t *testing.T) (*Service, *memory, *clock) {
 func TestSpentRefreshTokenGetsTheSameAnswerForTenSeconds(t *testing.T) {
 	s, m, c := newService(t)
 	ctx := t.Context()
-	first, err := s.begin(ctx, User{ID: 1, Name: "ada"})
+	first, err := s.begin(ctx, User{ID: 1, Name: "ada"}, s.newSession(Device{}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.t = c.t.Add(time.Hour)
-	second, err := s.Refresh(ctx, first.RefreshToken)
+	second, err := s.Refresh(ctx, first.RefreshToken, Device{})
 	if err != nil || second.RefreshToken == first.RefreshToken || second.AccessToken == first.AccessToken {
-		t.Fatalf("refreshing gives %+v, %v", second, err)
+		t.Fatalf("Refresh = %+v, %v", second, err)
 	}
 	c.t = c.t.Add(9900 * time.Millisecond)
-	if again, err := s.Refresh(ctx, first.RefreshToken); err != nil || again != second {
+	if again, err := s.Refresh(ctx, first.RefreshToken, Device{}); err != nil || again != second {
 		t.Errorf("again within the grace: %+v, %v; want %+v", again, err, second)
 	}
-	if _, err := s.Refresh(ctx, second.RefreshToken); err != nil {
-		t.Errorf("the next generation: %v", err)
+	if _, err := s.Refresh(ctx, second.RefreshToken, Device{}); err != nil {
+		t.Errorf("refresh with the next token: %v", err)
 	}
 	if m.ended {
-		t.Fatal("the session was ended")
+		t.Fatal("session ended, want it alive")
 	}
-	// Two generations old, and spent 9.9 s ago, it still gets that answer.
-	if again, err := s.Refresh(ctx, first.RefreshToken); err != nil || again != second {
+	// Two generations old and spent 9.9 s ago, it still gets the same answer.
+	if again, err := s.Refresh(ctx, first.RefreshToken, Device{}); err != nil || again != second {
 		t.Errorf("two generations old it gets %+v, %v; want %+v", again, err, second)
 	}
-	// The grace counts from when it was spent, whatever was since. Whoever has it after that has a copy.
+	// The grace counts from when the token was spent, whatever happened since. Anybody who presents it later has a
+	// copy.
 	c.t = c.t.Add(200 * time.Millisecond)
-	if again, err := s.Refresh(ctx, second.RefreshToken); err != nil || m.ended {
-		t.Errorf("the second, spent 0.2 s ago: %+v, %v", again, err)
+	if again, err := s.Refresh(ctx, second.RefreshToken, Device{}); err != nil || m.ended {
+		t.Errorf("second token, spent 0.2 s ago: got %+v, %v", again, err)
 	}
-	if _, err := s.Refresh(ctx, first.RefreshToken); !errors.Is(err, ErrRefreshReused) || !m.ended {
-		t.Errorf("spent 10.1 s ago it gives %v, ended %v", err, m.ended)
+	if _, err := s.Refresh(ctx, first.RefreshToken, Device{}); !errors.Is(err, ErrRefreshReused) || !m.ended {
+		t.Errorf("token spent 10.1 s ago: got %v, session ended = %v", err, m.ended)
 	}
 }
 
 func TestSpentRefreshTokenEndsTheSessionAfterTheGrace(t *testing.T) {
 	s, m, c := newService(t)
-	first, _ := s.begin(t.Context(), User{ID: 1, Name: "ada"})
-	second, err := s.Refresh(t.Context(), first.RefreshToken)
+	first, _ := s.begin(t.Context(), User{ID: 1, Name: "ada"}, s.newSession(Device{}))
+	second, err := s.Refresh(t.Context(), first.RefreshToken, Device{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.t = c.t.Add(10*time.Second + time.Millisecond)
-	if _, err := s.Refresh(t.Context(), first.RefreshToken); !errors.Is(err, ErrRefreshReused) || !m.ended {
-		t.Errorf("got %v, ended %v", err, m.ended)
+	if _, err := s.Refresh(t.Context(), first.RefreshToken, Device{}); !errors.Is(err, ErrRefreshReused) || !m.ended {
+		t.Errorf("got %v, session ended = %v", err, m.ended)
 	}
-	if _, err := s.Refresh(t.Context(), second.RefreshToken); !errors.Is(err, ErrInvalidRefresh) {
-		t.Errorf("the thief's, or the owner's, newer token gives %v", err)
+	if _, err := s.Refresh(t.Context(), second.RefreshToken, Device{}); !errors.Is(err, ErrInvalidRefresh) {
+		t.Errorf("newer token after the reuse: got %v, want ErrInvalidRefresh", err)
 	}
 }
 
 func TestManyTabsRefreshingAtOnceGetOneAnswer(t *testing.T) {
 	s, _, _ := newService(t)
-	first, _ := s.begin(t.Context(), User{ID: 1, Name: "ada"})
+	first, _ := s.begin(t.Context(), User{ID: 1, Name: "ada"}, s.newSession(Device{}))
 	answers := make(chan Grant, 20)
 	var wg sync.WaitGroup
 	for range cap(answers) {
 		wg.Go(func() {
-			g, err := s.Refresh(context.Background(), first.RefreshToken)
+			g, err := s.Refresh(context.Background(), first.RefreshToken, Device{})
 			if err != nil {
 				t.Error(err)
 			}
@@ -141,16 +142,16 @@ func TestManyTabsRefreshingAtOnceGetOneAnswer(t *testing.T) {
 	one := <-answers
 	for range cap(answers) - 1 {
 		if g := <-answers; g != one {
-			t.Errorf("two answers: %+v and %+v", g, one)
+			t.Errorf("two concurrent refreshes returned %+v and %+v", g, one)
 		}
 	}
 }
 
-// What is remembered of a session is as old as the process; the cookie lasts as long as the session.
+// The cache of sessions lasts as long as the process; the cookie lasts as long as the session.
 func TestCookieLastsAsLongAsItsSessionIsRefreshed(t *testing.T) {
 	s, _, c := newService(t)
 	ctx := t.Context()
-	begun, err := s.begin(ctx, User{ID: 1, Name: "ada"})
+	begun, err := s.begin(ctx, User{ID: 1, Name: "ada"}, s.newSession(Device{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,52 +164,52 @@ func TestCookieLastsAsLongAsItsSessionIsRefreshed(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.t = c.t.Add(SessionLife - 24*time.Hour)
-	if _, err := s.Refresh(ctx, begun.RefreshToken); err != nil {
+	if _, err := s.Refresh(ctx, begun.RefreshToken, Device{}); err != nil {
 		t.Fatal(err)
 	}
 	c.t = c.t.Add(48 * time.Hour)
 	if got, err := s.VerifyCookie(ctx, cookie); err != nil || got.User != 1 {
-		t.Errorf("the cookie of a session that was refreshed: %+v, %v", got, err)
+		t.Errorf("cookie of a refreshed session: %+v, %v", got, err)
 	}
 	c.t = c.t.Add(SessionLife)
 	if _, err := s.VerifyCookie(ctx, cookie); !errors.Is(err, ErrInvalidToken) {
-		t.Errorf("the cookie of one that was not: %v", err)
+		t.Errorf("cookie of a session that was not refreshed: got %v, want ErrInvalidToken", err)
 	}
 }
 
 func TestForgedRefreshTokensAreInvalidAndHarmless(t *testing.T) {
 	s, m, c := newService(t)
-	first, _ := s.begin(t.Context(), User{ID: 1, Name: "ada"})
-	next, err := s.Refresh(t.Context(), first.RefreshToken)
+	first, _ := s.begin(t.Context(), User{ID: 1, Name: "ada"}, s.newSession(Device{}))
+	next, err := s.Refresh(t.Context(), first.RefreshToken, Device{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.t = c.t.Add(time.Minute)
 	mac := first.RefreshToken[strings.LastIndex(first.RefreshToken, "."):]
 	for _, forged := range []string{"", "x", "1.0", "1.0.", "1.1" + mac, "1.7" + mac, "2.0" + mac, "1.-1" + mac, first.RefreshToken + "x", "01.0" + mac} {
-		if _, err := s.Refresh(t.Context(), forged); !errors.Is(err, ErrInvalidRefresh) {
-			t.Errorf("%q gives %v", forged, err)
+		if _, err := s.Refresh(t.Context(), forged, Device{}); !errors.Is(err, ErrInvalidRefresh) {
+			t.Errorf("%q: got %v, want ErrInvalidRefresh", forged, err)
 		}
 	}
 	if m.ended {
-		t.Error("a forged token ended the session")
+		t.Error("forged token ended the session")
 	}
 	c.t = c.t.Add(SessionLife)
-	if _, err := s.Refresh(t.Context(), next.RefreshToken); !errors.Is(err, ErrInvalidRefresh) {
-		t.Errorf("after the session's life: %v", err)
+	if _, err := s.Refresh(t.Context(), next.RefreshToken, Device{}); !errors.Is(err, ErrInvalidRefresh) {
+		t.Errorf("after the end of the session: got %v, want ErrInvalidRefresh", err)
 	}
 }
 
 func TestAccessTokens(t *testing.T) {
 	s, _, c := newService(t)
-	g, err := s.begin(t.Context(), User{ID: 7, Name: "ada"})
+	g, err := s.begin(t.Context(), User{ID: 7, Name: "ada"}, s.newSession(Device{}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 2 { // the second comes from the cache
 		id, err := s.Verify(t.Context(), g.AccessToken)
 		if err != nil || id.User != 7 || id.Name != "ada" || id.Session != 1 || !id.Expires.Equal(c.t.Add(AccessLife)) {
-			t.Errorf("verify gives %+v, %v", id, err)
+			t.Errorf("Verify = %+v, %v", id, err)
 		}
 	}
 	c.t = c.t.Add(AccessLife + leeway - time.Second)
@@ -217,17 +218,17 @@ func TestAccessTokens(t *testing.T) {
 	}
 	c.t = c.t.Add(2 * time.Second)
 	if _, err := s.Verify(t.Context(), g.AccessToken); !errors.Is(err, ErrTokenExpired) {
-		t.Errorf("after it, cached: %v", err)
+		t.Errorf("after it, cached: got %v, want ErrTokenExpired", err)
 	}
 	s.tokens.verified.Purge()
 	if _, err := s.Verify(t.Context(), g.AccessToken); !errors.Is(err, ErrTokenExpired) {
-		t.Errorf("after it, uncached: %v", err)
+		t.Errorf("after it, uncached: got %v, want ErrTokenExpired", err)
 	}
 }
 
 func TestTokensThatDoNotCount(t *testing.T) {
 	s, _, c := newService(t)
-	if _, err := s.begin(t.Context(), User{ID: 7}); err != nil {
+	if _, err := s.begin(t.Context(), User{ID: 7}, s.newSession(Device{})); err != nil {
 		t.Fatal(err)
 	}
 	good := func() jwt.MapClaims {
@@ -244,7 +245,7 @@ func TestTokensThatDoNotCount(t *testing.T) {
 	}
 	same := func(jwt.MapClaims) {}
 	if _, err := s.Verify(t.Context(), sign(jwt.SigningMethodHS256, secret, same)); err != nil {
-		t.Fatalf("a good one: %v", err)
+		t.Fatalf("valid token: %v", err)
 	}
 	without := func(name string) func(jwt.MapClaims) { return func(c jwt.MapClaims) { delete(c, name) } }
 	with := func(name string, v any) func(jwt.MapClaims) { return func(c jwt.MapClaims) { c[name] = v } }
@@ -271,14 +272,14 @@ func TestTokensThatDoNotCount(t *testing.T) {
 		"a refresh token": s.refreshToken(Session{ID: 1}, 0),
 	} {
 		if _, err := s.Verify(t.Context(), token); !errors.Is(err, ErrInvalidToken) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want ErrInvalidToken", name, err)
 		}
 	}
 }
 
 func TestShortSecretIsRefused(t *testing.T) {
 	if _, err := New(&memory{}, Config{Secret: secret[:31], Now: time.Now}); err == nil {
-		t.Error("31 bytes were accepted")
+		t.Error("secret of 31 bytes accepted")
 	}
 }
 
@@ -294,7 +295,7 @@ func TestPasswords(t *testing.T) {
 		}
 	}
 	if _, err := p.match(t.Context(), "x", "$2y$10$bcrypt"); err == nil {
-		t.Error("an unknown kind of hash was compared")
+		t.Error("unknown hash format accepted")
 	}
 	for password, ok := range map[string]bool{
 		"1234567": false, "12345678": true, "пароль12": true, strings.Repeat("x", 1024): true, strings.Repeat("x", 1025): false,
@@ -304,16 +305,16 @@ func TestPasswords(t *testing.T) {
 			t.Errorf("%.20q: %v", password, err)
 		}
 	}
-	// One whose turn would come too late is refused at once.
+	// A login whose turn would come too late is refused at once.
 	p.took.Store(int64(MaxWait / 10))
 	p.waiting.Store(int64(11 * cap(p.hashers)))
 	if _, err := p.hash(t.Context(), "correct horse"); !errors.Is(err, ErrBusy) {
-		t.Errorf("behind a long queue: %v", err)
+		t.Errorf("at the end of a long queue: got %v, want ErrBusy", err)
 	}
 	if n := p.waiting.Swap(0); n != int64(11*cap(p.hashers)) {
-		t.Errorf("%d wait after that", n)
+		t.Errorf("%d waiting after that", n)
 	}
-	// A login that gets no turn is refused when its caller gives up; it does not pile up.
+	// A waiting login ends when its caller gives up, so that logins do not pile up.
 	for range cap(p.hashers) {
 		h := <-p.hashers
 		defer func() { p.hashers <- h }()
@@ -321,11 +322,31 @@ func TestPasswords(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	if _, err := p.hash(ctx, "correct horse"); !errors.Is(err, ErrBusy) {
-		t.Errorf("without a turn: %v", err)
+		t.Errorf("cancelled while queued: got %v, want ErrBusy", err)
 	}
 }
 
-// Where there is no process to be had, people log in all the same.
+// A stored hash records its memory cost and is verified with it. A cost above ours is not trusted.
+func TestStoredPasswordsSayWhatTheyCost(t *testing.T) {
+	cheap, dear := newPasswords(nil, nil), newPasswords(nil, nil)
+	cheap.hashWith(64)
+	hash, err := cheap.hash(t.Context(), "correct horse")
+	if err != nil || !strings.HasPrefix(hash, "$argon2id$v=19$m=64,t=2,p=1$") {
+		t.Fatalf("%q, %v", hash, err)
+	}
+	for password, want := range map[string]bool{"correct horse": true, "correct horsf": false} {
+		if ok, err := dear.match(t.Context(), password, hash); err != nil || ok != want {
+			t.Errorf("%q matches: %v, %v", password, ok, err)
+		}
+	}
+	for _, m := range []string{"19457", "4294967296", "7", "-64", "", "64,m=64"} {
+		if _, err := dear.match(t.Context(), "correct horse", strings.Replace(hash, "m=64", "m="+m, 1)); err == nil {
+			t.Errorf("hash with m=%s accepted", m)
+		}
+	}
+}
+
+// If no process can be started, users can log in all the same.
 func TestPasswordsAreHashedHereWhereNoProcessDoesIt(t *testing.T) {
 	for _, command := range [][]string{{"/nonexistent"}, {"/bin/false"}, {"/bin/echo", "too short"}} {
 		var log bytes.Buffer
@@ -338,7 +359,7 @@ func TestPasswordsAreHashedHereWhereNoProcessDoesIt(t *testing.T) {
 			t.Errorf("%v: %v, %v", command, ok, err)
 		}
 		if !strings.Contains(log.String(), "level=WARN") || strings.Contains(log.String(), "horse") {
-			t.Errorf("%v: the log is %s", command, &log)
+			t.Errorf("%v: log = %s", command, &log)
 		}
 		p.close()
 	}
@@ -350,13 +371,13 @@ func TestHashPasswordsUntilTheEnd(t *testing.T) {
 	for _, password := range []string{"", "correct horse", strings.Repeat("x", 1024)} {
 		salt := []byte("sixteen bytes, " + password)[:min(15, argonSalt)]
 		in = appendText(appendText(in, []byte(password)), salt)
-		want.Write(argon2id([]byte(password), salt))
+		want.Write(argon2id(argonMemory, []byte(password), salt))
 	}
 	var got bytes.Buffer
 	if err := HashPasswords(bytes.NewReader(in), &got); err != nil || !bytes.Equal(got.Bytes(), want.Bytes()) {
 		t.Errorf("%x, %v", got.Bytes(), err)
 	}
 	if err := HashPasswords(bytes.NewReader(in[:len(in)-1]), io.Discard); err == nil {
-		t.Error("half a salt is no error")
+		t.Error("half a salt: got no error")
 	}
 }

@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// cookie is "<session>.<mac>": like the refresh token it needs the session's seed and a key, and is stored nowhere.
-// It is the same for the session's whole life.
+// cookie returns "<session>.<mac>": like the refresh token it needs the session's seed and a key, and is not stored. It
+// stays the same for the session's whole life.
 func (s *Service) cookie(n Session) string {
 	head := strconv.FormatInt(n.ID, 10)
 	return head + "." + base64.RawURLEncoding.EncodeToString(mac(s.cookies, string(n.Seed)+head))
 }
 
-// outsideCookie is "outside.<user>.<expiry in milliseconds>.<mac>": an outside issuer's user has no session here, and
-// gets one that lasts as long as the token.
+// outsideCookie returns "outside.<user>.<expiry in milliseconds>.<mac>": an outside issuer's user has no session here,
+// so the cookie lasts as long as the token.
 func (s *Service) outsideCookie(user int64, expires time.Time) string {
 	head := fmt.Sprintf("outside.%d.%d", user, expires.UnixMilli())
 	return head + "." + base64.RawURLEncoding.EncodeToString(mac(s.cookies, head))
@@ -42,7 +42,7 @@ func (s *Service) verifyOutsideCookie(ctx context.Context, value string) (Identi
 	return Identity{User: u.ID, Name: u.Name, Expires: expires}, err
 }
 
-// Cookie is the stream cookie of id's session and how long it lasts; empty where id is a script.
+// Cookie returns the stream cookie of id's session and its lifetime; empty if id is a script.
 func (s *Service) Cookie(ctx context.Context, id Identity) (value string, life time.Duration, err error) {
 	switch {
 	case id.Script:
@@ -57,9 +57,9 @@ func (s *Service) Cookie(ctx context.Context, id Identity) (value string, life t
 	return s.cookie(n), SessionLife, nil
 }
 
-// VerifyCookie says whose stream cookie this is; ErrInvalidToken where nobody's, or no longer.
+// VerifyCookie returns the identity of a stream cookie, or ErrInvalidToken if it is invalid or has expired.
 func (s *Service) VerifyCookie(ctx context.Context, value string) (Identity, error) {
-	if s.outside != nil { // then those of logins here do not count, as logging in here is closed
+	if s.outside != nil { // then cookies of local sessions are invalid, because local login is closed
 		return s.verifyOutsideCookie(ctx, value)
 	}
 	head, _, _ := strings.Cut(value, ".")
@@ -68,7 +68,7 @@ func (s *Service) VerifyCookie(ctx context.Context, value string) (Identity, err
 		return Identity{}, ErrInvalidToken
 	}
 	n, err := s.sessions.get(ctx, id)
-	if err == nil && n.expired(s.now()) { // it may have been refreshed since it was remembered, here or on another node
+	if err == nil && n.expired(s.now()) { // it may have been refreshed since it was cached, here or on another node
 		s.sessions.forget(id, 0)
 		n, err = s.sessions.get(ctx, id)
 	}

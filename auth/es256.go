@@ -10,8 +10,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// repeatableES256 is ES256 that signs the same text with the same signature (RFC 6979), as EdDSA and RS256 do by
-// nature: a refresh token presented again gets the same answer (docs/decisions/0005). It verifies as any other.
+// repeatableES256 is ES256 that signs the same text with the same signature (RFC 6979), as EdDSA and RS256 do: a
+// refresh token presented again gets the same response (docs/decisions/0005). Verification does not change.
 type repeatableES256 struct{ *jwt.SigningMethodECDSA }
 
 // Sign implements jwt.SigningMethod; key is a P-256 *ecdsa.PrivateKey.

@@ -10,8 +10,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// No text but a token that was issued is one: what an attacker has at hand are old tokens, tokens of other keys, and
-// all texts that look like them.
+// Only issued tokens are accepted. An attacker can have old tokens, tokens with other keys, and any text that looks
+// like one.
 func FuzzAccessToken(f *testing.F) {
 	at := time.Unix(1_800_000_000, 0)
 	make := func(secret byte, issuer string) *tokens {
@@ -44,10 +44,10 @@ func FuzzAccessToken(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		id, err := ours.verify(s)
 		if (err == nil) != (s == issued) {
-			t.Errorf("%q gives %+v, %v", s, id, err)
+			t.Errorf("Verify(%q) = %+v, %v", s, id, err)
 		}
 		if err != nil && id.User != 0 {
-			t.Errorf("%q is refused and yet says who it is: %+v", s, id)
+			t.Errorf("%q refused, but the identity is not empty: %+v", s, id)
 		}
 	})
 }

@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// HashPasswords derives keys from the passwords and salts that come in, one after another, until in ends: it is what
-// Config.HashCommand's process does. It gives way to everything else that the machine has to do.
+// HashPasswords derives keys from the passwords and salts on in, one after another, until in ends: it is the process of
+// Config.HashCommand. It yields to everything else on the machine.
 func HashPasswords(in io.Reader, out io.Writer) error {
 	lowerPriority()
 	r := bufio.NewReader(in)
 	for {
 		password, err := readText(r)
 		if err == io.EOF {
-			return nil // whoever started us is gone
+			return nil // the parent is gone
 		}
 		if err != nil {
 			return err
@@ -26,13 +26,13 @@ func HashPasswords(in io.Reader, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		if _, err := out.Write(argon2id(password, salt)); err != nil {
+		if _, err := out.Write(argon2id(argonMemory, password, salt)); err != nil {
 			return err
 		}
 	}
 }
 
-// A text goes through the pipe behind its length, two bytes, the higher first.
+// Each text is preceded by its length: two bytes, big-endian.
 func appendText(b, text []byte) []byte {
 	return append(binary.BigEndian.AppendUint16(b, uint16(len(text))), text...)
 }
@@ -47,30 +47,30 @@ func readText(r io.Reader) ([]byte, error) {
 	return text, err
 }
 
-// starving is how long the other process may take for one key. On a machine that is busy with other things it gets
-// next to nothing, and people must be able to log in all the same.
+// starving is how long the other process may take for one key. On a busy machine it gets next to no time, and users
+// must be able to log in all the same.
 const starving = 2 * time.Second
 
-// hasher derives one key at a time, in a process of its own: within the server's, others would have to wait for the
-// scheduler's time slices, 10 ms each, and the server's threads have one priority.
+// hasher derives one key at a time, in a separate process: inside the server, other goroutines would have to wait for
+// the scheduler's time slices, 10 ms each, and the server's threads have one priority.
 type hasher struct {
-	command []string // empty: in this process after all
+	command []string // empty: hash in this process
 	logger  *slog.Logger
 	cmd     *exec.Cmd // nil: not started
 	in      io.WriteCloser
 	out     io.Reader
 }
 
-func (h *hasher) key(password, salt []byte) []byte {
-	if len(h.command) > 0 {
+func (h *hasher) key(memory uint32, password, salt []byte) []byte {
+	if len(h.command) > 0 && memory == argonMemory {
 		key, err := h.ask(password, salt)
 		if err == nil {
 			return key
 		}
-		h.stop() // and starts again with the next
-		h.logger.Warn("hashed a password within the server, which delays others", "error", err)
+		h.stop() // the next call starts it again
+		h.logger.Warn("hashed a password inside the server process, which delays others", "error", err)
 	}
-	return argon2id(password, salt)
+	return argon2id(memory, password, salt)
 }
 
 func (h *hasher) ask(password, salt []byte) ([]byte, error) {
@@ -110,7 +110,7 @@ func (h *hasher) stop() {
 	if h.cmd == nil {
 		return
 	}
-	_ = h.cmd.Process.Kill() // it has nothing to finish, and may have ended by itself
+	_ = h.cmd.Process.Kill() // it has nothing to finish, and may have ended already
 	_ = h.cmd.Wait()
 	h.cmd = nil
 }

@@ -25,56 +25,56 @@ import (
 )
 
 const (
-	// fetchEvery is how often an issuer's keys are read anew; a key that it withdraws counts as long at most.
+	// fetchEvery is how often an issuer's keys are fetched; a withdrawn key is valid that long at most.
 	fetchEvery = 5 * time.Minute
 	// retryFirst is the wait after a failed fetch; it doubles up to fetchEvery.
 	retryFirst = time.Second
-	// fetchTimeout bounds one fetch, and how long a token of an unknown key waits for it.
+	// fetchTimeout bounds one fetch, and how long a token with an unknown key waits for it.
 	fetchTimeout = 5 * time.Second
-	// maxJWKS bounds the answer in bytes. The big issuers' sets have 2 to 10 KiB.
+	// maxJWKS bounds the response in bytes. The big issuers' sets have 2 to 10 KiB.
 	maxJWKS = 256 << 10
 )
 
-// IssuerKeys are the public keys of an outside issuer, as its JWKS URL has them. Run keeps them fresh; until it has
-// first succeeded every token gets ErrNoIssuerKeys.
+// IssuerKeys are an outside issuer's public keys, from its JWKS URL. Run keeps them fresh; until it first succeeds,
+// every token gets ErrNoIssuerKeys.
 type IssuerKeys struct {
-	Gate *activity.Gate // open while somebody needs them; nil is always
+	Gate *activity.Gate // open while they are needed; nil is always
 
 	store  issuerStore
 	url    string
 	client *http.Client
 	logger *slog.Logger
-	limit  *rate.Limiter // of fetches that tokens ask for: anybody can send one with a kid of their own
+	limit  *rate.Limiter // of fetches triggered by tokens: anyone can send one with a made-up kid
 	wake   chan struct{}
 
 	mu      sync.Mutex
 	latest  time.Time     // when the latest fetch began
-	begun   int           // fetches; the keys that one gives may be as old as its beginning
-	ended   int           // fetches; one less than begun while one runs
+	begun   int           // fetches started; the keys of one may be as old as its start
+	ended   int           // fetches ended; one less than begun while one runs
 	wanted  bool          // a token waits for a fetch that has not begun
 	round   chan struct{} // closed when the next fetch ends
-	fetched bool          // keys have been read
-	version int64         // counts the changes, so that what was verified by a key that is gone is forgotten
-	last    []byte        // the keys, to see a change
+	fetched bool          // keys have been fetched
+	version int64         // grows with each change, so that results verified with a removed key are dropped
+	last    []byte        // the keys, to detect a change
 }
 
-// issuerStore holds the keys that count; jwkset fills it and keyfunc reads it.
+// issuerStore holds the valid keys; jwkset fills it and keyfunc reads it.
 type issuerStore struct {
 	*jwkset.MemoryJWKSet
 	keys *IssuerKeys
 }
 
-// NewIssuerKeys returns an error for a URL that is neither https nor of this machine: whoever can change the answer
-// on its way can be anybody.
+// NewIssuerKeys returns an error for a URL that is neither https nor on this machine: anyone who can change the
+// response on its way can impersonate everyone.
 func NewIssuerKeys(jwksURL string, logger *slog.Logger) (*IssuerKeys, error) {
 	u, err := url.Parse(jwksURL)
 	if err != nil || u.Host == "" {
-		return nil, errors.New("the JWKS URL is no URL")
+		return nil, errors.New("the JWKS URL is not a URL")
 	}
 	host := u.Hostname()
 	ip := net.ParseIP(host)
 	if here := host == "localhost" || ip != nil && ip.IsLoopback(); u.Scheme != "https" && (u.Scheme != "http" || !here) {
-		return nil, fmt.Errorf("the JWKS URL %s must be https (http is for localhost alone)", u.Redacted())
+		return nil, fmt.Errorf("the JWKS URL %s must be https (http only on localhost)", u.Redacted())
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxResponseHeaderBytes = 64 << 10
@@ -83,7 +83,7 @@ func NewIssuerKeys(jwksURL string, logger *slog.Logger) (*IssuerKeys, error) {
 		client: &http.Client{
 			Transport: bounded{transport},
 			Timeout:   fetchTimeout,
-			// A redirect could lead to where the rule above would not have let it.
+			// A redirect could lead to a URL that the rule above forbids.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		logger: logger,
@@ -95,8 +95,8 @@ func NewIssuerKeys(jwksURL string, logger *slog.Logger) (*IssuerKeys, error) {
 	return k, nil
 }
 
-// Run reads the keys at once, every 5 minutes, when a token of an unknown key asks for it, and after a failure sooner.
-// It returns when ctx ends.
+// Run fetches the keys at once, every 5 minutes, when a token has an unknown key, and sooner after a failure. It
+// returns when ctx ends.
 func (k *IssuerKeys) Run(ctx context.Context) {
 	defer k.client.CloseIdleConnections()
 	wait := retryFirst
@@ -105,7 +105,7 @@ func (k *IssuerKeys) Run(ctx context.Context) {
 		next := fetchEvery
 		if err != nil && ctx.Err() == nil {
 			next, wait = wait, min(2*wait, fetchEvery)
-			k.logger.Warn("the issuer's keys cannot be read; those read before go on to count", "error", err, "again_in", next)
+			k.logger.Warn("the issuer's keys cannot be read; the last known keys stay valid", "error", err, "again_in", next)
 		} else {
 			wait = retryFirst
 		}
@@ -127,8 +127,8 @@ func (k *IssuerKeys) Run(ctx context.Context) {
 	}
 }
 
-// Wake is called before the first request behind a silence: keys that are older than they may be are read anew. Where
-// that fails, those read before go on to count.
+// Wake is called before the first request after a silence: it refetches outdated keys. If that fails, the last ones
+// stay valid.
 func (k *IssuerKeys) Wake(ctx context.Context) error {
 	k.mu.Lock()
 	old, round := time.Since(k.latest) > fetchEvery, k.round
@@ -147,15 +147,14 @@ func (k *IssuerKeys) Wake(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// fetch reads the keys once. Without a RefreshInterval jwkset starts no goroutine of its own, which nobody could
-// wait for.
+// fetch fetches the keys once. Without a RefreshInterval jwkset starts no goroutine, which nobody could wait for.
 func (k *IssuerKeys) fetch(ctx context.Context) error {
 	k.mu.Lock()
 	k.latest = time.Now()
 	k.begun++
 	k.wanted = false
 	select {
-	case <-k.wake: // asked for this one
+	case <-k.wake: // requested before this fetch
 	default:
 	}
 	k.mu.Unlock()
@@ -173,8 +172,8 @@ func (k *IssuerKeys) fetch(ctx context.Context) error {
 	return err
 }
 
-// KeyReplaceAll implements jwkset.Storage: fetch calls it with all that the issuer has. A key that is gone from there
-// no longer counts, and of the others those alone that can verify a signature and nothing else.
+// KeyReplaceAll implements jwkset.Storage: fetch calls it with all of the issuer's keys. Missing keys become invalid;
+// of the others, only those that can do nothing but verify signatures are valid.
 func (s issuerStore) KeyReplaceAll(ctx context.Context, all []jwkset.JWK) error {
 	k := s.keys
 	all = slices.DeleteFunc(all, func(j jwkset.JWK) bool { return !usable(j) })
@@ -199,8 +198,8 @@ func (s issuerStore) KeyReplaceAll(ctx context.Context, all []jwkset.JWK) error 
 	return s.MemoryJWKSet.KeyReplaceAll(ctx, all)
 }
 
-// usable leaves out what has no id, is not for signatures, is secret (a private key that is public signs for
-// everybody), or is weak.
+// usable leaves out keys that have no id, are not for signatures, are secret (anyone can sign with a published private
+// key), or weak.
 func usable(j jwkset.JWK) bool {
 	m := j.Marshal()
 	if m.KID == "" || m.USE != "" && m.USE != jwkset.UseSig {
@@ -215,9 +214,8 @@ func usable(j jwkset.JWK) bool {
 	return false
 }
 
-// KeyRead implements jwkset.Storage. An issuer may sign with a new key from one moment to the next: where a key is not
-// known, the answer is that of a fetch that began after it was asked for, or, where there were many of late, of the
-// fetches that there are.
+// KeyRead implements jwkset.Storage. An issuer may start to sign with a new key at any moment: for an unknown key, the
+// answer is that of a fetch that began after the question or, if there were many lately, of the existing fetches.
 func (s issuerStore) KeyRead(ctx context.Context, id string) (jwkset.JWK, error) {
 	if j, err := s.MemoryJWKSet.KeyRead(ctx, id); err == nil {
 		return j, nil
@@ -226,7 +224,7 @@ func (s issuerStore) KeyRead(ctx context.Context, id string) (jwkset.JWK, error)
 	defer cancel()
 	begun, _, _ := s.keys.progress()
 	for {
-		_, ended, round := s.keys.progress() // before the reading that it is about
+		_, ended, round := s.keys.progress() // before the read that they belong to
 		j, err := s.MemoryJWKSet.KeyRead(ctx, id)
 		switch {
 		case err == nil:
@@ -243,8 +241,8 @@ func (k *IssuerKeys) progress() (begun, ended int, round chan struct{}) {
 	return k.begun, k.ended, k.round
 }
 
-// want tells whether to look again when round closes: for a fetch that has ended meanwhile or runs, which may bring the
-// key, or else for one that Run is woken for, unless that was done often of late.
+// want reports whether to look again when round closes: after a fetch that has ended meanwhile or is running, or else
+// one that Run is woken for, unless that happened often lately.
 func (k *IssuerKeys) want(round chan struct{}) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -257,12 +255,12 @@ func (k *IssuerKeys) want(round chan struct{}) bool {
 	k.wanted = true
 	select {
 	case k.wake <- struct{}{}:
-	default: // it is woken
+	default: // it has been woken
 	}
 	return true
 }
 
-// closes waits until c is closed; false where ctx ends before.
+// closes waits until c is closed; false if ctx ends first.
 func closes(ctx context.Context, c chan struct{}) bool {
 	select {
 	case <-c:
@@ -272,7 +270,7 @@ func closes(ctx context.Context, c chan struct{}) bool {
 	}
 }
 
-// unknown is err, or ErrNoIssuerKeys as long as no key could be known.
+// unknown returns err, or ErrNoIssuerKeys as long as no keys were fetched.
 func (k *IssuerKeys) unknown(err error) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -288,7 +286,7 @@ func (k *IssuerKeys) currentVersion() int64 {
 	return k.version
 }
 
-// bounded cuts answers off after maxJWKS bytes; half a JSON text is an error to its reader.
+// bounded truncates responses after maxJWKS bytes; truncated JSON is an error to its reader.
 type bounded struct{ next http.RoundTripper }
 
 func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {

@@ -15,12 +15,12 @@ import (
 	"github.com/MicahParks/jwkset"
 )
 
-// jwksServer answers each fetch when the test lets it, with the keys as of the fetch's beginning.
+// jwksServer answers each fetch when the test allows it, with the keys as of the fetch's start.
 type jwksServer struct {
 	mu    sync.Mutex
 	keys  []jwk
-	begun chan struct{} // one for each fetch that has begun
-	end   chan struct{} // lets one end
+	begun chan struct{} // one for each started fetch
+	end   chan struct{} // lets one finish
 }
 
 func (s *jwksServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -51,7 +51,7 @@ func (s *jwksServer) publish(t *testing.T, id string) {
 	s.keys = append(s.keys, k)
 }
 
-// answer lets the next fetch begin and end.
+// answer lets the next fetch start and finish.
 func (s *jwksServer) answer() { <-s.begun; s.end <- struct{}{} }
 
 func runIssuerKeys(t *testing.T) (*IssuerKeys, *jwksServer) {
@@ -69,14 +69,14 @@ func runIssuerKeys(t *testing.T) (*IssuerKeys, *jwksServer) {
 	return k, s
 }
 
-// A fetch that runs already may have begun before the issuer's new key was there: its answer does not count.
+// A running fetch may have started before the issuer had its new key: its answer does not count.
 func TestKeyThatIsNewerThanTheFetchThatRuns(t *testing.T) {
 	k, s := runIssuerKeys(t)
 	<-s.begun // with no keys
 	s.publish(t, "new")
 	found := make(chan error)
 	go func() { _, err := k.store.KeyRead(context.Background(), "new"); found <- err }()
-	<-time.After(20 * time.Millisecond) // for it to wait; the test holds without, and shows less
+	<-time.After(20 * time.Millisecond) // lets it wait; without this the test passes but shows less
 	s.end <- struct{}{}
 	s.answer()
 	if err := <-found; err != nil {
@@ -84,7 +84,7 @@ func TestKeyThatIsNewerThanTheFetchThatRuns(t *testing.T) {
 	}
 }
 
-// Many who come with a new key at once make one fetch, and leave the rest to the next new key.
+// Many tokens with a new key at once cause one fetch, and leave the allowance for the next new key.
 func TestManyWithANewKeyAreOneFetch(t *testing.T) {
 	k, s := runIssuerKeys(t)
 	_, _, first := k.progress()
@@ -102,14 +102,14 @@ func TestManyWithANewKeyAreOneFetch(t *testing.T) {
 	s.answer()
 	all.Wait()
 	if begun, _, _ := k.progress(); begun != 2 {
-		t.Errorf("there were %d fetches, not 2", begun)
+		t.Errorf("%d fetches, want 2", begun)
 	}
 	if left := k.limit.Tokens(); left < 2 {
-		t.Errorf("only %.1f fetches are left", left)
+		t.Errorf("only %.1f fetches left", left)
 	}
 }
 
-// Kids are anybody's to make up: they cost the issuer a few fetches, then an answer at once.
+// Anybody can make up kids: they cost the issuer a few fetches, and then are refused at once.
 func TestUnknownKeysAreFewFetches(t *testing.T) {
 	k, s := runIssuerKeys(t)
 	_, _, first := k.progress()
@@ -124,6 +124,6 @@ func TestUnknownKeysAreFewFetches(t *testing.T) {
 		}
 	}
 	if begun, _, _ := k.progress(); begun != 4 {
-		t.Errorf("there were %d fetches, not 4", begun)
+		t.Errorf("%d fetches, want 4", begun)
 	}
 }

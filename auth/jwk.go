@@ -11,9 +11,9 @@ import (
 	"math/big"
 )
 
-// jwk is a public key as the world sees it (RFC 7517 §4; RFC 7518 §6; RFC 8037 §2).
+// jwk is a public key in its published form (RFC 7517 §4; RFC 7518 §6; RFC 8037 §2).
 type jwk struct {
-	// What makes it this key, in the order of RFC 7638 §3.2: the thumbprint is of these alone.
+	// The members that identify the key, in the order of RFC 7638 §3.2: the thumbprint is over these only.
 	Curve string `json:"crv,omitempty"`
 	E     string `json:"e,omitempty"`
 	Type  string `json:"kty"`
@@ -26,7 +26,7 @@ type jwk struct {
 	Algorithm string `json:"alg,omitempty"`
 }
 
-// newJWK describes a public key; its id is its RFC 7638 thumbprint, so that a key has the same on every node.
+// newJWK describes a public key; its id is its RFC 7638 thumbprint, so that a key has the same id on every node.
 func newJWK(public any, algorithm string) (jwk, error) {
 	var k jwk
 	switch p := public.(type) {

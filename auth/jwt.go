@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	// AccessLife is how long an access token counts.
+	// AccessLife is how long an access token is valid.
 	AccessLife = 15 * time.Minute
-	// leeway forgives clocks that differ.
+	// leeway tolerates clock differences.
 	leeway = 30 * time.Second
 	// MinSecret is the least length of an HS256 secret in bytes (RFC 7518 §3.2).
 	MinSecret = 32
 )
 
-// tokens makes and verifies access tokens.
+// tokens creates and verifies access tokens.
 type tokens struct {
 	keys     keySet
 	issuer   string
@@ -37,7 +37,7 @@ type claims struct {
 
 func newTokens(keys keySet, issuer, audience string, now func() time.Time) (*tokens, error) {
 	if issuer == "" || audience == "" {
-		return nil, errors.New("jwt-issuer and jwt-audience must not be empty: an empty one would go unchecked")
+		return nil, errors.New("jwt-issuer and jwt-audience must not be empty: an empty claim would not be checked")
 	}
 	verified, err := lru.New[[sha256.Size]byte, Identity](100_000)
 	if err != nil {
@@ -45,14 +45,14 @@ func newTokens(keys keySet, issuer, audience string, now func() time.Time) (*tok
 	}
 	return &tokens{
 		keys: keys, issuer: issuer, audience: audience, now: now, verified: verified,
-		// The keys' algorithms alone: whoever may choose may choose a weaker one, or none (RFC 8725 §3.1).
+		// Only the keys' algorithms: a free choice would allow a weaker one, or none (RFC 8725 §3.1).
 		parser: jwt.NewParser(jwt.WithValidMethods(keys.algorithms()), jwt.WithExpirationRequired(),
 			jwt.WithIssuer(issuer), jwt.WithAudience(audience), jwt.WithLeeway(leeway), jwt.WithTimeFunc(now),
 			jwt.WithStrictDecoding()),
 	}, nil
 }
 
-// issue makes an access token. The same arguments give the same token.
+// issue creates an access token. The same arguments give the same token.
 func (t *tokens) issue(u User, session int64, at time.Time) (string, error) {
 	return t.keys.sign(claims{
 		Name:    u.Name,
@@ -67,7 +67,7 @@ func (t *tokens) issue(u User, session int64, at time.Time) (string, error) {
 	})
 }
 
-// verify returns ErrInvalidToken or ErrTokenExpired for a token that does not count.
+// verify returns ErrInvalidToken or ErrTokenExpired for an invalid token.
 func (t *tokens) verify(token string) (Identity, error) {
 	hash := sha256.Sum256([]byte(token))
 	if id, ok := t.verified.Get(hash); ok {

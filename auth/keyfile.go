@@ -18,8 +18,8 @@ import (
 // minRSA is the least size of an RSA key in bits (RFC 7518 §3.3).
 const minRSA = 2048
 
-// ReadKey reads a private key from a PEM file in PKCS#8: Ed25519 (EdDSA), RSA of 2048 bits or more (RS256) or
-// P-256 (ES256). Its errors name the file and what is wrong, and never show what is in it.
+// ReadKey reads a private key from a PEM file in PKCS#8: Ed25519 (EdDSA), RSA of 2048 bits or more (RS256) or P-256
+// (ES256). Its errors name the file and the problem, and never show the content.
 func ReadKey(file string) (Key, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -38,9 +38,9 @@ func parseKey(text []byte) (Key, error) {
 	block, rest := pem.Decode(text)
 	switch {
 	case block == nil:
-		return Key{}, errors.New("there is no PEM block in it")
+		return Key{}, errors.New("it contains no PEM block")
 	case block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "":
-		return Key{}, errors.New("the key is encrypted, and there is nobody to ask for a passphrase; " + convert)
+		return Key{}, errors.New("the key is encrypted, and tandem cannot ask for a passphrase; " + convert)
 	case block.Type == "RSA PRIVATE KEY":
 		return Key{}, errors.New("the key is in PKCS#1, not PKCS#8; " + convert)
 	case block.Type == "EC PRIVATE KEY", block.Type == "EC PARAMETERS":
@@ -50,11 +50,11 @@ func parseKey(text []byte) (Key, error) {
 	case block.Type != "PRIVATE KEY":
 		return Key{}, fmt.Errorf("it holds a PEM block of type %q, not PRIVATE KEY (PKCS#8)", block.Type)
 	case len(bytes.TrimSpace(rest)) > 0:
-		return Key{}, errors.New("there is something behind its first PEM block; give each key a file of its own")
+		return Key{}, errors.New("there is data after its first PEM block; use a separate file for each key")
 	}
 	private, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
-		return Key{}, errors.New("the PEM block is no PKCS#8 private key of a kind that is supported: Ed25519, RSA or P-256")
+		return Key{}, errors.New("the PEM block is not a supported PKCS#8 private key: Ed25519, RSA or P-256")
 	}
 	return newKey(private)
 }
@@ -75,7 +75,7 @@ func newKey(private any) (Key, error) {
 		}
 		k.method, k.public = repeatableES256{jwt.SigningMethodES256}, &p.PublicKey
 	default:
-		return Key{}, fmt.Errorf("a key of type %T cannot sign; take Ed25519, RSA or P-256", private)
+		return Key{}, fmt.Errorf("a key of type %T cannot sign; use Ed25519, RSA or P-256", private)
 	}
 	var err error
 	if k.jwk, err = newJWK(k.public, k.method.Alg()); err != nil {

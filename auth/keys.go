@@ -8,10 +8,10 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// maxKeys is how many key files there may be: the one that signs, and the one that signed before it.
+// maxKeys is how many key files there can be: the one that signs, and the previous one.
 const maxKeys = 2
 
-// Key signs access tokens and verifies them, by one algorithm. Its zero value is of no use; ReadKey makes one.
+// Key signs and verifies access tokens with one algorithm. Its zero value is invalid; use ReadKey.
 type Key struct {
 	id      string            // the kid of its tokens; empty for the secret, whose tokens have none
 	method  jwt.SigningMethod // bound to the key: a token's header cannot choose another
@@ -20,12 +20,12 @@ type Key struct {
 	jwk     jwk
 }
 
-// keySet are the keys whose tokens count. The first signs.
+// keySet are the keys whose tokens are valid. The first signs.
 type keySet []Key
 
 var errUnknownKey = errors.New("no key of that id and algorithm")
 
-// secretKey is the key of HS256. It returns an error where the secret is shorter than MinSecret.
+// secretKey returns the key of HS256, or an error if the secret is shorter than MinSecret.
 func secretKey(secret []byte) (Key, error) {
 	if len(secret) < MinSecret {
 		return Key{}, fmt.Errorf("the JWT secret has %d bytes, but HS256 needs at least %d", len(secret), MinSecret)
@@ -33,18 +33,18 @@ func secretKey(secret []byte) (Key, error) {
 	return Key{method: jwt.SigningMethodHS256, private: secret, public: secret}, nil
 }
 
-// newKeySet returns the key files' keys, or the secret where there are none: never both, so that a token made
-// with a public key as the HMAC secret has nothing to be mistaken for (RFC 8725 §2.1).
+// newKeySet returns the key files' keys, or the secret if there are none: never both, so that a token made with a
+// public key as the HMAC secret cannot be confused with anything (RFC 8725 §2.1).
 func newKeySet(secret []byte, files []Key) (keySet, error) {
 	if len(files) == 0 {
 		k, err := secretKey(secret)
 		return keySet{k}, err
 	}
 	if len(files) > maxKeys {
-		return nil, fmt.Errorf("there are %d JWT key files, but at most %d count: the one that signs, and the one before it", len(files), maxKeys)
+		return nil, fmt.Errorf("there are %d JWT key files; use at most %d: the one that signs, and the previous one", len(files), maxKeys)
 	}
 	if len(files) == 2 && files[0].id == files[1].id {
-		return nil, errors.New("both JWT key files hold the same key")
+		return nil, errors.New("both JWT key files contain the same key")
 	}
 	return files, nil
 }
@@ -58,8 +58,8 @@ func (s keySet) sign(c jwt.Claims) (string, error) {
 	return t.SignedString(k.private)
 }
 
-// find is a jwt.Keyfunc. Only kid and alg say which key it is; a key that a token brings along (jwk, jku, x5u,
-// x5c) is never looked at (RFC 8725 §3.10).
+// find is a jwt.Keyfunc. Only kid and alg select the key; a key inside a token (jwk, jku, x5u, x5c) is ignored (RFC
+// 8725 §3.10).
 func (s keySet) find(t *jwt.Token) (any, error) {
 	id := ""
 	if header, has := t.Header["kid"]; has {
@@ -84,7 +84,7 @@ func (s keySet) algorithms() (list []string) {
 	return list
 }
 
-// jwks is the public half as a JWK Set (RFC 7517 §5). A secret has no public half.
+// jwks returns the public keys as a JWK Set (RFC 7517 §5). A secret has no public key.
 func (s keySet) jwks() []byte {
 	set := struct {
 		Keys []jwk `json:"keys"`

@@ -22,7 +22,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// rsaKey is made once: making one takes long.
+// rsaKey is generated once, since that takes long.
 var rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
 	k, err := rsa.GenerateKey(rand.Reader, minRSA)
 	if err != nil {
@@ -75,29 +75,29 @@ func TestEachKindOfKeySignsAndVerifiesByItsAlgorithm(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			first, err := s.begin(t.Context(), User{ID: 1, Name: "ada"})
+			first, err := s.begin(t.Context(), User{ID: 1, Name: "ada"}, s.newSession(Device{}))
 			if err != nil {
 				t.Fatal(err)
 			}
 			if id, err := s.Verify(t.Context(), first.AccessToken); err != nil || id.User != 1 {
-				t.Errorf("verify gives %+v, %v", id, err)
+				t.Errorf("Verify = %+v, %v", id, err)
 			}
 			header, _, err := jwt.NewParser().ParseUnverified(first.AccessToken, jwt.MapClaims{})
 			if err != nil || header.Header["alg"] != alg || header.Header["kid"] != s.tokens.keys[0].id {
-				t.Errorf("the header is %v, %v", header.Header, err)
+				t.Errorf("header = %v, %v", header.Header, err)
 			}
-			second, err := s.Refresh(t.Context(), first.RefreshToken)
+			second, err := s.Refresh(t.Context(), first.RefreshToken, Device{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if again, err := s.Refresh(t.Context(), first.RefreshToken); err != nil || again != second {
-				t.Errorf("the same refresh token gets another answer: %v", err)
+			if again, err := s.Refresh(t.Context(), first.RefreshToken, Device{}); err != nil || again != second {
+				t.Errorf("same refresh token got a different response: %v", err)
 			}
 		})
 	}
 }
 
-// RFC 6979 A.2.5: the signature of "sample" is this one, today and on every node.
+// RFC 6979 A.2.5 has this signature of "sample": it must be the same on every node.
 func TestES256IsRepeatable(t *testing.T) {
 	d, _ := hex.DecodeString("C9AFA9D845BA75166B5C215767B1D6934E50C3DB36E89B127B8A622B120F6721")
 	private, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), d)
@@ -112,7 +112,7 @@ func TestES256IsRepeatable(t *testing.T) {
 	if hex.EncodeToString(got) != want {
 		t.Errorf("got %x", got)
 	}
-	// Numbers with leading zeros keep their 32 bytes: some of so many have them.
+	// Numbers with leading zeros keep their 32 bytes; of so many some have them.
 	for i := range 600 {
 		text := strings.Repeat("x", i)
 		signature, err := repeatableES256{jwt.SigningMethodES256}.Sign(text, private)
@@ -139,7 +139,7 @@ func TestThumbprints(t *testing.T) {
 	}
 }
 
-func TestKeyFilesThatDoNotDo(t *testing.T) {
+func TestUnusableKeyFiles(t *testing.T) {
 	block := func(kind string, der []byte) []byte {
 		return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 	}
@@ -164,10 +164,10 @@ func TestKeyFilesThatDoNotDo(t *testing.T) {
 		"is encrypted":               block("ENCRYPTED PRIVATE KEY", []byte("secret bytes")),
 		"key is encrypted":           []byte("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n"),
 		`type "OPENSSH PRIVATE KEY"`: block("OPENSSH PRIVATE KEY", []byte("x")),
-		"no PKCS#8 private key":      block("PRIVATE KEY", []byte("garbage")),
+		"not a supported PKCS#8":     block("PRIVATE KEY", []byte("garbage")),
 		"has 1024 bits":              pkcs8(t, small),
 		"on the curve P-384":         pkcs8(t, ecKey(t, elliptic.P384())),
-		"a file of its own":          append(bytes.Clone(good), good...),
+		"a separate file":            append(bytes.Clone(good), good...),
 	} {
 		file := filepath.Join(t.TempDir(), "tokens.pem")
 		if err := os.WriteFile(file, text, 0o600); err != nil {
@@ -175,29 +175,29 @@ func TestKeyFilesThatDoNotDo(t *testing.T) {
 		}
 		_, err := ReadKey(file)
 		if err == nil {
-			t.Errorf("%q: accepted", says)
+			t.Errorf("%q: accepted, want an error", says)
 		} else if !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), file) {
-			t.Errorf("the error %q does not say %q", err, says)
+			t.Errorf("error = %q, want it to contain %q", err, says)
 		}
 	}
 	if _, err := ReadKey("/no/such/file.pem"); err == nil || !strings.Contains(err.Error(), "/no/such/file.pem") {
-		t.Errorf("a missing file gives %v", err)
+		t.Errorf("missing file: got %v", err)
 	}
 	if _, err := parseKey(append(good, '\n', ' ')); err != nil {
-		t.Errorf("white space behind the block: %v", err)
+		t.Errorf("white space after the block: %v", err)
 	}
 }
 
 func TestKeysThatDoNotGoTogether(t *testing.T) {
 	a, b, c := mustParse(t, ed25519Key(t)), mustParse(t, ed25519Key(t)), mustParse(t, rsaKey())
 	if _, err := newKeySet(secret, []Key{a, b, c}); err == nil {
-		t.Error("three keys were accepted")
+		t.Error("three keys accepted")
 	}
 	if _, err := newKeySet(secret, []Key{a, a}); err == nil {
-		t.Error("the same key was accepted twice")
+		t.Error("same key accepted twice")
 	}
 	if s, err := newKeySet(secret, []Key{a, c}); err != nil || len(s) != 2 {
-		t.Errorf("two keys give %v, %v", s, err)
+		t.Errorf("two keys: got %v, %v", s, err)
 	}
 }
 
@@ -227,7 +227,7 @@ func TestKidIsRequiredAndBoundToItsAlgorithm(t *testing.T) {
 		"ES384 under a P256": token(jwt.SigningMethodES384, second.id),
 	} {
 		if k, err := both.find(bad); !errors.Is(err, errUnknownKey) {
-			t.Errorf("%s finds %T, %v", name, k, err)
+			t.Errorf("%s: found %T, %v", name, k, err)
 		}
 	}
 	if k, err := both.find(token(jwt.SigningMethodES256, second.id)); err != nil || k != second.public {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// accounts is a Store of some users, with the sessions of memory.
+// accounts is a Store with some users, and the sessions of memory.
 type accounts struct {
 	memory
 	users map[string]User
@@ -22,8 +22,8 @@ func (a *accounts) UserByName(_ context.Context, name string) (User, error) {
 	return u, nil
 }
 
-// Deriving a key takes tens of milliseconds and all else next to nothing, so the number of derivations is what can be
-// told from outside: one for each login, whether or not the name exists and whatever is wrong.
+// Key derivation takes tens of milliseconds and everything else almost nothing, so an attacker can observe the number
+// of derivations: it must be one per login, whether or not the name exists and whatever is wrong.
 func TestEachLoginDerivesOneKey(t *testing.T) {
 	const right = "correct horse"
 	store := &accounts{users: map[string]User{}}
@@ -39,14 +39,14 @@ func TestEachLoginDerivesOneKey(t *testing.T) {
 	store.users["eve"] = User{ID: 2, Name: "eve", Password: hash, Disabled: true}
 
 	derived, salts := 0, 0
-	s.passwords.key = func(_ *hasher, password, salt []byte) []byte {
+	s.passwords.key = func(_ *hasher, _ uint32, password, salt []byte) []byte {
 		derived++
 		salts += len(salt)
-		if string(password) == right { // as it was hashed; a real derivation is not what is tried here
-			_, key, _ := parsePHC(hash)
+		if string(password) == right { // as hashed; no real derivation is needed here
+			_, _, key, _ := parsePHC(hash)
 			return bytes.Clone(key)
 		}
-		return make([]byte, argonKey) // what the dummy has: even then nobody gets in
+		return make([]byte, argonKey) // the dummy's hash: even so nobody gets in
 	}
 	for _, try := range []struct {
 		what, name, password string
@@ -66,11 +66,11 @@ func TestEachLoginDerivesOneKey(t *testing.T) {
 		{"no UTF-8", "bob", "\xff\xff\xff\xff\xff\xff\xff\xff", ErrBadCredentials},
 	} {
 		derived, salts = 0, 0
-		if _, err := s.Login(t.Context(), try.name, try.password); !errors.Is(err, try.want) {
-			t.Errorf("%s: %v", try.what, err)
+		if _, err := s.Login(t.Context(), try.name, try.password, Device{}); !errors.Is(err, try.want) {
+			t.Errorf("%s: got %v, want %v", try.what, err, try.want)
 		}
 		if derived != 1 || salts != argonSalt {
-			t.Errorf("%s: %d derivations with %d bytes of salt", try.what, derived, salts)
+			t.Errorf("%s: %d derivations with %d bytes of salt, want 1", try.what, derived, salts)
 		}
 	}
 }

@@ -15,17 +15,18 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 )
 
-// Outside says that an outside issuer's tokens let people in, and nothing else does.
+// Outside makes an outside issuer's tokens the only way to log in.
 type Outside struct {
 	Keys *IssuerKeys
-	// PrepareName gives the form in which a username is kept, or an error for what is none.
+	// PrepareName returns the form in which a username is stored, or an error for an invalid one.
 	PrepareName func(string) (string, error)
 }
 
 // maxSubject is the longest subject, in bytes (OpenID Connect Core §2).
 const maxSubject = 255
 
-// outsideAlgorithms are those with public keys (RFC 8725 §3.1): a secret shared with an issuer is not for a JWKS URL.
+// outsideAlgorithms are those with public keys (RFC 8725 §3.1): a secret shared with an issuer does not belong at a
+// JWKS URL.
 var outsideAlgorithms = []string{"EdDSA", "ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}
 
 // outside verifies an outside issuer's access tokens and knows its users.
@@ -36,17 +37,17 @@ type outside struct {
 	keyOf    keyfunc.Keyfunc
 	prepare  func(string) (string, error)
 	reserved func(name string) error
-	password string // of its users here, which nothing matches
+	password string // its users' password here, which nothing matches
 	now      func() time.Time
 	parser   *jwt.Parser
 	verified *lru.Cache[[sha256.Size]byte, verified] // by the token's hash: no token is kept
-	epoch    atomic.Int64                            // grows when an account was changed
+	epoch    atomic.Int64                            // grows when an account changes
 }
 
-// forget has every account looked at anew.
+// forget makes every account be checked again.
 func (o *outside) forget() { o.epoch.Add(1) }
 
-// verified is what a token proved by the keys of that version, before an account was changed for the epoch's time.
+// verified is what a token proved, with that version of the keys and that epoch of the accounts.
 type verified struct {
 	id      Identity
 	version int64
@@ -71,8 +72,8 @@ func newOutside(store Store, cfg Config, password string) (*outside, error) {
 	}, nil
 }
 
-// verify returns ErrInvalidToken or ErrTokenExpired for a token that does not count, and ErrNoIssuerKeys as long as
-// nobody can tell.
+// verify returns ErrInvalidToken or ErrTokenExpired for an invalid token, and ErrNoIssuerKeys before the first fetch of
+// the keys.
 func (o *outside) verify(ctx context.Context, token string) (Identity, error) {
 	hash := sha256.Sum256([]byte(token))
 	version, epoch := o.keys.currentVersion(), o.epoch.Load()
@@ -82,7 +83,8 @@ func (o *outside) verify(ctx context.Context, token string) (Identity, error) {
 		}
 		return v.id, nil
 	}
-	// Not into a struct: encoding/json takes SUB for sub there, and a claim that users choose for one that they do not.
+	// Not into a struct: encoding/json accepts SUB for sub there, a claim that users may choose for one that they may
+	// not.
 	claims := jwt.MapClaims{}
 	_, err := o.parser.ParseWithClaims(token, claims, o.findKey(ctx))
 	switch {
@@ -113,11 +115,11 @@ func (o *outside) verify(ctx context.Context, token string) (Identity, error) {
 	return id, nil
 }
 
-// latest is an expiry that no honest token has. Far beyond it, times no longer fit where they are kept.
+// latest is an expiry beyond that of any honest token. Far beyond it, times no longer fit where they are stored.
 var latest = time.Date(3000, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// findKey is what keyfunc does, for tokens that say by which key. One without a kid would be tried with all of them,
-// and crit asks for what this verifier does not understand (RFC 7515 §4.1.11).
+// findKey does what keyfunc does, for tokens that name their key. One without a kid would be tried with all keys, and
+// crit requires what this verifier does not support (RFC 7515 §4.1.11).
 func (o *outside) findKey(ctx context.Context) jwt.Keyfunc {
 	find := o.keyOf.KeyfuncCtx(ctx)
 	return func(t *jwt.Token) (any, error) {
@@ -131,15 +133,15 @@ func (o *outside) findKey(ctx context.Context) jwt.Keyfunc {
 	}
 }
 
-// plainSubject tells whether s can stand for one user. Two halves of surrogate pairs that differ become the same
-// replacement character, and with it two users one.
+// plainSubject reports whether s can identify one user. Different unpaired surrogates become the same replacement
+// character, which would merge two users.
 func plainSubject(s string) bool {
 	return s != "" && len(s) <= maxSubject && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
 		return r == utf8.RuneError || unicode.IsControl(r)
 	})
 }
 
-// user is the account of a subject, made at its first sight.
+// user returns the account of a subject, created when it is first seen.
 func (o *outside) user(ctx context.Context, subject string, claims jwt.MapClaims) (User, error) {
 	u, err := o.store.OutsideUser(ctx, o.issuer, subject)
 	if !errors.Is(err, ErrNoUser) {

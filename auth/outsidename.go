@@ -13,12 +13,12 @@ import (
 const (
 	// maxName is the longest username in characters.
 	maxName = 32
-	// numberedNames is how many ada-2, ada-3 … are tried before the suffix is random: thousands may be called ada.
+	// numberedNames is how many of ada-2, ada-3 … are tried before the suffix is random: thousands may be called ada.
 	numberedNames = 50
 )
 
-// names are what a new outside user may be called, the best first; the first that is free is taken. Whatever a token
-// says, a name that is somebody's here is not free: names never lead to an account, subjects alone do.
+// names are the candidates for a new outside user, the best first; the first free one is used. Whatever a token says,
+// an existing name is not free: only subjects identify accounts, names never do.
 func (o *outside) names(subject string, claims jwt.MapClaims) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		base := o.baseName(subject, claims)
@@ -31,7 +31,7 @@ func (o *outside) names(subject string, claims jwt.MapClaims) iter.Seq[string] {
 				suffix = fmt.Sprintf("-%d", n)
 			}
 			name, err := o.prepare(cut(base, maxName-len(suffix)) + suffix)
-			if err != nil { // such as a suffix from left to right behind a name from right to left
+			if err != nil { // such as a left-to-right suffix after a right-to-left name
 				name = "user-" + strings.ToLower(rand.Text()[:8])
 			}
 			if o.reserved(name) == nil && !yield(name) {
@@ -41,8 +41,8 @@ func (o *outside) names(subject string, claims jwt.MapClaims) iter.Seq[string] {
 	}
 }
 
-// baseName is preferred_username, else name, else the local part of email, else the subject, each as it is or, where
-// that is no username, mended.
+// baseName returns preferred_username, else name, else the local part of email, else the subject, each mended if it is
+// not a valid username.
 func (o *outside) baseName(subject string, claims jwt.MapClaims) string {
 	text := func(claim string) string { s, _ := claims[claim].(string); return s }
 	email, _, _ := strings.Cut(text("email"), "@")
@@ -56,9 +56,9 @@ func (o *outside) baseName(subject string, claims jwt.MapClaims) string {
 	return "user"
 }
 
-// mend makes "Ada Lovelace" Ada-Lovelace, ada@example.org ada, and auth0|5f7c auth0-5f7c.
+// mend turns "Ada Lovelace" into Ada-Lovelace, ada@example.org into ada, and auth0|5f7c into auth0-5f7c.
 func mend(s string) string {
-	s = cut(s, 1024) // it may be of any length
+	s = cut(s, 1024) // it can have any length
 	if local, _, isAddress := strings.Cut(s, "@"); isAddress {
 		s = local
 	}
@@ -79,7 +79,7 @@ func mend(s string) string {
 	return strings.TrimRight(cut(strings.TrimLeft(b.String(), "_."), maxName), "-_.")
 }
 
-// plain has strings.Map take away the joiners, which count between some letters alone.
+// plain makes strings.Map remove joiners, which only matter between some letters.
 func plain(r rune) rune {
 	if unicode.Is(unicode.Join_Control, r) {
 		return -1
@@ -87,7 +87,7 @@ func plain(r rune) rune {
 	return r
 }
 
-// cut leaves the first n characters.
+// cut returns the first n characters.
 func cut(s string, n int) string {
 	for i := range s {
 		if n == 0 {

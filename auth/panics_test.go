@@ -22,7 +22,7 @@ func (s *shakyTransport) RoundTrip(*http.Request) (*http.Response, error) {
 	return nil, http.ErrHandlerTimeout
 }
 
-// A fetch that panics is one that failed: those who wait for it hear so, and it is tried again.
+// A fetch that panics counts as failed: waiting callers get the error, and it is tried again.
 func TestPanicInAFetchOfTheIssuersKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k, err := NewIssuerKeys("https://issuer.example/keys", slog.New(slog.DiscardHandler))
@@ -40,7 +40,7 @@ func TestPanicInAFetchOfTheIssuersKeys(t *testing.T) {
 			t.Errorf("asked %d times after %d panics, want to go on", transport.asked.Load(), panics.Total()-before)
 		}
 		if _, err := k.store.KeyRead(ctx, "unknown"); err == nil {
-			t.Error("a key is known that was never fetched")
+			t.Error("found a key that was never fetched")
 		}
 		cancel()
 		<-ended

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -18,7 +19,7 @@ import (
 	"golang.org/x/text/secure/precis"
 )
 
-// OWASP's least for argon2id: 19 MiB, two passes, one lane.
+// OWASP's minimum for argon2id: 19 MiB, two passes, one lane.
 const (
 	argonMemory = 19 * 1024 // KiB
 	argonTime   = 2
@@ -27,39 +28,45 @@ const (
 	argonSalt   = 16 // bytes
 )
 
-// passwords hashes passwords, few at a time: each takes 19 MiB and a core for tens of milliseconds, and the
-// chat must not feel a thousand logins.
+// passwords hashes passwords, a few at a time: each takes 19 MiB and a core for tens of milliseconds, and the chat must
+// not notice a thousand logins.
 type passwords struct {
-	hashers chan *hasher                                  // those that are free; who waits for one is served in turn
-	waiting atomic.Int64                                  // those who wait, and those who are served
-	took    atomic.Int64                                  // a moving average of how many nanoseconds a key takes
-	dummy   string                                        // a hash that nothing matches, checked for unknown names so that they take as long
-	key     func(h *hasher, password, salt []byte) []byte // argon2id; a test counts the calls
+	hashers chan *hasher                                                 // the free ones; waiting callers are served in turn
+	waiting atomic.Int64                                                 // callers that wait or are being served
+	took    atomic.Int64                                                 // moving average of the nanoseconds per key
+	dummy   string                                                       // a hash that nothing matches, checked for unknown names so that they take as long
+	key     func(h *hasher, memory uint32, password, salt []byte) []byte // argon2id; a test counts the calls
+	memory  uint32                                                       // KiB, of new hashes
 }
 
-// MaxWait is how long a login waits for its turn before it is refused as ErrBusy; where it would wait longer, it is at once.
+// MaxWait is how long a login waits for its turn before ErrBusy; if it would wait longer, it fails at once.
 const MaxWait = 10 * time.Second
 
-// newPasswords hashes in processes of command, or within this one where it is empty.
+// newPasswords hashes in processes of command, or in this one if it is empty.
 func newPasswords(command []string, logger *slog.Logger) *passwords {
-	// Not all cores: a key uses the memory's bandwidth and the cache as well.
+	// Not all cores: a key also uses memory bandwidth and cache.
 	n := max(1, runtime.GOMAXPROCS(0)/2)
-	p := &passwords{hashers: make(chan *hasher, n), key: (*hasher).key}
+	p := &passwords{hashers: make(chan *hasher, n), key: (*hasher).key, memory: argonMemory}
 	for range n {
 		p.hashers <- &hasher{command: command, logger: logger}
 	}
-	p.dummy = phc(make([]byte, argonSalt), make([]byte, argonKey))
+	p.hashWith(argonMemory)
 	return p
 }
 
-// close ends the processes, when those who are served are.
+// hashWith sets the memory, in KiB, of new hashes and of the dummy. Those that are stored say how they were made.
+func (p *passwords) hashWith(memory uint32) {
+	p.memory, p.dummy = memory, phc(memory, make([]byte, argonSalt), make([]byte, argonKey))
+}
+
+// close ends the processes when the running calls have ended.
 func (p *passwords) close() {
 	for range cap(p.hashers) {
 		(<-p.hashers).stop()
 	}
 }
 
-// CheckPassword returns ErrBadPassword for what cannot be a password.
+// CheckPassword returns ErrBadPassword for an invalid password.
 func CheckPassword(s string) error {
 	_, err := preparePassword(s)
 	return err
@@ -80,27 +87,27 @@ func preparePassword(s string) (string, error) {
 func (p *passwords) hash(ctx context.Context, password string) (string, error) {
 	salt := make([]byte, argonSalt)
 	_, _ = rand.Read(salt) // never fails (crypto/rand)
-	key, err := p.derive(ctx, password, salt)
+	key, err := p.derive(ctx, p.memory, password, salt)
 	if err != nil {
 		return "", err
 	}
-	return phc(salt, key), nil
+	return phc(p.memory, salt, key), nil
 }
 
 // match takes as long for a wrong password as for a right one.
 func (p *passwords) match(ctx context.Context, password, stored string) (bool, error) {
-	salt, want, err := parsePHC(stored)
+	memory, salt, want, err := parsePHC(stored)
 	if err != nil {
 		return false, err
 	}
-	key, err := p.derive(ctx, password, salt)
+	key, err := p.derive(ctx, memory, password, salt)
 	if err != nil {
 		return false, err
 	}
 	return subtle.ConstantTimeCompare(key, want) == 1, nil
 }
 
-func (p *passwords) derive(ctx context.Context, password string, salt []byte) ([]byte, error) {
+func (p *passwords) derive(ctx context.Context, memory uint32, password string, salt []byte) ([]byte, error) {
 	before := p.waiting.Add(1) - 1
 	defer p.waiting.Add(-1)
 	if before/int64(cap(p.hashers))*p.took.Load() > int64(MaxWait) {
@@ -112,37 +119,38 @@ func (p *passwords) derive(ctx context.Context, password string, salt []byte) ([
 	case h := <-p.hashers:
 		defer func() { p.hashers <- h }()
 		began := time.Now()
-		key := p.key(h, []byte(password), salt)
+		key := p.key(h, memory, []byte(password), salt)
 		took := p.took.Load()
-		p.took.Store(took + (int64(time.Since(began))-took)/16) // two at once: one of them does not count
+		p.took.Store(took + (int64(time.Since(began))-took)/16) // two at once: one of them is not counted
 		return key, nil
 	case <-ctx.Done():
 		return nil, ErrBusy
 	}
 }
 
-func argon2id(password, salt []byte) []byte {
-	return argon2.IDKey(password, salt, argonTime, argonMemory, argonLanes, argonKey)
+func argon2id(memory uint32, password, salt []byte) []byte {
+	return argon2.IDKey(password, salt, argonTime, memory, argonLanes, argonKey)
 }
 
-// phc is the PHC string format, which says how it was made.
-func phc(salt, key []byte) string {
+// phc returns the PHC string format, which includes the parameters.
+func phc(memory uint32, salt, key []byte) string {
 	b64 := base64.RawStdEncoding
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonTime, argonLanes,
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, memory, argonTime, argonLanes,
 		b64.EncodeToString(salt), b64.EncodeToString(key))
 }
 
-// parsePHC reads what phc writes. Other parameters come with the first change of ours.
-func parsePHC(s string) (salt, key []byte, err error) {
-	prefix := fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$", argon2.Version, argonMemory, argonTime, argonLanes)
-	rest, ok := strings.CutPrefix(s, prefix)
+// parsePHC reads what phc writes. Only the memory may differ from ours, and it may not be more.
+func parsePHC(s string) (memory uint32, salt, key []byte, err error) {
+	head, rest, ok := strings.Cut(s, fmt.Sprintf(",t=%d,p=%d$", argonTime, argonLanes))
+	memoryText, ours := strings.CutPrefix(head, fmt.Sprintf("$argon2id$v=%d$m=", argon2.Version))
 	saltText, keyText, two := strings.Cut(rest, "$")
-	if !ok || !two {
-		return nil, nil, errors.New("a stored password is no argon2id hash with the parameters in use")
+	m, err := strconv.ParseUint(memoryText, 10, 32)
+	if !ok || !ours || !two || err != nil || m < 8*argonLanes || m > argonMemory {
+		return 0, nil, nil, errors.New("a stored password is not an argon2id hash with our parameters")
 	}
 	if salt, err = base64.RawStdEncoding.DecodeString(saltText); err != nil {
-		return nil, nil, err
+		return 0, nil, nil, err
 	}
 	key, err = base64.RawStdEncoding.DecodeString(keyText)
-	return salt, key, err
+	return uint32(m), salt, key, err
 }

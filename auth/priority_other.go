@@ -2,5 +2,5 @@
 
 package auth
 
-// lowerPriority is for Linux, where priorities are a thread's.
+// lowerPriority only works on Linux, where priorities belong to threads.
 func lowerPriority() {}

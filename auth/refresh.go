@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// Refresh spends a refresh token and gives the next pair.
-func (s *Service) Refresh(ctx context.Context, token string) (Grant, error) {
+// Refresh spends a refresh token and returns the next pair.
+func (s *Service) Refresh(ctx context.Context, token string, from Device) (Grant, error) {
 	if s.outside != nil {
 		return Grant{}, ErrLoginClosed
 	}
@@ -42,14 +42,14 @@ func (s *Service) Refresh(ctx context.Context, token string) (Grant, error) {
 		}
 		switch {
 		case generation == n.Generation:
-			// Rotated, by us or by a faster one: either way the row then says what the answer is.
-			if err := s.store.Rotate(ctx, n.rotated(now)); err != nil {
+			// Rotated, by this call or a faster one: either way the row determines the response.
+			if err := s.store.Rotate(ctx, n.rotated(now, from)); err != nil {
 				return Grant{}, err
 			}
 		case n.backTo(generation+1) && now.Sub(n.RotatedAt) <= reuseGrace:
 			return s.grant(u, n)
 		default:
-			// Somebody has a copy: end the session for both of them (RFC 9700 §4.14.2).
+			// Someone has a copy: end the session for both of them (RFC 9700 §4.14.2).
 			if err := s.end(ctx, id); err != nil {
 				return Grant{}, err
 			}
@@ -58,19 +58,20 @@ func (s *Service) Refresh(ctx context.Context, token string) (Grant, error) {
 	}
 }
 
-// rotated is n after a refresh.
-func (n Session) rotated(at time.Time) Session {
+// rotated returns n after a refresh.
+func (n Session) rotated(at time.Time, from Device) Session {
+	n.Device = from
 	before := append([]time.Time{n.RotatedAt}, n.RotatedBefore...)
 	n.RotatedBefore = slices.DeleteFunc(before, func(t time.Time) bool { return at.Sub(t) > reuseGrace })
 	n.RotatedBefore = n.RotatedBefore[:min(len(n.RotatedBefore), maxRotations)]
 	n.Generation++
-	// Whole milliseconds, as they are stored: the answer is made again from them.
+	// Whole milliseconds, as stored: the response is recreated from them.
 	n.RotatedAt = at.Truncate(time.Millisecond)
 	n.ExpiresAt = n.RotatedAt.Add(SessionLife)
 	return n
 }
 
-// backTo makes n what it was when it came to a generation; false where that is not known any more, or not yet.
+// backTo resets n to a generation; false if that is no longer, or not yet, known.
 func (n *Session) backTo(generation int64) bool {
 	switch back := n.Generation - generation; {
 	case back < 0 || back > int64(len(n.RotatedBefore)):
@@ -84,16 +85,15 @@ func (n *Session) backTo(generation int64) bool {
 // maxRotations bounds how many refreshes within the grace are remembered.
 const maxRotations = 32
 
-func (s *Service) newSession() Session {
+func (s *Service) newSession(from Device) Session {
 	now := s.now().Truncate(time.Millisecond)
-	n := Session{Seed: make([]byte, 32), CreatedAt: now, RotatedAt: now, ExpiresAt: now.Add(SessionLife)}
+	n := Session{Device: from, Seed: make([]byte, 32), CreatedAt: now, RotatedAt: now, ExpiresAt: now.Add(SessionLife)}
 	_, _ = rand.Read(n.Seed) // never fails (crypto/rand)
 	return n
 }
 
-// begin starts a session.
-func (s *Service) begin(ctx context.Context, u User) (Grant, error) {
-	n := s.newSession()
+// begin starts the session n of u.
+func (s *Service) begin(ctx context.Context, u User, n Session) (Grant, error) {
 	n.User = u.ID
 	var err error
 	if n.ID, err = s.store.CreateSession(ctx, n); err != nil {
@@ -102,7 +102,7 @@ func (s *Service) begin(ctx context.Context, u User) (Grant, error) {
 	return s.grant(u, n)
 }
 
-// grant is a function of its arguments, so that a repeated refresh gets the same answer on any node.
+// grant is a function of its arguments, so that a repeated refresh gets the same response on any node.
 func (s *Service) grant(u User, n Session) (Grant, error) {
 	access, err := s.tokens.issue(u, n.ID, n.RotatedAt)
 	return Grant{
@@ -110,8 +110,8 @@ func (s *Service) grant(u User, n Session) (Grant, error) {
 	}, err
 }
 
-// refreshToken is "<session>.<generation>.<mac>": it needs the session's seed from the database and the key,
-// and is stored nowhere.
+// refreshToken returns "<session>.<generation>.<mac>": it needs the session's seed from the database and the key, and
+// is not stored.
 func (s *Service) refreshToken(n Session, generation int64) string {
 	head := fmt.Sprintf("%d.%d", n.ID, generation)
 	return head + "." + base64.RawURLEncoding.EncodeToString(mac(s.refresh, string(n.Seed)+head))

@@ -12,38 +12,39 @@ import (
 )
 
 const (
-	// SessionLife is how long a session lasts after it was last refreshed.
+	// SessionLife is how long a session lasts after its last refresh.
 	SessionLife = 30 * 24 * time.Hour
-	// TicketLife is how long a ticket waits to be used.
+	// TicketLife is how long a ticket is valid.
 	TicketLife = 30 * time.Second
-	// reuseGrace is how long a spent refresh token gets the same answer again: two tabs refresh at once, or
-	// an answer is lost on the way.
+	// reuseGrace is how long a spent refresh token gets the same response again: two tabs may refresh at once, or a
+	// response may be lost.
 	reuseGrace = 10 * time.Second
 )
 
-// Config is what New needs to know.
+// Config configures New.
 type Config struct {
-	Secret       []byte // of refresh tokens and, without Keys, of HS256; at least MinSecret bytes
-	Keys         []Key  // sign and verify access tokens in place of Secret; at most two, the first signs
+	Secret       []byte // for refresh tokens and, without Keys, HS256; at least MinSecret bytes
+	Keys         []Key  // sign and verify access tokens instead of Secret; at most two, the first signs
 	Issuer       string
 	Audience     string
 	SignupClosed bool
-	// Reserved returns why nobody can get a prepared username but from who runs the server, ErrNameTaken or
-	// ErrLooksTaken; nil for no such names.
+	// Reserved returns why a prepared username can only be created by the operator, ErrNameTaken or ErrLooksTaken; nil
+	// for no such names.
 	Reserved    func(name string) error
-	Outside     *Outside     // its tokens, with Issuer and Audience, are the only ones; nil for our own
-	HashCommand []string     // of a process that calls HashPasswords with its standard input and output; empty: hash here
+	Outside     *Outside     // only its tokens, with Issuer and Audience, are valid; nil for our own
+	HashCommand []string     // of a process that calls HashPasswords with its standard input and output; empty to hash here
+	HashMemory  uint32       // KiB that new password hashes take, for tests; 0 for OWASP's least
 	Logger      *slog.Logger // nil for none
 	Now         func() time.Time
 }
 
-// Service lets people in. Its methods may be called concurrently.
+// Service authenticates callers. Its methods may be called concurrently.
 type Service struct {
 	store     Store
 	passwords *passwords
 	tokens    *tokens
 	sessions  *sessions
-	outside   *outside // nil unless an outside issuer's tokens are the only ones
+	outside   *outside // nil unless only an outside issuer's tokens are valid
 	refresh   []byte   // key of refresh tokens
 	cookies   []byte   // key of stream cookies
 	closed    bool
@@ -51,7 +52,7 @@ type Service struct {
 	now       func() time.Time
 }
 
-// New returns a Service over store, or an error for a secret that is too short and for keys that do not go together.
+// New returns a Service over store, or an error for a secret that is too short or keys that cannot be combined.
 func New(store Store, cfg Config) (*Service, error) {
 	keys, err := newKeySet(cfg.Secret, cfg.Keys)
 	if err != nil {
@@ -66,15 +67,18 @@ func New(store Store, cfg Config) (*Service, error) {
 	}
 	s := &Service{
 		store: store, passwords: newPasswords(cfg.HashCommand, cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))), tokens: t, sessions: newSessions(store), closed: cfg.SignupClosed, reserved: cfg.Reserved, now: cfg.Now,
-		// A key for one use each.
+		// A separate key for each use.
 		refresh: mac(cfg.Secret, "tandem refresh tokens"),
 		cookies: mac(cfg.Secret, "tandem stream cookies"),
 	}
+	if cfg.HashMemory != 0 {
+		s.passwords.hashWith(cfg.HashMemory)
+	}
 	if cfg.Outside != nil {
 		if len(cfg.Keys) > 0 {
-			return nil, errors.New("JWT key files have nothing to sign where an outside issuer does")
+			return nil, errors.New("JWT key files cannot be combined with an outside issuer")
 		}
-		// The dummy: a hash like any other, so that no code need know of it, and one that nothing matches.
+		// The dummy is a hash like any other, so that no code treats it specially, and nothing matches it.
 		if s.outside, err = newOutside(store, cfg, s.passwords.dummy); err != nil {
 			return nil, err
 		}
@@ -82,21 +86,20 @@ func New(store Store, cfg Config) (*Service, error) {
 	return s, nil
 }
 
-// Close ends the processes that hash passwords. Nobody logs in afterwards.
+// Close ends the processes that hash passwords. Nobody can log in afterwards.
 func (s *Service) Close() { s.passwords.close() }
 
-// Grant is what a login gives.
+// Grant is the result of a login.
 type Grant struct {
 	User         User
 	AccessToken  string
 	ExpiresIn    time.Duration
 	RefreshToken string
-	Cookie       string // opens streams for as long as the session lasts
+	Cookie       string // opens streams as long as the session lasts
 }
 
-// Verify says whom an access token or an API token stands for; ErrInvalidToken or ErrTokenExpired where for
-// nobody, or no longer. An outside issuer's user gets an account at first sight; ErrNoIssuerKeys says that nobody can
-// tell yet.
+// Verify returns the identity of an access token or an API token, or ErrInvalidToken or ErrTokenExpired. An outside
+// issuer's user gets an account when first seen; ErrNoIssuerKeys means that tokens cannot be verified yet.
 func (s *Service) Verify(ctx context.Context, token string) (Identity, error) {
 	if isAPIToken(token) {
 		return s.verifyAPIToken(ctx, token)
@@ -118,11 +121,10 @@ func (s *Service) Verify(ctx context.Context, token string) (Identity, error) {
 	return id, nil
 }
 
-// JWKS is the JWK Set of the public keys, as JSON; it has no keys where a secret or an outside issuer signs.
+// JWKS returns the JWK Set of the public keys, as JSON; it is empty if a secret or an outside issuer signs.
 func (s *Service) JWKS() []byte { return s.tokens.keys.jwks() }
 
-// Alive returns ErrInvalidToken where the session has ended, or, for an outside issuer's user who has none, the
-// account.
+// Alive returns ErrInvalidToken if the session has ended or, for an outside issuer's user, who has none, the account.
 func (s *Service) Alive(ctx context.Context, user, session int64) error {
 	if session == 0 {
 		_, err := s.User(ctx, Identity{User: user})
@@ -132,8 +134,7 @@ func (s *Service) Alive(ctx context.Context, user, session int64) error {
 	return invalidIfGone(err)
 }
 
-// Forget has the service ask the store again about a session, or about all where a user is named: a control event
-// says that they may have ended.
+// Forget drops a session from the cache, or all if a user is named: a control event says that they may have ended.
 func (s *Service) Forget(session, user int64) {
 	s.sessions.forget(session, user)
 	if s.outside != nil && user != 0 {
@@ -141,7 +142,7 @@ func (s *Service) Forget(session, user int64) {
 	}
 }
 
-// ForgetAll has the service ask the store again about everybody: it is another one.
+// ForgetAll empties the cache: the store is a different one.
 func (s *Service) ForgetAll() {
 	s.sessions.forgetAll()
 	if s.outside != nil {
@@ -149,7 +150,7 @@ func (s *Service) ForgetAll() {
 	}
 }
 
-// Logout ends id's session. It returns ErrLoginClosed for an outside issuer's token, which its issuer alone can end.
+// Logout ends id's session. It returns ErrLoginClosed for an outside issuer's token, which only its issuer can end.
 func (s *Service) Logout(ctx context.Context, id Identity) error {
 	if id.Session == 0 {
 		return ErrLoginClosed
@@ -164,14 +165,14 @@ func (s *Service) end(ctx context.Context, session int64) error {
 	return err
 }
 
-// Ticket makes a ticket for one stream of id's.
+// Ticket creates a ticket for one stream of id.
 func (s *Service) Ticket(ctx context.Context, id Identity) (string, error) {
 	ticket := rand.Text()
 	return ticket, s.store.CreateTicket(ctx, hashOf(ticket), id, s.now().Add(TicketLife))
 }
 
-// SpendTicket says whose ticket this was, once; ErrInvalidTicket otherwise. giveBack makes it good again for the rest
-// of its time, for where it opened nothing.
+// SpendTicket spends a ticket and returns its identity, or ErrInvalidTicket. giveBack restores it for the rest of its
+// time if it opened nothing.
 func (s *Service) SpendTicket(ctx context.Context, ticket string) (id Identity, giveBack func(context.Context) error, err error) {
 	id, expires, err := s.store.SpendTicket(ctx, hashOf(ticket))
 	if err != nil {

@@ -7,24 +7,24 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 )
 
-// sessions remembers which sessions live, so that a request need not ask the store. Forget is called for every
-// control event, after which the store is asked again.
+// sessions caches live sessions, so that a request need not query the store. Forget is called for every control event,
+// after which the store is queried again.
 type sessions struct {
 	store Store
 	mu    sync.Mutex
-	epoch uint64 // grows with each forgetting, so that a read that began before it is not remembered
+	epoch uint64 // grows each time something is dropped, so that an older read is not cached
 	byID  *lru.Cache[int64, Session]
-	// API tokens by their hash. An entry for a token that has ended does no harm: its session is gone.
+	// API tokens by their hash. An entry of an ended token does no harm: its session is gone.
 	byToken *lru.Cache[string, int64]
 }
 
 func newSessions(store Store) *sessions {
-	byID, _ := lru.New[int64, Session](100_000) // fails for a size below 1 only
+	byID, _ := lru.New[int64, Session](100_000) // only fails for a size below 1
 	byToken, _ := lru.New[string, int64](10_000)
 	return &sessions{store: store, byID: byID, byToken: byToken}
 }
 
-// get returns ErrNoSession for one that has ended.
+// get returns ErrNoSession for a session that has ended.
 func (s *sessions) get(ctx context.Context, id int64) (Session, error) {
 	if n, ok := s.byID.Get(id); ok {
 		return n, nil
@@ -59,7 +59,7 @@ func (s *sessions) remember(read func() (Session, error)) (Session, error) {
 	return n, nil
 }
 
-// forget drops one session, or with user all: which are that user's is not worth an index.
+// forget drops one session or, with user, all: an index by user is not worth it.
 func (s *sessions) forgetAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -13,11 +13,11 @@ import (
 	"sync/atomic"
 )
 
-// users is how many accounts a run makes. Signing up is slow on purpose (argon2id); one user may have
-// many streams, so readers share them.
+// users is the number of accounts in a run. Signing up is slow by design (argon2id), and a user may have many streams,
+// so readers share them.
 const users = 64
 
-// signUp makes the accounts and returns their access tokens.
+// signUp creates the accounts and returns their access tokens.
 func signUp(ctx context.Context, s *server) ([]string, error) {
 	tokens := make([]string, users)
 	err := parallel(users, 4, func(i int) error {
@@ -32,10 +32,10 @@ func signUp(ctx context.Context, s *server) ([]string, error) {
 	return tokens, err
 }
 
-// enter makes every user a member of the rooms, so that posts and streams find a real membership.
+// enter makes every user a member of the rooms, so that posts and streams are checked against real memberships.
 func enter(ctx context.Context, s *server, tokens []string, rooms ...string) error {
 	for _, room := range rooms {
-		// The first makes the room.
+		// The first one creates the room.
 		if err := call(ctx, s, "PUT", "/v1/rooms/"+room, tokens[0], nil, nil); err != nil {
 			return err
 		}
@@ -49,7 +49,7 @@ func enter(ctx context.Context, s *server, tokens []string, rooms ...string) err
 	return nil
 }
 
-// history returns the ids of all messages in room after an id, as GET tells them.
+// history returns the ids of all messages in room after an id, as the API returns them.
 func history(ctx context.Context, s *server, token, room string, after int64) ([]int64, error) {
 	var ids []int64
 	for {
@@ -73,7 +73,7 @@ func history(ctx context.Context, s *server, token, room string, after int64) ([
 	}
 }
 
-// client is for what is not measured.
+// client makes the calls that are not measured.
 var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}
 
 func call(ctx context.Context, s *server, method, path, token string, body, answer any) error {
@@ -113,7 +113,7 @@ func call(ctx context.Context, s *server, method, path, token string, body, answ
 	return json.Unmarshal(b, answer)
 }
 
-// parallel calls f for 0 … n-1, width at a time, until one fails, and returns that one's error.
+// parallel calls f for 0 … n-1, width at a time, until one fails, and returns its error.
 func parallel(n, width int, f func(int) error) error {
 	var (
 		wg     sync.WaitGroup
@@ -136,7 +136,7 @@ func parallel(n, width int, f func(int) error) error {
 	return <-failed
 }
 
-// startLobby starts a fresh server whose people are in the lobby, and returns their tokens.
+// startLobby starts a new server whose users are in the lobby, and returns their tokens.
 func startLobby(ctx context.Context, o *options) (*server, []string, error) {
 	s, err := startServer(ctx, o)
 	if err != nil {

@@ -14,15 +14,15 @@ import (
 	"tandem/testservers"
 )
 
-// benchAppends measures appends to one PostgreSQL by the group commit of several nodes, without HTTP: what the log
-// itself allows. Every node is a store with connections of its own, all within this process. commit_delay, with
-// commit_siblings=0, makes each commit that much longer while it holds the log's head, as a slower disk or a
-// synchronous standby would. That ids are dense and all posts are there is checked.
+// benchAppends measures appends to one PostgreSQL with group commits on several nodes, without HTTP: the limit of the
+// log itself. Every node is a store with its own connections, all in this process. commit_delay, with
+// commit_siblings=0, makes each commit hold the log's head longer, as a slower disk or a synchronous standby would. It
+// checks that ids are consecutive and that all posts are stored.
 func benchAppends(ctx context.Context, o *options, r *report) error {
-	fmt.Printf("\nappends: one PostgreSQL, no HTTP\n")
+	progress("\nappends: one PostgreSQL, no HTTP\n")
 	pg, err := testservers.StartPostgres("shared_buffers=512MB", "commit_siblings=0", "max_connections=200")
 	if errors.Is(err, testservers.ErrMissing) {
-		fmt.Println("  left out:", err)
+		progress("  left out: %v\n", err)
 		return nil
 	}
 	if err != nil {
@@ -33,7 +33,7 @@ func benchAppends(ctx context.Context, o *options, r *report) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("  for context: write and fsync of 4 KiB where the data lies takes %.0f µs (median)\n", float64(sync)/1e3)
+	progress("  for context: write and fsync of 4 KiB where the data lies takes %.0f µs (median)\n", float64(sync)/1e3)
 	table := r.section("appends on PostgreSQL", "appends/s", "p50", "p99", "at 5,000/s: p50", "p99")
 	for _, delay := range []time.Duration{0, 2 * time.Millisecond} {
 		if err := pg.Exec("postgres", fmt.Sprintf(`ALTER SYSTEM SET commit_delay = %d`, delay.Microseconds()), `SELECT pg_reload_conf()`); err != nil {
@@ -103,8 +103,8 @@ func appendRun(ctx context.Context, o *options, pg *testservers.Postgres, table 
 				}
 				at := time.Now()
 				_, _, err := s.Post(ctx, chat.Guard{User: user.ID, UserVersion: user.Version, Room: room.ID, RoomVersion: room.Version},
-					chat.Event{Topic: chat.RoomTopic(room.ID), Type: chat.TypeChatMessage, Author: user.ID,
-						Body: `"room":"lobby","user":"bench","sent_at":"2026-01-01T00:00:00.000Z","message":"forty-eight characters of a message over the wire"}`}, nil)
+					chat.Message{Event: chat.Event{Topic: chat.RoomTopic(room.ID), Type: chat.TypeChatMessage, Author: user.ID,
+						Body: `"room":"lobby","user":"bench","sent_at":"2026-01-01T00:00:00.000Z","message":"forty-eight characters of a message over the wire"}`}}, nil)
 				if err != nil {
 					return err
 				}

@@ -19,18 +19,18 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// attackReaders are those whose p99 is watched beside an attack. It may be three times what it is alone, of which below
-// noise there is nothing to be read on a machine that the generators share.
+// attackReaders is the number of readers whose p99 is compared with and without an attack. It may be three times as
+// high; differences below noise mean nothing on a machine shared with the load generators.
 const (
 	attackReaders = 100
 	attackNoise   = 5 * time.Millisecond
-	attackTries   = 3 // of which one has to fit: other programs of the machine show as much as an attack
+	attackTries   = 3 // one of which must meet the bound: other programs on the machine look like an attack
 )
 
-// attack is something to try at a server before anybody has logged in, so often a second.
+// attack is an attack on a server without logging in, and its rate.
 type attack struct {
 	name string
-	rate float64 // tries begun a second; those that hold a connection hold it for as long as they are let
+	rate float64 // attempts started per second; some hold a connection for as long as they can
 	try  func(ctx context.Context, s *server) error
 }
 
@@ -70,17 +70,17 @@ var attacks = []attack{
 
 var signups atomic.Int64
 
-// benchAttack measures what attacks cost, and what they do to readers.
+// benchAttack measures what attacks cost the server, and what they do to readers.
 func benchAttack(ctx context.Context, o *options, r *report) error {
 	table := r.section("attack, beside 100 readers at 20 posts/s", "begun/s", "server CPU", "resident", "p99 alone", "p99", "of alone")
 	own := *o
-	// The limits by address as they are by default; the accounts that post have another one.
+	// The limits per address have their defaults, except for the accounts that post.
 	own.serverFlags = append([]string{"--anonymous-read", "--limit-signups=20", "--limit-logins=10", "--limit-posts=20", "--limit-streams=20"}, o.serverFlags...)
 	s, tokens, err := startLobby(ctx, o)
 	if err != nil {
 		return err
 	}
-	if err := s.stop(); err != nil { // the accounts are made; now with limits
+	if err := s.stop(); err != nil { // the accounts exist; restart with limits
 		return err
 	}
 	s.options = &own
@@ -95,7 +95,7 @@ func benchAttack(ctx context.Context, o *options, r *report) error {
 			return 0, err
 		}
 		defer a.close()
-		p, err := newPosters(s, tokens, lobby, 2, false)
+		p, err := newPosters(s.port, tokens, lobby, 2, message{characters: shortText})
 		if err != nil {
 			return 0, err
 		}
@@ -107,7 +107,7 @@ func benchAttack(ctx context.Context, o *options, r *report) error {
 		}
 		return percentile(f.latency, 0.99), err
 	}
-	if _, err := play(); err != nil { // warm
+	if _, err := play(); err != nil { // warm up
 		return err
 	}
 	for _, a := range attacks {
@@ -140,7 +140,7 @@ func benchAttack(ctx context.Context, o *options, r *report) error {
 	return nil
 }
 
-// begin tries a at its rate until end is called, which returns how often.
+// begin makes attempts at a's rate until end is called, which returns their number.
 func (a attack) begin(ctx context.Context, s *server) (end func() int) {
 	ctx, stop := context.WithCancel(ctx)
 	var all sync.WaitGroup
@@ -152,7 +152,7 @@ func (a attack) begin(ctx context.Context, s *server) (end func() int) {
 			select {
 			case <-tick.C:
 				tries++
-				all.Go(func() { _ = a.try(ctx, s) }) // that it is cut off is what is wanted
+				all.Go(func() { _ = a.try(ctx, s) }) // being cut off is expected
 			case <-ctx.Done():
 			}
 		}
@@ -170,7 +170,7 @@ func connect(ctx context.Context, s *server) (net.Conn, func(), error) {
 	return conn, func() { stop(); conn.Close() }, nil
 }
 
-// once sends a request and reads what comes until the connection ends.
+// once sends a request and reads until the connection ends.
 func once(ctx context.Context, s *server, request string) error {
 	conn, end, err := connect(ctx, s)
 	if err != nil {
@@ -197,7 +197,7 @@ func hold(ctx context.Context, s *server, request string) error {
 	return err
 }
 
-// trickle begins a request and sends a byte of it a second.
+// trickle starts a request and then sends a byte of it per second.
 func trickle(ctx context.Context, s *server, begin string) error {
 	conn, end, err := connect(ctx, s)
 	if err != nil {
@@ -212,7 +212,7 @@ func trickle(ctx context.Context, s *server, begin string) error {
 	return err
 }
 
-// flood sends frames over a WebSocket for as long as they are taken.
+// flood sends frames over a WebSocket for as long as they are accepted.
 func flood(ctx context.Context, s *server, frame []byte) error {
 	conn, end, err := connect(ctx, s)
 	if err != nil {
@@ -234,7 +234,7 @@ func flood(ctx context.Context, s *server, frame []byte) error {
 	return err
 }
 
-// talk opens a stream that takes nothing, and sends.
+// talk opens a stream that accepts no input, and sends.
 func talk(ctx context.Context, s *server) error {
 	conn, end, err := connect(ctx, s)
 	if err != nil {
@@ -249,7 +249,7 @@ func talk(ctx context.Context, s *server) error {
 	return err
 }
 
-// h2 begins an HTTP/2 connection without TLS.
+// h2 opens an HTTP/2 connection without TLS.
 func h2(ctx context.Context, s *server) (f *http2.Framer, block func(path string) []byte, end func(), err error) {
 	conn, end, err := connect(ctx, s)
 	if err != nil {
@@ -266,7 +266,7 @@ func h2(ctx context.Context, s *server) (f *http2.Framer, block func(path string
 	return f, func(path string) []byte {
 		b.Reset()
 		for _, h := range [][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "x"}, {":path", path}} {
-			_ = e.WriteField(hpack.HeaderField{Name: h[0], Value: h[1]}) // into memory
+			_ = e.WriteField(hpack.HeaderField{Name: h[0], Value: h[1]}) // writes to memory
 		}
 		return b.Bytes()
 	}, end, f.WriteSettings()

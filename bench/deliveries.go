@@ -10,21 +10,21 @@ import (
 	"time"
 )
 
-// parsed is how many of the readers parse everything they get.
+// parsed is the number of readers that parse everything they get.
 const parsed = 2
 
-// lobby is where they all meet.
+// lobby is the room of all readers.
 var lobby = []string{"lobby"}
 
-// A pace is how fast is posted; rate 0 is as fast as the posts are answered.
+// A pace is a rate of posts; rate 0 posts as fast as posts are answered.
 type pace struct {
 	name    string
 	rate    float64
 	posters int
 }
 
-// benchDeliveries measures what it costs to deliver posts to many readers of one room, beside the same
-// delivered by a bare loop of write(2), and checks that each reader got each message once, in order.
+// benchDeliveries measures the cost of delivering posts to many readers of one room, compared with a bare loop of
+// write(2), and checks that each reader gets each message once and in order.
 func benchDeliveries(ctx context.Context, o *options, r *report) error {
 	paced := pace{"10 posts/s", 10, 4}
 	runs := []struct {
@@ -46,9 +46,9 @@ func benchDeliveries(ctx context.Context, o *options, r *report) error {
 	return nil
 }
 
-// deliver opens n readers of a fresh server and posts to them at each pace.
+// deliver opens n readers on a new server and posts to them at each pace.
 func deliver(ctx context.Context, o *options, r *report, table *section, t *transport, n int, paces []pace) error {
-	fmt.Printf("\ndeliveries: %s readers of one room over %s, 48 characters a message\n", thousands(n), t.name)
+	progress("\ndeliveries: %s readers of one room over %s, 48 characters a message\n", thousands(n), t.name)
 	s, tokens, err := startLobby(ctx, o)
 	if err != nil {
 		return err
@@ -60,12 +60,12 @@ func deliver(ctx context.Context, o *options, r *report, table *section, t *tran
 		return err
 	}
 	defer a.close()
-	fmt.Printf("  connected in %.1f s\n", time.Since(began).Seconds())
-	time.Sleep(time.Second) // presence settles
+	progress("  connected in %.1f s\n", time.Since(began).Seconds())
+	time.Sleep(time.Second) // let presence settle
 
 	var all []figures
 	for _, p := range paces {
-		posters, err := newPosters(s, tokens, lobby, p.posters, false)
+		posters, err := newPosters(s.port, tokens, lobby, p.posters, message{characters: shortText})
 		if err != nil {
 			return err
 		}
@@ -84,7 +84,7 @@ func deliver(ctx context.Context, o *options, r *report, table *section, t *tran
 		}
 		all = append(all, f)
 	}
-	a.close() // there may not be files enough for another crowd
+	a.close() // there may not be enough file descriptors for another crowd
 	for _, f := range all {
 		fl, err := runFloor(ctx, t.frame(f.event), n, f.rate, o.seconds/2)
 		if err != nil {
@@ -93,18 +93,18 @@ func deliver(ctx context.Context, o *options, r *report, table *section, t *tran
 		f.print(table, r.perPost, fl)
 		times := float64(f.cpu) / float64(f.deliveries) / fl.each
 		if len(f.latency) == 0 {
-			r.judge("CPU a delivery, "+f.name, times, 1.5, "")
+			r.bound("CPU a delivery, "+f.name, times, 1.5, "")
 			continue
 		}
-		r.judge("CPU a delivery, "+f.name, times, 1.1, "")
+		r.bound("CPU a delivery, "+f.name, times, 1.1, "")
 		if f.rate > 50 {
-			r.judge("p99 post to reader, "+f.name, float64(percentile(f.latency, 0.99))/float64(max(1, fl.p99)), 1.2, "")
+			r.bound("p99 post to reader, "+f.name, float64(percentile(f.latency, 0.99))/float64(max(1, fl.p99)), 1.2, "")
 		}
 	}
 	return nil
 }
 
-// figures are what one pace has shown.
+// figures are the results for one pace.
 type figures struct {
 	name       string
 	rate       float64 // posts a second
@@ -131,7 +131,7 @@ func (f *figures) print(table *section, perPost time.Duration, fl floor) {
 		thousands(f.rate), micros(fl.each), floorP50, floorP99, fmt.Sprintf("%.2f", each/fl.each))
 }
 
-// audience is a room's readers: most scan, some parse.
+// audience is the readers of a room: most scan, some parse.
 type audience struct {
 	readers *readers
 	strict  []*strictReader
@@ -165,8 +165,8 @@ func (a *audience) close() {
 	a.readers, a.strict = nil, nil
 }
 
-// play posts at a rate for a while, waits until every reader has everything, and says what is wrong
-// with what they got.
+// play posts at a rate for a while, waits until every reader has everything, and returns what is wrong with what they
+// got.
 func (a *audience) play(ctx context.Context, s *server, p *posters, rate float64, d time.Duration) (f figures, wrong []string, err error) {
 	a.readers.reset(rate > 0)
 	for _, st := range a.strict {
@@ -183,7 +183,7 @@ func (a *audience) play(ctx context.Context, s *server, p *posters, rate float64
 		answers: out.latency, event: bytes.TrimSpace(out.event)}
 	f.rate = float64(f.posts) / f.took.Seconds()
 
-	time.Sleep(300 * time.Millisecond) // for what comes twice
+	time.Sleep(300 * time.Millisecond) // catch duplicates
 	f.latency = a.readers.latencies()
 	slices.Sort(out.ids)
 	wrong = a.readers.wrong(out.ids)
@@ -197,7 +197,7 @@ func (a *audience) play(ctx context.Context, s *server, p *posters, rate float64
 		}
 	}
 	if expected := rate * d.Seconds(); float64(f.posts) < 0.95*expected {
-		fmt.Printf("  note: %d posts of %.0f; the server did not keep up\n", f.posts, expected)
+		progress("  note: %d posts of %.0f; the server did not keep up\n", f.posts, expected)
 	}
 	return f, wrong, nil
 }

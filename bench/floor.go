@@ -17,9 +17,9 @@ import (
 	"time"
 )
 
-// floor is what the same deliveries cost where nothing is done but write(2): a second process that
-// writes finished bytes to as many connections, at the same pace. A connection that is behind gets
-// everything it misses in one write, as a server that batches would do it.
+// floor is the cost of the same deliveries with nothing but write(2): a second process writes prepared bytes to as many
+// connections at the same pace. A connection that is behind gets everything that it misses in one write, as from a
+// server that batches.
 type floor struct {
 	each   float64 // ns of CPU per delivery
 	p50    time.Duration
@@ -34,34 +34,19 @@ type floorResult struct {
 }
 
 func runFloor(ctx context.Context, frame []byte, n int, rate float64, d time.Duration) (floor, error) {
-	return runFloorOf(ctx, frame, n, rate, d)
-}
-
-// runDurableFloor is runFloor for connections in that many rooms, where each message is kept in a file in dir before it is
-// written to its room: by one write and one fdatasync for all that are due.
-func runDurableFloor(ctx context.Context, frame []byte, n, rooms int, dir string, rate float64, d time.Duration) (floor, error) {
-	return runFloorOf(ctx, frame, n, rate, d, strconv.Itoa(rooms), dir)
-}
-
-func runFloorOf(ctx context.Context, frame []byte, n int, rate float64, d time.Duration, more ...string) (floor, error) {
 	ctx, cancel := context.WithTimeout(ctx, d+30*time.Second)
 	defer cancel()
 	self, err := os.Executable()
 	if err != nil {
 		return floor{}, err
 	}
-	rooms := 1
-	if len(more) > 0 {
-		rooms, _ = strconv.Atoi(more[0])
-	}
-	cmd := exec.CommandContext(ctx, self, append([]string{"floor", strconv.Itoa(n), fmt.Sprint(rate), d.String()}, more...)...)
+	cmd := exec.CommandContext(ctx, self, "floor", strconv.Itoa(n), fmt.Sprint(rate), d.String())
 	cmd.Stdin, cmd.Stderr = bytes.NewReader(frame), os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		return floor{}, err
 	}
-	if err := cmd.Start(); err != nil {
+	if err := startChild(cmd); err != nil {
 		return floor{}, err
 	}
 	defer cmd.Wait()
@@ -94,7 +79,7 @@ func runFloorOf(ctx context.Context, frame []byte, n int, rate float64, d time.D
 	if err != nil {
 		return floor{}, err
 	}
-	total := int64(result.Messages) * int64(n) / int64(rooms)
+	total := int64(result.Messages) * int64(n)
 	if !rs.wait(ctx, total) {
 		return floor{}, fmt.Errorf("%d deliveries of %d", rs.seen.Load(), total)
 	}
@@ -102,26 +87,19 @@ func runFloorOf(ctx context.Context, frame []byte, n int, rate float64, d time.D
 	return floor{float64(result.CPU) / float64(total), percentile(latency, 0.5), percentile(latency, 0.99), opened}, nil
 }
 
-// shortest is a message that is about as long as a ping.
+// shortest is a message about as long as a ping.
 var shortest = []byte(`{"type":"chat_message","id":1,"message":"t=0000000000000000"}`)
 
-// floorOpenings is how many connections a second the loop accepts: nothing is asked and nothing said on them.
+// floorOpenings returns how many connections per second the loop accepts, without any request or answer.
 func floorOpenings(ctx context.Context, n int) (float64, error) {
 	fl, err := runFloor(ctx, shortest, n, 1, time.Second)
 	return fl.opened, err
 }
 
-// floorChild is the child process: it accepts the connections, writes, and says what it used.
-func floorChild(args []string) {
-	if err := serveFloor(args); err != nil {
-		fmt.Fprintln(os.Stderr, "bench floor:", err)
-		os.Exit(1)
-	}
-}
-
+// serveFloor is the child process: it accepts connections, writes, and reports what it used.
 func serveFloor(args []string) error {
-	if len(args) != 3 && len(args) != 5 {
-		return fmt.Errorf("usage: bench floor CONNECTIONS RATE DURATION [ROOMS DIRECTORY] < FRAME")
+	if len(args) != 3 {
+		return fmt.Errorf("usage: bench floor CONNECTIONS RATE DURATION < FRAME")
 	}
 	n, err := strconv.Atoi(args[0])
 	if err != nil {
@@ -144,35 +122,39 @@ func serveFloor(args []string) error {
 		return err
 	}
 	before := ownCPU()
-	var messages int
-	if len(args) == 3 {
-		messages, err = writeLoop(fds, frame, rate, d)
-	} else {
-		messages, err = durableLoop(fds, frame, rate, d, args[3], args[4])
-	}
+	messages, err := writeLoop(fds, frame, rate, d)
 	if err != nil {
 		return err
 	}
 	return json.NewEncoder(os.Stdout).Encode(floorResult{messages, ownCPU() - before})
 }
 
-// acceptAll says on stdout which port it listens on and accepts n connections.
-func acceptAll(n int) ([]int, error) {
+// listen opens a listening socket and prints its port on stdout.
+func listen() (int, error) {
 	l, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, err
+		return -1, err
 	}
 	if err := syscall.Bind(l, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		return nil, err
+		return -1, err
 	}
 	if err := syscall.Listen(l, 4096); err != nil {
-		return nil, err
+		return -1, err
 	}
 	addr, err := syscall.Getsockname(l)
 	if err != nil {
-		return nil, err
+		return -1, err
 	}
 	fmt.Println(addr.(*syscall.SockaddrInet4).Port)
+	return l, nil
+}
+
+// acceptAll listens and accepts n connections.
+func acceptAll(n int) ([]int, error) {
+	l, err := listen()
+	if err != nil {
+		return nil, err
+	}
 	var fds []int
 	for len(fds) < n {
 		fd, _, err := syscall.Accept4(l, syscall.SOCK_CLOEXEC)
@@ -184,13 +166,13 @@ func acceptAll(n int) ([]int, error) {
 		}
 		fds = append(fds, fd)
 	}
-	time.Sleep(200 * time.Millisecond) // until the last is being read
+	time.Sleep(200 * time.Millisecond) // until the last one is being read
 	return fds, nil
 }
 
-// writeLoop writes rate messages a second to every descriptor for d, and returns how many it were.
+// writeLoop writes rate messages per second to every descriptor for d, and returns their number.
 func writeLoop(fds []int, frame []byte, rate float64, d time.Duration) (int, error) {
-	const most = 64 << 10 // of one write
+	const most = 64 << 10 // the most per write
 	batch := max(1, most/len(frame))
 	frames := bytes.Repeat(frame, batch)
 	stamp := bytes.Index(frames, stampStart) + len(stampStart)
@@ -217,52 +199,6 @@ func writeLoop(fds []int, frame []byte, rate float64, d time.Duration) (int, err
 			}
 			sent[i] += k
 			done = min(done, sent[i])
-		}
-	}
-	return all, nil
-}
-
-// durableLoop is writeLoop to connections in rooms, which are posted to in turn, of messages that are kept first.
-func durableLoop(fds []int, frame []byte, rate float64, d time.Duration, inRooms, dir string) (int, error) {
-	rooms, err := strconv.Atoi(inRooms)
-	if err != nil {
-		return 0, err
-	}
-	file, err := os.CreateTemp(dir, "tandem-bench-loop-")
-	if err != nil {
-		return 0, err
-	}
-	defer os.Remove(file.Name())
-	defer file.Close()
-	all := max(1, int(d.Seconds()*rate))
-	all -= all % rooms                                                  // so that each has as many
-	if _, err := file.Write(make([]byte, all*len(frame))); err != nil { // preallocated
-		return 0, err
-	}
-	if err := file.Sync(); err != nil {
-		return 0, err
-	}
-	stamp := bytes.Index(frame, stampStart) + len(stampStart)
-	began := time.Now()
-	for done := 0; done < all; {
-		made := min(all, 1+int(time.Since(began).Seconds()*rate))
-		if made == done {
-			time.Sleep(time.Until(began.Add(time.Duration(float64(made) / rate * float64(time.Second)))))
-			continue
-		}
-		digits(frame[stamp:stamp+stampDigits], time.Now().UnixMicro())
-		if _, err := file.WriteAt(bytes.Repeat(frame, made-done), int64(done*len(frame))); err != nil {
-			return 0, err
-		}
-		if err := syscall.Fdatasync(int(file.Fd())); err != nil {
-			return 0, err
-		}
-		for ; done < made; done++ {
-			for i := done % rooms; i < len(fds); i += rooms {
-				if err := writeAll(fds[i], frame); err != nil {
-					return 0, err
-				}
-			}
 		}
 	}
 	return all, nil

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// benchIdle measures what an idle stream keeps in memory.
+// benchIdle measures the memory that an idle stream takes.
 func benchIdle(ctx context.Context, o *options, r *report) error {
 	table := r.section("idle streams", "resident each", "server before", "all connected", "settled", "opened a second", "the loop's", "CPU a second, pings included", "the loop's pings")
 	for i := range transports {
@@ -20,15 +20,15 @@ func benchIdle(ctx context.Context, o *options, r *report) error {
 }
 
 func idle(ctx context.Context, o *options, r *report, table *section, t *transport) error {
-	fmt.Printf("\nidle: %s streams of one room over %s\n", thousands(o.crowd), t.name)
+	progress("\nidle: %s streams of one room over %s\n", thousands(o.crowd), t.name)
 	s, tokens, err := startLobby(ctx, o)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	// argon2id leaves many megabytes that streams could take for nothing: begin with a new process.
+	// argon2id leaves many megabytes that streams could reuse for free, so start a new process.
 	if err := s.stop(); err != nil {
-		fmt.Println("  note:", err)
+		progress("  note: %v\n", err)
 	}
 	if err := s.start(ctx); err != nil {
 		return err
@@ -48,7 +48,7 @@ func idle(ctx context.Context, o *options, r *report, table *section, t *transpo
 		r.fail("idle: %s", what)
 		break
 	}
-	const pings = 20 // seconds between those of a stream
+	const pings = 20 // seconds between a stream's pings
 	cpu := s.exactCPU()
 	select {
 	case <-ctx.Done():
@@ -57,7 +57,7 @@ func idle(ctx context.Context, o *options, r *report, table *section, t *transpo
 	}
 	cpu = (s.exactCPU() - cpu) / pings
 	rs.close()
-	// The same pings from the loop: a twentieth of the streams a second, all from one place in its code.
+	// The same pings from the loop: a twentieth of the streams per second, from a single place in its code.
 	fl, err := runFloor(ctx, shortest, max(1, o.crowd/pings), 1, 10*time.Second)
 	if err != nil {
 		return fmt.Errorf("floor: %w", err)
@@ -69,15 +69,15 @@ func idle(ctx context.Context, o *options, r *report, table *section, t *transpo
 	loopPings := time.Duration(fl.each * float64(o.crowd/pings))
 	each := float64(after-before) / float64(o.crowd)
 	name := fmt.Sprintf("%s × %s", t.name, thousands(o.crowd))
-	r.judge("resident KiB an idle stream, "+name, each, 2, "")
-	r.judge("CPU of idle streams, ms a second, "+name, cpu.Seconds()*1e3, 0.8, "")
-	r.judge("openings, the loop's to ours, "+name, loopOpened/opened, 1.2, "")
+	r.bound("resident KiB an idle stream, "+name, each, 2, "")
+	r.bound("CPU of idle streams, ms a second, "+name, cpu.Seconds()*1e3, 0.8, "")
+	r.bound("openings, the loop's to ours, "+name, loopOpened/opened, 1.2, "")
 	table.add(name, fmt.Sprintf("%.1f KiB", each), mebibytes(before), mebibytes(peak), mebibytes(after),
 		thousands(opened), thousands(loopOpened), fmt.Sprintf("%.2f ms", cpu.Seconds()*1e3), fmt.Sprintf("%.2f ms", loopPings.Seconds()*1e3))
 	return nil
 }
 
-// settled returns the resident memory once it has stayed within 1 % for 3 s, or after 20 s, in KiB.
+// settled returns the resident memory in KiB once it has stayed within 1 % for 3 s, or after 20 s.
 func settled(ctx context.Context, s *server) int64 {
 	const step, steady = 500 * time.Millisecond, 6
 	var last []int64

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,22 +14,21 @@ import (
 	"os/exec"
 	"strconv"
 	"sync"
-	"syscall"
 	"time"
 )
 
 const (
-	// crowdOfLogins is how many log in at once; with a second or so of argon2id for every forty of them, most wait
-	// as long as the server lets them.
+	// crowdOfLogins is the number of concurrent logins. With about a second of argon2id for every forty of them, most
+	// wait as long as the server lets them.
 	crowdOfLogins = 1000
-	// audienceOfLogins is small, so that what is seen is the logins and not the deliveries.
+	// audienceOfLogins is small, to measure the logins and not the deliveries.
 	audienceOfLogins = 200
 )
 
-// benchLogins measures what the chat feels of many who log in at once: how long posts take to be answered and to be
-// delivered, without the logins and with them.
+// benchLogins measures how many concurrent logins affect the chat: the latency of answers and deliveries, with and
+// without them.
 func benchLogins(ctx context.Context, o *options, r *report) error {
-	fmt.Printf("\nlogins: 100 posts/s to %d readers over %s, without and with %s logins at once\n",
+	progress("\nlogins: 100 posts/s to %d readers over %s, without and with %s logins at once\n",
 		audienceOfLogins, transports[0].name, thousands(crowdOfLogins))
 	s, tokens, err := startLobby(ctx, o)
 	if err != nil {
@@ -40,10 +40,10 @@ func benchLogins(ctx context.Context, o *options, r *report) error {
 		return err
 	}
 	defer a.close()
-	time.Sleep(time.Second) // presence settles
+	time.Sleep(time.Second) // let presence settle
 
 	table := r.section("the chat meanwhile", "post p50", "post p99", "delivery p50", "delivery p99", "server cores", "200", "401", "503", "all after")
-	// What so many connections at once cost whatever they are for, and in the end how much is the machine's own mood.
+	// What this many connections cost whatever they do, and finally how much the machine itself varies.
 	crowd := thousands(crowdOfLogins)
 	for _, run := range []struct {
 		name string
@@ -58,7 +58,7 @@ func benchLogins(ctx context.Context, o *options, r *report) error {
 }
 
 func (o *options) chatMeanwhile(ctx context.Context, s *server, r *report, table *section, a *audience, tokens []string, name, path string, n int) error {
-	posters, err := newPosters(s, tokens, lobby, 4, false)
+	posters, err := newPosters(s.port, tokens, lobby, 4, message{characters: shortText})
 	if err != nil {
 		return err
 	}
@@ -95,15 +95,15 @@ func (o *options) chatMeanwhile(ctx context.Context, s *server, r *report, table
 
 const loginPath = "/v1/auth/login"
 
-// answered are the calls that were answered with one status; 0 stands for none at all.
+// answered counts the calls with one status; 0 means no answer.
 type answered struct {
 	Count int
 	Last  time.Duration // from the beginning
 }
 
-// gather has n users log in, or call another path without a token, at once and returns a function that waits until the
-// last is answered, for 30 s at most. They are a process of their own, which gives way to the server and to those who
-// post and read here: people call from elsewhere, and what it costs them is not to be measured.
+// gather makes n users log in, or call another path without a token, at once. It returns a function that waits until
+// the last is answered, for at most 30 s. They are a separate low-priority process: real clients run elsewhere, and
+// their cost is not to be measured.
 func gather(ctx context.Context, s *server, path string, n int) (wait func() (map[int]answered, error), err error) {
 	ctx, cancel := context.WithTimeout(ctx, 40*time.Second)
 	self, err := os.Executable()
@@ -113,10 +113,9 @@ func gather(ctx context.Context, s *server, path string, n int) (wait func() (ma
 	}
 	cmd := exec.CommandContext(ctx, "nice", "-n", "19", self, "crowd", s.addr(), path, strconv.Itoa(n))
 	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var answer bytes.Buffer
 	cmd.Stdout = &answer
-	if err := cmd.Start(); err != nil {
+	if err := startChild(cmd); err != nil {
 		cancel()
 		return nil, err
 	}
@@ -130,11 +129,10 @@ func gather(ctx context.Context, s *server, path string, n int) (wait func() (ma
 	}, nil
 }
 
-// crowdChild is that process: it makes n calls, each over a connection of its own, and prints what came of it.
-func crowdChild(args []string) {
+// crowdCalls is that process: it makes n calls, each over a new connection, and prints the results.
+func crowdCalls(args []string) error {
 	if len(args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: bench crowd ADDRESS PATH CALLS")
-		os.Exit(1)
+		return errors.New("usage: bench crowd ADDRESS PATH CALLS")
 	}
 	n, _ := strconv.Atoi(args[2])
 	method := "GET"
@@ -167,5 +165,5 @@ func crowdChild(args []string) {
 		})
 	}
 	all.Wait()
-	_ = json.NewEncoder(os.Stdout).Encode(out)
+	return json.NewEncoder(os.Stdout).Encode(out)
 }

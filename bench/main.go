@@ -1,12 +1,12 @@
 //go:build linux
 
-// Bench measures a real tandem from outside: it builds the binary, starts it as a child process on a
-// free port with a new data directory, loads it over loopback, and reads its CPU time and memory from
-// /proc. It prints figures and judges only what must be exact: it exits 1 when a post was not stored
-// once, or a reader did not get every message exactly once and in order. Slow is a failure with -check alone.
+// Bench measures a real tandem from outside: it builds the binary, starts it as a child process on a free port with a new
+// data directory, loads it over loopback, and reads its CPU time and memory from /proc. It prints figures. It exits with 1
+// if a post was not stored exactly once, or a reader did not get every message exactly once and in order. Figures above
+// their bounds are failures only with -check.
 //
-// The generator shares the machine with the server, so it is lean: raw sockets, epoll, requests made
-// beforehand, answers scanned and not parsed. A few readers per run parse everything.
+// The generator shares the machine with the server, so it is lean: raw sockets, epoll, requests built beforehand, and
+// answers scanned rather than parsed. A few readers per run parse everything.
 package main
 
 import (
@@ -22,45 +22,46 @@ import (
 	"time"
 )
 
-// limit ends a run that hangs in a way nobody thought of.
-const limit = 30 * time.Minute
+// limit ends a run that hangs.
+const limit = time.Hour
 
 type options struct {
-	binary      string        // a built tandem; empty: build it
+	binary      string        // a built tandem; "" builds it
 	dir         string        // where data directories are made
-	serverFlags []string      // given to the server as they are
+	serverFlags []string      // passed to the server
 	seconds     time.Duration // how long each measurement runs
 	warmup      time.Duration
-	readers     int // of the ordinary delivery runs
-	crowd       int // of the large delivery run and the idle one
-	events      int // in the log of the resume run
+	readers     int // in the ordinary delivery runs
+	crowd       int // in the large delivery run and the idle run
+	events      int // in the long log of the scale and resume runs
+}
+
+// children lists the subcommands: those with which this program starts itself, and plot.
+var children = map[string]func(args []string) error{
+	"floor":    serveFloor,
+	"loop":     servePosts,
+	"crowd":    crowdCalls,
+	"appender": runAppender,
+	"plot":     func([]string) error { return plot(os.Stdin, os.Stdout) },
 }
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == "floor" {
-		floorChild(os.Args[2:])
-		return
-	}
-	if len(os.Args) > 1 && os.Args[1] == "plot" {
-		if err := plot(os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, "bench plot:", err)
+	if len(os.Args) > 1 && children[os.Args[1]] != nil {
+		if err := children[os.Args[1]](os.Args[2:]); err != nil {
+			fmt.Fprintf(os.Stderr, "bench %s: %v\n", os.Args[1], err)
 			os.Exit(1)
 		}
 		return
 	}
-	if len(os.Args) > 1 && os.Args[1] == "crowd" {
-		crowdChild(os.Args[2:])
-		return
-	}
 	var o options
-	run := flag.String("run", "posts,deliveries,rooms,idle,logins,storm,stalled,attack,appends,nodes,resume", "what to measure")
+	run := flag.String("run", strings.Join(sectionNames(), ","), "what to measure")
 	flag.StringVar(&o.binary, "bin", "", "a tandem binary; built from source if empty")
 	flag.StringVar(&o.dir, "dir", os.TempDir(), "where the data directory is made; its disk is what is measured")
 	extra := flag.String("server-flags", "", "more flags for the server, separated by spaces")
 	seconds := flag.Int("seconds", 8, "length of each measurement")
 	flag.IntVar(&o.readers, "readers", 1000, "readers of one room")
 	flag.IntVar(&o.crowd, "crowd", 10000, "readers of the large run, and idle streams")
-	flag.IntVar(&o.events, "events", 10_000_000, "events in the log of the resume run")
+	flag.IntVar(&o.events, "events", 10_000_000, "events in the long log of the scale and resume runs")
 	short := flag.Bool("short", false, "a quick look: 2 s each, 200 readers, a crowd of 1,000, a log of 200,000 events")
 	check := flag.Bool("check", false, "exit 1 where a figure is above its bound")
 	flag.Parse()
@@ -101,22 +102,25 @@ func main() {
 	}
 }
 
-// sections are what -run may name, in the order they run in.
+// sections lists what -run may name, in the order in which they run.
 var sections = []struct {
 	name string
 	run  func(context.Context, *options, *report) error
-}{{"posts", benchPosts}, {"deliveries", benchDeliveries}, {"rooms", benchRooms}, {"idle", benchIdle}, {"logins", benchLogins},
+}{{"posts", benchPosts}, {"traces", benchTraces}, {"deliveries", benchDeliveries}, {"rooms", benchRooms}, {"scale", benchScale}, {"program", benchProgram}, {"idle", benchIdle}, {"logins", benchLogins},
 	{"storm", benchStorm}, {"stalled", benchStalled}, {"attack", benchAttack},
-	{"appends", benchAppends}, {"nodes", benchNodes}, {"resume", benchResume}}
+	{"appends", benchAppends}, {"nodes", benchNodes}, {"forwarding", benchForwarding}, {"resume", benchResume}, {"followers", benchFollowers}, {"hooks", benchHooks}, {"retention", benchRetention}}
+
+func sectionNames() (names []string) {
+	for _, s := range sections {
+		names = append(names, s.name)
+	}
+	return names
+}
 
 func (o *options) measure(ctx context.Context, r *report, wanted []string) error {
 	for _, name := range wanted {
-		known := false
-		for _, s := range sections {
-			known = known || s.name == name
-		}
-		if !known {
-			return fmt.Errorf("-run: %q is none of posts, deliveries, rooms, idle, logins, storm, stalled, attack, appends, nodes, resume", name)
+		if !slices.Contains(sectionNames(), name) {
+			return fmt.Errorf("-run: %q is none of %s", name, strings.Join(sectionNames(), ", "))
 		}
 	}
 	if o.binary == "" {
@@ -138,15 +142,15 @@ func (o *options) measure(ctx context.Context, r *report, wanted []string) error
 	return nil
 }
 
-// fitToFiles makes the crowd as small as the limit on open files asks; server and generator each
-// hold one end of every connection.
+// fitToFiles limits the crowd to what the limit on open files allows: server and generator each hold one end of every
+// connection.
 func (o *options) fitToFiles() {
 	var lim syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim) != nil {
 		return
 	}
 	if most := int(lim.Cur) - 500; most < max(o.crowd, o.readers) {
-		fmt.Printf("the limit of %d open files allows %d readers only\n", lim.Cur, most)
+		progress("the limit of %d open files allows %d readers only\n", lim.Cur, most)
 		o.crowd, o.readers = min(o.crowd, most), min(o.readers, most)
 	}
 }

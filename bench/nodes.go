@@ -12,10 +12,10 @@ import (
 	"tandem/testservers"
 )
 
-// benchNodes measures two nodes that share a PostgreSQL, with Valkey and without: posts go to one, and readers are at
-// the other. Then posts over HTTP to one node on PostgreSQL, as fast as they are answered.
+// benchNodes measures two nodes that share a PostgreSQL, with and without Valkey: posts go to one and readers are at
+// the other. It also measures posts over HTTP to one node on PostgreSQL, as fast as they are answered.
 func benchNodes(ctx context.Context, o *options, r *report) error {
-	fmt.Printf("\nnodes: posts to one node, readers at another\n")
+	progress("\nnodes: posts to one node, readers at another\n")
 	pg, err := testservers.StartPostgres("shared_buffers=512MB", "max_connections=200")
 	var valkey *testservers.Valkey
 	if err == nil {
@@ -25,7 +25,7 @@ func benchNodes(ctx context.Context, o *options, r *report) error {
 		}
 	}
 	if errors.Is(err, testservers.ErrMissing) {
-		fmt.Println("  left out:", err)
+		progress("  left out: %v\n", err)
 		return nil
 	}
 	if err != nil {
@@ -65,8 +65,8 @@ func acrossNodes(ctx context.Context, o *options, r *report, table *section, wit
 		if err != nil {
 			return err
 		}
-		time.Sleep(2 * time.Second) // the nodes find each other
-		p, err := newPosters(here, tokens, lobby, connections, false)
+		time.Sleep(2 * time.Second) // let the nodes find each other
+		p, err := newPosters(here.port, tokens, lobby, connections, message{characters: shortText})
 		if err != nil {
 			a.close()
 			return err
@@ -87,13 +87,11 @@ func acrossNodes(ctx context.Context, o *options, r *report, table *section, wit
 			millis(percentile(f.answers, 0.5)), millis(percentile(f.answers, 0.99)),
 			micros(float64(cpu)/float64(f.posts)), micros(float64(f.cpu)/float64(f.posts)))
 	}
-	acknowledged := map[string][]int64{}
-	out, cpu, err := postRun(ctx, o, here, r, tokens, lobby, false, time.Second, acknowledged)
-	if err != nil {
+	c := &contender{name: with, port: here.port, tokens: tokens, rooms: lobby, characters: shortText, cpu: serverCPU(here)}
+	if err := postInTurn(ctx, []*contender{c}, connections, 1, time.Second, o.seconds, 0); err != nil {
 		return err
 	}
-	table.add(with+", flat out", "–", "–", millis(percentile(out.latency, 0.5)), millis(percentile(out.latency, 0.99)),
-		micros(float64(cpu.server)/float64(len(out.latency))), "–")
-	fmt.Printf("  %s posts/s over HTTP to one node\n", thousands(float64(len(out.latency))/out.took.Seconds()))
+	table.add(with+", flat out", "–", "–", millis(percentile(c.latency, 0.5)), millis(percentile(c.latency, 0.99)), micros(c.each[0]), "–")
+	progress("  %s posts/s over HTTP to one node\n", thousands(c.rate()))
 	return nil
 }

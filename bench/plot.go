@@ -11,10 +11,10 @@ import (
 	"strconv"
 )
 
-// summaryRow is a line of the summary: what, how much, at most how much.
+// summaryRow is a line of the summary: name, value and bound.
 var summaryRow = regexp.MustCompile(`^(\S.*?)\s{2,}([0-9.]+)\s{2,}([0-9.]+)\s*(missed)?\s*$`)
 
-// plot draws the summary of a run's output as bars, each as a share of its bound: bench plot < OUTPUT > FILE.svg.
+// plot draws the summary of a run as bars, each as a share of its bound: bench plot < OUTPUT > FILE.svg.
 func plot(in io.Reader, out io.Writer) error {
 	var figures []figure
 	lines := bufio.NewScanner(in)
@@ -36,7 +36,7 @@ func plot(in io.Reader, out io.Writer) error {
 	if len(figures) == 0 {
 		return fmt.Errorf("there is no summary in it")
 	}
-	const row, left, bound, most = 22, 430, 160, 2.4 // px; a bar of the bound's own length; the longest in bounds
+	const row, left, bound, most = 22, 430, 160, 2.4 // px; a bar that equals its bound; the longest bar, in bounds
 	height := row*len(figures) + 40
 	fmt.Fprintf(out, `<svg xmlns="http://www.w3.org/2000/svg" width="960" height="%d" font-family="sans-serif" font-size="12">`+"\n", height)
 	fmt.Fprintf(out, `<rect width="960" height="%d" fill="#fff"/>`+"\n", height)

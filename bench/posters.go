@@ -8,23 +8,25 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
 )
 
-// posters are keep-alive connections that post messages, served by one thread.
+// posters are keep-alive connections that post messages, all served by one thread.
 type posters struct {
 	conns []*poster
+	rooms []string
 	poll  *poll
-	free  []int // numbers of the connections that wait for no answer
+	free  []int // numbers of the connections that are not waiting for an answer
 	out   posted
 }
 
-// posted says what a run of posters did.
+// posted is the result of a run of posters.
 type posted struct {
-	ids     []int64 // as acknowledged, in the order of the answers
-	rooms   []int   // of each id, as an index
+	ids     []int64 // acknowledged ids, in the order of the answers
+	rooms   []int   // each id's room, as an index
 	latency []int32 // µs from request to answer
 	took    time.Duration
 	event   []byte // the last answer's body
@@ -32,36 +34,58 @@ type posted struct {
 
 type poster struct {
 	fd      int
-	room    int    // which of the rooms it posts to
-	request []byte // made once; only the digits below change
-	stamp   []byte // in request: when the message was posted, UnixMicro
+	rooms   []int  // the rooms that it posts to in turn, as indexes
+	next    int    // index of the current one
+	room    int    // the room of its last post
+	request []byte // built once; only the following parts change
+	name    []byte // in request: the room
+	stamp   []byte // in request: the time of the post, UnixMicro
 	serial  []byte // in request: the message's number
-	key     []byte // in request: the Idempotency-Key's number, nil without one
+	key     []byte // in request: the number in the Idempotency-Key, or nil
 	sent    time.Time
 	answer  [4096]byte
 	have    int
 }
 
-// serials number all messages of this process, which makes texts and keys unique.
+// serials numbers all messages of this process, which makes texts and keys unique.
 var serials atomic.Int64
 
 const stampDigits, serialDigits = 16, 12
 
-// newPosters connects n posters, spread over the users and the rooms.
-func newPosters(s *server, tokens, rooms []string, n int, keys bool) (*posters, error) {
+// shortText is the length of a message where posts are not measured, longText where they are.
+const shortText, longText = 48, 200
+
+// message says what posters post.
+type message struct {
+	characters int  // length of its text
+	data       int  // bytes of its data
+	keys       bool // with an Idempotency-Key
+}
+
+// newPosters connects n posters of such messages, spread over the users. Each posts to its share of the rooms in turn;
+// if there are fewer rooms than posters, posters share rooms. The rooms' names must have the same length, as requests
+// are built once.
+func newPosters(port int, tokens, rooms []string, n int, m message) (*posters, error) {
+	for _, room := range rooms {
+		if len(room) != len(rooms[0]) {
+			return nil, fmt.Errorf("rooms %s and %s have names of different lengths", room, rooms[0])
+		}
+	}
 	poll, err := newPoll()
 	if err != nil {
 		return nil, err
 	}
-	p := &posters{poll: poll}
+	p := &posters{poll: poll, rooms: rooms}
 	for i := range n {
-		fd, err := dial(s.port)
+		fd, err := dial(port)
 		if err != nil {
 			p.close()
 			return nil, err
 		}
-		c := newPoster(fd, s.addr(), rooms[i%len(rooms)], tokens[i%len(tokens)], keys)
-		c.room = i % len(rooms)
+		c := newPoster(fd, "127.0.0.1:"+strconv.Itoa(port), rooms[0], tokens[i%len(tokens)], m)
+		for room := i % len(rooms); room < len(rooms); room += n {
+			c.rooms = append(c.rooms, room)
+		}
 		p.conns = append(p.conns, c)
 		p.free = append(p.free, i)
 		if err := poll.add(fd, i); err != nil {
@@ -72,12 +96,17 @@ func newPosters(s *server, tokens, rooms []string, n int, keys bool) (*posters, 
 	return p, nil
 }
 
-func newPoster(fd int, host, room, token string, key bool) *poster {
+func newPoster(fd int, host, room, token string, m message) *poster {
 	const stampMark, serialMark, keyMark = "SSSSSSSSSSSSSSSS", "NNNNNNNNNNNN", "KKKKKKKKKKKK"
-	body := `{"message":"t=` + stampMark + ` n=` + serialMark + ` over the wire"}` // 48 characters of text
+	text := "t=" + stampMark + " n=" + serialMark
+	text += strings.Repeat(" over the wire", m.characters)[:m.characters-len(text)]
+	body := `{"message":"` + text + `"}`
+	if m.data > 0 {
+		body = body[:len(body)-1] + `,"data":` + object(m.data) + `}`
+	}
 	head := "POST /v1/rooms/" + room + "/messages HTTP/1.1\r\nHost: " + host +
 		"\r\nAuthorization: Bearer " + token + "\r\nContent-Type: application/json\r\n"
-	if key {
+	if m.keys {
 		head += "Idempotency-Key: bench-" + keyMark + "\r\n"
 	}
 	request := []byte(head + "Content-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n" + body)
@@ -88,7 +117,17 @@ func newPoster(fd int, host, room, token string, key bool) *poster {
 		}
 		return request[i : i+len(mark)]
 	}
-	return &poster{fd: fd, request: request, stamp: find(stampMark), serial: find(serialMark), key: find(keyMark)}
+	name := request[len("POST /v1/rooms/"):][:len(room)]
+	return &poster{fd: fd, request: request, name: name, stamp: find(stampMark), serial: find(serialMark), key: find(keyMark)}
+}
+
+// object returns a JSON object of n bytes with many small members, as apps have.
+func object(n int) string {
+	o := `{"first":""`
+	for i := 0; len(o)+len(`,"m00000":[1.5,true,"x"],"last":""}`) < n; i++ {
+		o += fmt.Sprintf(`,"m%05d":[1.5,true,"x"]`, i)
+	}
+	return o + `,"last":"` + strings.Repeat("x", n-len(o)-len(`,"last":""}`)) + `"}`
 }
 
 func (p *posters) close() {
@@ -98,8 +137,8 @@ func (p *posters) close() {
 	p.poll.close()
 }
 
-// run posts for d: rate messages a second, evenly spaced, or as many as are answered if rate is 0.
-// It returns when every post is answered, or with an error on any answer but 201.
+// run posts for d: rate messages per second, evenly spaced, or as many as are answered if rate is 0. It returns when
+// every post is answered, or with an error for any answer other than 201.
 func (p *posters) run(ctx context.Context, d time.Duration, rate float64) (posted, error) {
 	p.out = posted{}
 	var failed error
@@ -149,6 +188,9 @@ func (p *posters) send() error {
 	i := p.free[0]
 	p.free = slices.Delete(p.free, 0, 1)
 	c := p.conns[i]
+	c.room = c.rooms[c.next]
+	c.next = (c.next + 1) % len(c.rooms)
+	copy(c.name, p.rooms[c.room])
 	serial := serials.Add(1)
 	c.sent = time.Now()
 	digits(c.stamp, c.sent.UnixMicro())
@@ -161,7 +203,7 @@ func (p *posters) send() error {
 	return nil
 }
 
-// receive reads from a connection and tells whether its answer is complete.
+// receive reads from a connection and reports whether its answer is complete.
 func (p *posters) receive(c *poster) (bool, error) {
 	n, err := read(c.fd, c.answer[c.have:])
 	if err == syscall.EAGAIN {
@@ -206,7 +248,7 @@ func contentLength(head []byte) (int, error) {
 	return strconv.Atoi(string(digits))
 }
 
-// digits writes n right-aligned with leading zeros; nothing if b is empty.
+// digits writes n right-aligned with leading zeros, or nothing if b is empty.
 func digits(b []byte, n int64) {
 	for i := len(b) - 1; i >= 0; i-- {
 		b[i] = byte('0' + n%10)

@@ -13,13 +13,13 @@ import (
 	"time"
 )
 
-// readers are many streams of one room. They scan what comes for messages, and keep of each stream
-// how many there were and whether ids ascended: with as many messages as were posted, in strictly
-// ascending order, from the first id to the last, none is missing and none came twice.
+// readers are many streams of one room. They scan for messages, and record for each stream how many there were and
+// whether ids ascended. A stream has missed and duplicated nothing if it has as many messages as were posted, with
+// strictly ascending ids from the first to the last.
 type readers struct {
 	threads  []*readerThread
-	seen     atomic.Int64 // messages, by all readers, the parsing ones too
-	sampling atomic.Bool  // whether latencies are kept
+	seen     atomic.Int64 // messages, for all readers including the parsing ones
+	sampling atomic.Bool  // whether to record latencies
 	stop     atomic.Bool
 	stopped  sync.WaitGroup
 }
@@ -29,14 +29,14 @@ type reader struct {
 	room        int // where there are several
 	chunked     bool
 	chunks      dechunker
-	cut         []byte // the beginning of an event whose end has not come yet
+	cut         []byte // the start of an event that is not complete yet
 	count       int
 	first, last int64
 	wrong       string // empty while all is well
 	ended       bool
 }
 
-// readerThread reads some of the readers. Its lock is held while it handles what has come.
+// readerThread reads some of the readers. It holds its lock while it handles what has arrived.
 type readerThread struct {
 	of      *readers
 	poll    *poll
@@ -46,7 +46,7 @@ type readerThread struct {
 	buffer  [carry + 64<<10]byte
 }
 
-// carry is kept free before what is read, for an event's beginning.
+// carry is the space reserved before the read buffer for the start of an event.
 const carry = 2048
 
 // openReaders opens n streams of a room, a few dozen at a time.
@@ -57,10 +57,10 @@ func openReaders(ctx context.Context, s *server, t *transport, tokens []string, 
 	})
 }
 
-// connectReaders reads from n connections; connect returns also what it has read already.
+// connectReaders reads from n connections. connect also returns what it has read already.
 func connectReaders(ctx context.Context, n int, connect func(i int) (*reader, []byte, error)) (*readers, error) {
 	rs := &readers{}
-	// One reading thread leaves the other of two cores to the server.
+	// A single reading thread leaves the other of two cores to the server.
 	for range max(1, runtime.NumCPU()/2) {
 		p, err := newPoll()
 		if err != nil {
@@ -88,7 +88,7 @@ func connectReaders(ctx context.Context, n int, connect func(i int) (*reader, []
 	return rs, nil
 }
 
-// adopt hands a connected reader to a thread, with what was read already.
+// adopt passes a connected reader to a thread, with what was read already.
 func (rs *readers) adopt(i int, r *reader, body []byte) error {
 	th := rs.threads[i%len(rs.threads)]
 	th.lock.Lock()
@@ -110,7 +110,7 @@ func (rs *readers) close() {
 	}
 }
 
-// reset forgets what was counted, before the next run.
+// reset clears the counts before the next run.
 func (rs *readers) reset(sampling bool) {
 	rs.sampling.Store(sampling)
 	rs.seen.Store(0)
@@ -150,7 +150,7 @@ func (th *readerThread) run() {
 	}
 }
 
-// messageStart is how every message begins: an event's keys come in a fixed order.
+// messageStart is the start of every message: an event's keys have a fixed order.
 var (
 	messageStart = []byte(`"type":"chat_message","id":`)
 	stampStart   = []byte(`"message":"t=`)
@@ -199,14 +199,14 @@ func (th *readerThread) feed(r *reader, n int) {
 		}
 	}
 	th.of.seen.Add(int64(r.count - before))
-	// The pattern may have begun at the very end; but nothing that ends an event is part of it.
+	// The pattern may start at the very end, but the end of an event is never part of it.
 	if len(b) > 0 && b[len(b)-1] != '}' && b[len(b)-1] != '\n' {
 		r.cut = append(r.cut, b[max(0, len(b)-len(messageStart)+1):]...)
 	}
 }
 
-// parseMessage reads id and time stamp of the message that b begins with, and how far it read;
-// 0 if b ends before.
+// parseMessage reads the id and timestamp of the message at the start of b, and returns the length read, or 0 if b ends
+// before that.
 func parseMessage(b []byte) (id, posted int64, size int) {
 	id, ok := eventID(b)
 	i := bytes.Index(b, stampStart)
@@ -219,7 +219,7 @@ func parseMessage(b []byte) (id, posted int64, size int) {
 	return 0, 0, 0
 }
 
-// eventID finds the id of an event.
+// eventID finds the id in an event.
 func eventID(b []byte) (id int64, ok bool) {
 	_, b, _ = bytes.Cut(b, []byte(`"id":`))
 	for _, c := range b {
@@ -231,7 +231,7 @@ func eventID(b []byte) (id int64, ok bool) {
 	return 0, false
 }
 
-// wait returns when all readers together have seen n messages. It gives up when none has come for 10 s.
+// wait returns when all readers together have seen n messages. It gives up when none has arrived for 10 s.
 func (rs *readers) wait(ctx context.Context, n int64) (complete bool) {
 	last, at := rs.seen.Load(), time.Now()
 	for ctx.Err() == nil {
@@ -249,7 +249,7 @@ func (rs *readers) wait(ctx context.Context, n int64) (complete bool) {
 	return false
 }
 
-// compare says what differs between what r got and what was posted, ids ascending; empty where nothing does.
+// compare describes the difference between what r got and what was posted, with ascending ids, or returns "".
 func (r *reader) compare(ids []int64) string {
 	switch {
 	case r.wrong != "":
@@ -262,7 +262,7 @@ func (r *reader) compare(ids []int64) string {
 	return ""
 }
 
-// wrong compares what each reader got with what was posted, ids ascending, and says what differs.
+// wrong compares what each reader got with what was posted, with ascending ids, and describes the differences.
 func (rs *readers) wrong(ids []int64) []string {
 	var out []string
 	for t, th := range rs.threads {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// report collects the figures and what was wrong.
+// report collects the figures and the failures.
 type report struct {
 	sections []*section
 	failures []string
@@ -20,7 +20,7 @@ type report struct {
 	perPost  time.Duration // server CPU of one post without readers; 0 until measured
 }
 
-// section is one table of figures; the first column says what was measured.
+// section is a table of figures. The first column says what was measured.
 type section struct {
 	heads []string
 	rows  [][]string
@@ -34,11 +34,11 @@ func (r *report) section(heads ...string) *section {
 
 // add prints a row at once, as one line, and keeps it for the table.
 func (s *section) add(cells ...string) {
-	fmt.Printf("%s:", cells[0])
+	progress("%s:", cells[0])
 	for i, c := range cells[1:] {
-		fmt.Printf("  %s %s", s.heads[i+1], c)
+		progress("  %s %s", s.heads[i+1], c)
 	}
-	fmt.Println()
+	progress("\n")
 	s.rows = append(s.rows, cells)
 }
 
@@ -46,6 +46,10 @@ func (r *report) fail(format string, a ...any) {
 	r.failures = append(r.failures, fmt.Sprintf(format, a...))
 }
 
+// progress prints to stderr, so that stdout starts with the summary.
+func progress(format string, a ...any) { fmt.Fprintf(os.Stderr, format, a...) }
+
+// tables prints all figures to stdout, the summary first.
 func (r *report) tables() {
 	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
 	r.summary(w)
@@ -69,7 +73,7 @@ func percentile(v []int32, p float64) time.Duration {
 
 func millis(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d)/1e6) }
 
-// micros is d in µs, with as many places as are worth reading.
+// micros formats d in µs with a useful number of digits.
 func micros(d float64) string {
 	if d < 20e3 {
 		return fmt.Sprintf("%.2f µs", d/1e3)
@@ -77,7 +81,7 @@ func micros(d float64) string {
 	return fmt.Sprintf("%.0f µs", d/1e3)
 }
 
-// thousands writes 1234567 as 1,234,567.
+// thousands formats 1234567 as 1,234,567.
 func thousands[T int | int64 | float64](n T) string {
 	s := fmt.Sprintf("%.0f", float64(n))
 	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
@@ -86,7 +90,7 @@ func thousands[T int | int64 | float64](n T) string {
 	return s
 }
 
-// ownCPU is the processor time this process has used.
+// ownCPU returns the processor time that this process has used.
 func ownCPU() time.Duration { return used(syscall.RUSAGE_SELF) }
 
 func used(who int) time.Duration {
@@ -95,11 +99,11 @@ func used(who int) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// othersCPU is the processor time that programs which are not ours have used since the machine
-// started, and a bit more: only the difference of two calls, with no child running, means something.
+// othersCPU returns the processor time that other programs have used since boot, with an offset: only the difference of
+// two calls is meaningful, with no child running.
 func othersCPU() time.Duration {
 	b, _ := os.ReadFile("/proc/stat")
-	var user, nice, system int64 // proc(5): the first fields of the line of all processors, in USER_HZ
+	var user, nice, system int64 // proc(5): the first fields of the line for all processors, in USER_HZ
 	fmt.Sscanf(string(b), "cpu %d %d %d", &user, &nice, &system)
 	return time.Duration(user+nice+system)*(time.Second/userHZ) - used(syscall.RUSAGE_SELF) - used(syscall.RUSAGE_CHILDREN)
 }

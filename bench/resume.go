@@ -4,105 +4,37 @@ package main
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib"
-	_ "modernc.org/sqlite"
-
 	"tandem/chat"
-	"tandem/store"
-	"tandem/testservers"
 )
 
 const (
-	// busyRooms have all events but the first ones, in turn.
+	// busyRooms have all events but the first, in turn.
 	busyRooms = 1000
-	// quietRooms have ten events each, at the very beginning of the log.
+	// quietRooms have ten events each, at the very start of the log.
 	quietRooms = 200
-	// resumePage is how many events a stream reads at once.
+	// resumePage is the number of events that a stream reads at once.
 	resumePage = 256
 )
 
-// benchResume measures the read of a stream that comes back, in a long log: of rooms where much has happened since,
-// and of rooms where nothing has.
+// benchResume measures the read of a reconnecting stream in a long log, for rooms where much has happened since and for
+// rooms where nothing has.
 func benchResume(ctx context.Context, o *options, r *report) error {
-	fmt.Printf("\nresume: a log of %s events; %d busy rooms, %d quiet ones; the median and the slowest of 50 reads of up to %d events\n",
+	progress("\nresume: a log of %s events; %d busy rooms, %d quiet ones; the median and the slowest of 50 reads of up to %d events\n",
 		thousands(o.events), busyRooms, quietRooms, resumePage)
 	table := r.section("resume reads", "1 room", "slowest", "10 rooms", "slowest", "200 rooms", "slowest")
-	dir, err := os.MkdirTemp(o.dir, "tandem-bench-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	// The generated rows are what a writer would have left, but for the texts.
-	const row = `CASE WHEN i <= 2000 THEN 2 * (%d + (i - 1) / 10) ELSE 2 * (1 + i %% %d) END, NULL, 1, 'chat_message',
-		'"room":"lobby","user":"bench","sent_at":"2026-01-01T00:00:00.000Z","message":"forty-eight characters of a message over the wire"}'`
-	values := fmt.Sprintf(row, busyRooms+1, busyRooms)
-	err = resumeOn(ctx, o, table, "SQLite", store.Config{Dir: dir, Now: time.Now}, "sqlite", "file:"+filepath.Join(dir, "tandem.db"), []string{
-		`PRAGMA synchronous = OFF`,
-		fmt.Sprintf(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
-			INSERT INTO events (id, topic, also, author, type, body) SELECT i, %s FROM n`, o.events, values),
-	})
-	if err != nil {
-		return fmt.Errorf("SQLite: %w", err)
-	}
-	pg, err := testservers.StartPostgres("shared_buffers=512MB", "max_wal_size=8GB")
-	if errors.Is(err, testservers.ErrMissing) {
-		fmt.Println("  PostgreSQL left out:", err)
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer pg.Remove()
-	database, err := pg.NewDatabase()
-	if err != nil {
-		return err
-	}
-	err = resumeOn(ctx, o, table, "PostgreSQL", store.Config{URL: pg.URL(database), Now: time.Now}, "pgx", pg.URL(database), []string{
-		`SET synchronous_commit = off`,
-		fmt.Sprintf(`INSERT INTO events (id, topic, also, author, type, body) SELECT i, %s FROM generate_series(1, %d) AS n (i)`, values, o.events),
-		`VACUUM ANALYZE events`, // as autovacuum does in time
-	})
-	if err != nil {
-		return fmt.Errorf("PostgreSQL: %w", err)
-	}
-	return nil
+	return onBoth(o, o.events, func(d longLog) error { return resumeOn(ctx, table, d) })
 }
 
-func resumeOn(ctx context.Context, o *options, table *section, name string, cfg store.Config, driver, source string, fill []string) error {
-	s, err := store.Open(ctx, cfg) // makes the tables
+func resumeOn(ctx context.Context, table *section, d longLog) error {
+	s, err := d.open(ctx)
 	if err != nil {
-		return err
-	}
-	if err := s.Close(); err != nil {
-		return err
-	}
-	began := time.Now()
-	db, err := sql.Open(driver, source)
-	if err != nil {
-		return err
-	}
-	db.SetMaxOpenConns(1) // what is set for one statement is set for the next
-	for _, q := range append(fill, fmt.Sprintf(`UPDATE log SET head = %d`, o.events)) {
-		if _, err := db.ExecContext(ctx, q); err != nil {
-			return errors.Join(err, db.Close())
-		}
-	}
-	if err := db.Close(); err != nil {
-		return err
-	}
-	fmt.Printf("  %s: %s events made in %.0f s\n", name, thousands(o.events), time.Since(began).Seconds())
-	if s, err = store.Open(ctx, cfg); err != nil {
 		return err
 	}
 	defer s.Close()
-	head := int64(o.events)
+	head := int64(d.events)
 	for _, c := range []struct {
 		name  string
 		room  int // the first
@@ -114,13 +46,13 @@ func resumeOn(ctx context.Context, o *options, table *section, name string, cfg 
 		{"quiet, 1,000 events ago", busyRooms + 1, head - 1000, false},
 		{"quiet, half the log ago", busyRooms + 1, head / 2, false},
 	} {
-		cells := []string{name + ", " + c.name}
+		cells := []string{d.name + ", " + c.name}
 		for _, rooms := range []int{1, 10, 200} {
 			var took []int32
 			for i := range 60 {
 				topics := make([]chat.TopicSince, rooms)
 				for k := range topics {
-					room := c.room + (i*rooms+k)%quietRooms // there are as many of either
+					room := c.room + (i*rooms+k)%quietRooms // there are as many of each
 					topics[k] = chat.TopicSince{Topic: chat.RoomTopic(int64(room)), After: c.since}
 				}
 				at := time.Now()
@@ -131,7 +63,7 @@ func resumeOn(ctx context.Context, o *options, table *section, name string, cfg 
 				if (len(events) > 0) != c.some {
 					return fmt.Errorf("%s: %d events", c.name, len(events))
 				}
-				if i >= 10 { // those before warm up
+				if i >= 10 { // the first ones warm up
 					took = append(took, int32(time.Since(at).Microseconds()))
 				}
 			}

@@ -15,18 +15,20 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"tandem/testservers"
 )
 
 // server is a tandem that runs as a child process.
 type server struct {
 	options *options
 	port    int
-	data    string // holds the database and log.txt, what the server printed
+	data    string // holds the database and log.txt, the server's output
 	cmd     *exec.Cmd
 	done    chan struct{} // closed when the process has ended
 }
 
-// build makes the binary as `make build` does.
+// build builds the binary like a release, without the app if that has not been built.
 func build(ctx context.Context, dir string) (path string, remove func(), err error) {
 	tmp, err := os.MkdirTemp(dir, "tandem-bench-bin-")
 	if err != nil {
@@ -34,7 +36,7 @@ func build(ctx context.Context, dir string) (path string, remove func(), err err
 	}
 	remove = func() { os.RemoveAll(tmp) }
 	path = filepath.Join(tmp, "tandem")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", path, "tandem")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, "tandem")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		remove()
@@ -43,7 +45,7 @@ func build(ctx context.Context, dir string) (path string, remove func(), err err
 	return path, remove, nil
 }
 
-// startServer starts a server with a new data directory; close ends it and removes the directory.
+// startServer starts a server with a new data directory. close stops it and removes the directory.
 func startServer(ctx context.Context, o *options) (*server, error) {
 	data, err := os.MkdirTemp(o.dir, "tandem-bench-")
 	if err != nil {
@@ -57,10 +59,18 @@ func startServer(ctx context.Context, o *options) (*server, error) {
 	return s, nil
 }
 
-// start starts the process and waits until it answers.
+// start starts the process and waits until it is ready.
 func (s *server) start(ctx context.Context) error {
-	if s.port == 0 { // where it was before, its clients come back to
-		port, err := freePort()
+	if err := s.exec(ctx); err != nil {
+		return err
+	}
+	return s.ready(ctx)
+}
+
+// exec starts the process.
+func (s *server) exec(ctx context.Context) error {
+	if s.port == 0 { // the same port as before, for clients to return to
+		port, err := testservers.FreePort()
 		if err != nil {
 			return err
 		}
@@ -72,19 +82,21 @@ func (s *server) start(ctx context.Context) error {
 	}
 	defer log.Close()
 	args := []string{"serve", "--addr", s.addr(), "--data-dir", s.data, "--log-level", "warn",
-		// A few users from one address do the work of thousands. -server-flags come later, and win.
+		// A few users from one address do the work of thousands. -server-flags come later and take precedence.
 		"--limit-posts=0", "--limit-logins=0", "--limit-signups=0", "--limit-streams=0",
 		"--limit-writes=0", "--limit-reads=0", "--limit-rooms=0", "--limit-memberships=0", "--limit-tickets=0", "--limit-sessions=0"}
 	s.cmd = exec.CommandContext(ctx, s.options.binary, append(args, s.options.serverFlags...)...)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
-	// Not even a killed bench leaves a server behind.
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := s.cmd.Start(); err != nil {
+	if err := startChild(s.cmd); err != nil {
 		return err
 	}
 	s.done = make(chan struct{})
 	go func() { s.cmd.Wait(); close(s.done) }()
+	return nil
+}
 
+// ready waits until the server can take requests.
+func (s *server) ready(ctx context.Context) error {
 	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); {
 		if res, err := http.Get("http://" + s.addr() + "/readyz"); err == nil {
 			res.Body.Close()
@@ -103,12 +115,12 @@ func (s *server) start(ctx context.Context) error {
 	return fmt.Errorf("no 200 from /readyz within 15 s\n%s", s.logTail())
 }
 
-// stop ends the process as an operator would, and by force if that takes more than 12 s.
+// stop ends the process as an operator would, and kills it if that takes more than 12 s.
 func (s *server) stop() error {
 	if s.done == nil { // never started
 		return nil
 	}
-	client.CloseIdleConnections() // a connection that never sent a request may hold up a stop
+	client.CloseIdleConnections() // a connection that never sent a request may delay a stop
 	s.cmd.Process.Signal(syscall.SIGTERM)
 	began := time.Now()
 	select {
@@ -127,13 +139,13 @@ func (s *server) stop() error {
 	}
 }
 
-// close stops the server, says what it complained of, and removes its data.
+// close stops the server, prints its complaints, and removes its data.
 func (s *server) close() {
 	if err := s.stop(); err != nil {
-		fmt.Println("  note:", err)
+		progress("  note: %v\n", err)
 	}
 	if tail := s.logTail(); strings.Contains(tail, "panic") || strings.Contains(tail, "ERROR") || strings.Contains(tail, "WARN") {
-		fmt.Printf("  note: the server's log ends\n%s\n", tail)
+		progress("  note: the server's log ends\n%s\n", tail)
 	}
 	os.RemoveAll(s.data)
 }
@@ -146,20 +158,43 @@ func (s *server) logTail() string {
 	return "    " + strings.Join(lines[max(0, len(lines)-8):], "\n    ")
 }
 
-// cpu is the processor time that the server has used, in steps of 10 ms.
+// cpu returns the processor time that the server has used, in steps of 10 ms.
 func (s *server) cpu() time.Duration {
-	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
-	// proc(5): the name in parentheses may hold anything; utime and stime are the 12th and 13th after it.
-	f := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
-	if len(f) < 13 {
-		return 0
-	}
-	user, _ := strconv.ParseInt(string(f[11]), 10, 64)
-	system, _ := strconv.ParseInt(string(f[12]), 10, 64)
-	return time.Duration(user+system) * (time.Second / userHZ)
+	own, _ := processCPU(s.cmd.Process.Pid)
+	return own
 }
 
-// exactCPU is cpu in ns, of the threads that live.
+// processCPU returns the processor time of a process, and that of its children that have ended.
+func processCPU(pid int) (own, ended time.Duration) {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	// proc(5): the name in parentheses may contain anything; utime, stime, cutime and cstime are the 12th to 15th
+	// fields after it.
+	f := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
+	if len(f) < 15 {
+		return 0, 0
+	}
+	var ticks [4]int64
+	for i := range ticks {
+		ticks[i], _ = strconv.ParseInt(string(f[11+i]), 10, 64)
+	}
+	return time.Duration(ticks[0]+ticks[1]) * (time.Second / userHZ), time.Duration(ticks[2]+ticks[3]) * (time.Second / userHZ)
+}
+
+// treeCPU returns the processor time of a process and its children, including those that have ended.
+func treeCPU(pid int) time.Duration {
+	own, ended := processCPU(pid)
+	all := own + ended
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", pid))
+	for _, child := range bytes.Fields(children) {
+		if n, err := strconv.Atoi(string(child)); err == nil {
+			own, _ := processCPU(n)
+			all += own
+		}
+	}
+	return all
+}
+
+// exactCPU is like cpu in ns, for the threads that are alive.
 func (s *server) exactCPU() (all time.Duration) {
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", s.cmd.Process.Pid))
 	for _, task := range tasks {
@@ -176,7 +211,7 @@ func (s *server) exactCPU() (all time.Duration) {
 // userHZ is the unit of times in /proc, the same on every Linux.
 const userHZ = 100
 
-// resident is the server's resident memory in KiB.
+// resident returns the server's resident memory in KiB.
 func (s *server) resident() int64 {
 	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
 	_, rest, _ := strings.Cut(string(b), "\nVmRSS:")

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// Go's own network poller would wake a goroutine for every read. The generator reads thousands of
-// sockets from one thread instead, so it holds them as plain file descriptors.
+// Go's own network poller would wake a goroutine for every read. The generator reads thousands of sockets from one
+// thread instead, so it uses plain file descriptors.
 
-// dial opens a blocking connection to a port of this machine.
+// dial opens a blocking connection to a local port.
 func dial(port int) (int, error) {
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -36,7 +36,7 @@ func dial(port int) (int, error) {
 	return fd, nil
 }
 
-// read is read(2); the end of the stream is io.EOF.
+// read is read(2). The end of the stream is io.EOF.
 func read(fd int, b []byte) (int, error) {
 	for {
 		n, err := syscall.Read(fd, b)
@@ -52,7 +52,7 @@ func read(fd int, b []byte) (int, error) {
 	}
 }
 
-// writeAll is write(2) until everything is sent, on a blocking descriptor or with little to send.
+// writeAll calls write(2) until everything is sent, on a blocking descriptor or with little to send.
 func writeAll(fd int, b []byte) error {
 	for len(b) > 0 {
 		n, err := syscall.Write(fd, b)
@@ -67,7 +67,7 @@ func writeAll(fd int, b []byte) error {
 	return nil
 }
 
-// poll is an epoll instance whose descriptors are known by a number of the caller's.
+// poll is an epoll instance that identifies its descriptors by the caller's numbers.
 type poll struct {
 	fd     int
 	events [256]syscall.EpollEvent
@@ -88,7 +88,7 @@ func (p *poll) add(fd, number int) error {
 
 func (p *poll) remove(fd int) { syscall.EpollCtl(p.fd, syscall.EPOLL_CTL_DEL, fd, nil) }
 
-// wait calls ready for each descriptor that can be read, after at most the given time.
+// wait waits at most the given time, and calls ready for each readable descriptor.
 func (p *poll) wait(most time.Duration, ready func(number int)) error {
 	n, err := syscall.EpollWait(p.fd, p.events[:], int(max(0, most).Milliseconds()))
 	if err != nil && err != syscall.EINTR {

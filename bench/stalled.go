@@ -16,7 +16,7 @@ import (
 
 const stalledReaders = 50
 
-// benchStalled measures what readers who do not read do to those who do, and what they cost.
+// benchStalled measures how stalled readers affect the others, and what they cost.
 func benchStalled(ctx context.Context, o *options, r *report) error {
 	table := r.section("stalled readers", "p50", "p99", "p99 with 50 stalled", "resident each", "kernel each", "in all each")
 	for i := range transports {
@@ -28,8 +28,8 @@ func benchStalled(ctx context.Context, o *options, r *report) error {
 }
 
 func stall(ctx context.Context, o *options, r *report, table *section, t *transport) error {
-	fmt.Printf("\nstalled: %d among %s readers over %s, 100 posts/s\n", stalledReaders, thousands(o.readers), t.name)
-	own := *o // what the ring keeps is not the readers'
+	progress("\nstalled: %d among %s readers over %s, 100 posts/s\n", stalledReaders, thousands(o.readers), t.name)
+	own := *o // the ring's memory is not the readers'
 	own.serverFlags = append(slices.Clone(o.serverFlags), "--ring-bytes=2000000")
 	s, tokens, err := startLobby(ctx, &own)
 	if err != nil {
@@ -43,8 +43,8 @@ func stall(ctx context.Context, o *options, r *report, table *section, t *transp
 			return figures{}, err
 		}
 		defer a.close()
-		time.Sleep(time.Second) // presence settles
-		p, err := newPosters(s, tokens, lobby, 4, false)
+		time.Sleep(time.Second) // let presence settle
+		p, err := newPosters(s.port, tokens, lobby, 4, message{characters: shortText})
 		if err != nil {
 			return figures{}, err
 		}
@@ -90,13 +90,13 @@ func stall(ctx context.Context, o *options, r *report, table *section, t *transp
 		return err
 	}
 	kib := func(n int64) string { return fmt.Sprintf("%d KiB", n>>10) }
-	r.judge("p99 beside 50 stalled readers, "+name, float64(percentile(among.latency, 0.99))/float64(max(1, percentile(alone.latency, 0.99))), 1.2, "")
+	r.bound("p99 beside 50 stalled readers, "+name, float64(percentile(among.latency, 0.99))/float64(max(1, percentile(alone.latency, 0.99))), 1.2, "")
 	table.add(name, millis(percentile(alone.latency, 0.50)), millis(percentile(alone.latency, 0.99)),
 		millis(percentile(among.latency, 0.99)), kib(each), kib(kernel), kib(each+kernel))
 	return nil
 }
 
-// fill posts 1 MB into the lobby: more than a connection holds on its way.
+// fill posts 1 MB to the lobby, more than a connection buffers.
 func (s *server) fill(ctx context.Context, tokens []string) error {
 	body := map[string]string{"message": strings.Repeat("x", 1000)}
 	return parallel(1000, 8, func(i int) error {
@@ -104,11 +104,11 @@ func (s *server) fill(ctx context.Context, tokens []string) error {
 	})
 }
 
-// skmem is what ss(8) prints of a socket's memory: what is received, forward allocated, queued for sending, for options
-// and in the backlog is taken; the others are limits, and what is also counted in these.
+// skmem matches the memory of a socket as ss(8) prints it. It uses the memory received, forward allocated, queued for
+// sending, for options and in the backlog; the others are limits, or included in these.
 var skmem = regexp.MustCompile(`skmem:\(r(\d+),rb\d+,t\d+,tb\d+,f(\d+),w(\d+),o(\d+),bl(\d+)`)
 
-// kernelMemory is what the kernel holds for the server's connections that wait for their reader, and how many they are.
+// kernelMemory returns the kernel memory of the server's connections with unsent data, and their number.
 func (s *server) kernelMemory(ctx context.Context) (bytes int64, full int, err error) {
 	out, err := exec.CommandContext(ctx, "ss", "-tmnHO", "state", "established", "sport", "=", strconv.Itoa(s.port)).Output()
 	if err != nil {

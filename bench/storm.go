@@ -16,22 +16,24 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"tandem/testservers"
 )
 
 const (
 	stormStreams = 5000
 	stormRooms   = 10
-	stormMissed  = 10 // messages in each room that every one of its streams has missed
+	stormMissed  = 10 // messages in each room that all of its streams have missed
 )
 
-// benchStorm kills the server under thousands of streams, half of them WebSockets, starts it anew, and measures until
-// the last has got what it missed, and how often the database was read for that. The clients come back as fast as they
-// are refused, and no slower.
+// benchStorm kills the server under thousands of streams, half of them WebSockets, and restarts it. It measures the
+// time until the last stream has what it missed, and the number of database reads for that. Clients retry as fast as
+// they are refused.
 func benchStorm(ctx context.Context, o *options, r *report) error {
 	table := r.section("reconnect storm", "all resumed after", "of which ready after", "p50 since ready", "reads of the database", "for users", "for rooms")
 	n := min(stormStreams, o.crowd)
-	fmt.Printf("\nstorm: %s streams over %d rooms, cut at once\n", thousands(n), stormRooms)
-	metrics, err := freePort()
+	progress("\nstorm: %s streams over %d rooms, cut at once\n", thousands(n), stormRooms)
+	metrics, err := testservers.FreePort()
 	if err != nil {
 		return err
 	}
@@ -115,13 +117,13 @@ func benchStorm(ctx context.Context, o *options, r *report) error {
 	return nil
 }
 
-// stormClient is a stream of a room that comes back.
+// stormClient is a stream of a room that reconnects.
 type stormClient struct {
 	server      *server
 	transport   *transport
 	room, token string
 	conn        net.Conn
-	since       string // where it began
+	since       string // its cursor
 	body        []byte // what was read of it
 }
 
@@ -131,7 +133,7 @@ func (c *stormClient) close() {
 	}
 }
 
-// connect opens the stream, behind since, and reads until stream_open.
+// connect opens the stream after since, and reads until stream_open.
 func (c *stormClient) connect(ctx context.Context, since string) (err error) {
 	if c.conn, err = (&net.Dialer{}).DialContext(ctx, "tcp4", c.server.addr()); err != nil {
 		return err
@@ -168,7 +170,7 @@ func (c *stormClient) readUntil(done func([]byte) bool) error {
 	return nil
 }
 
-// resume comes back until it is let in, and has got the messages with these ids, which it missed.
+// resume reconnects until it is accepted and has got the missed messages with these ids.
 func (c *stormClient) resume(ctx context.Context, ids []int64) error {
 	since := c.since
 	c.close()
@@ -199,17 +201,7 @@ func (c *stormClient) resume(ctx context.Context, ids []int64) error {
 	return err
 }
 
-// freePort is one that nobody listens on.
-func freePort() (int, error) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
-}
-
-// metric reads a figure from a server's /metrics.
+// metric reads a value from a server's /metrics.
 func metric(ctx context.Context, port int, name string) (float64, error) {
 	req, err := http.NewRequestWithContext(ctx, "GET", fmt.Sprintf("http://127.0.0.1:%d/metrics", port), nil)
 	if err != nil {

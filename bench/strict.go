@@ -17,7 +17,7 @@ import (
 	"syscall"
 )
 
-// strictReader is a stream that is parsed in full: framing, JSON, and every field that matters.
+// strictReader is a stream that is parsed completely: framing, JSON, and every field that matters.
 type strictReader struct {
 	transport *transport
 	fd        int
@@ -47,7 +47,7 @@ func openStrict(s *server, t *transport, token, room string, seen *atomic.Int64)
 	return r, nil
 }
 
-// take returns the ids of the messages since it was called last, and what is wrong with the stream.
+// take returns the ids of the messages since the last call, and what is wrong with the stream.
 func (r *strictReader) take() ([]int64, string) {
 	r.lock.Lock()
 	defer r.lock.Unlock()
@@ -62,7 +62,7 @@ func (r *strictReader) close() {
 	syscall.Close(r.fd)
 }
 
-// run reads until something is wrong, which the end of the stream is too.
+// run reads until something is wrong, which includes the end of the stream.
 func (r *strictReader) run(in *bufio.Reader) error {
 	next := nextFrame
 	if r.transport.name == "SSE" {
@@ -138,7 +138,7 @@ func nextFrame(in *bufio.Reader) (data []byte, id, name string, err error) {
 		switch head[0] {
 		case 0x81:
 			return data, "", "", nil
-		case 0x89: // a ping; no run is so long that a missing answer would matter
+		case 0x89: // a ping; no run is long enough for a missing pong to matter
 		default:
 			return nil, "", "", fmt.Errorf("frame header %x: %q", head, data)
 		}
@@ -175,7 +175,7 @@ func nextSSE(in *bufio.Reader) (data []byte, id, name string, err error) {
 	}
 }
 
-// fdReader reads a blocking descriptor, as long as it takes.
+// fdReader reads a blocking descriptor, however long it takes.
 type fdReader int
 
 func (r fdReader) Read(b []byte) (int, error) {
@@ -187,7 +187,7 @@ func (r fdReader) Read(b []byte) (int, error) {
 	}
 }
 
-// dechunked is the data of a chunked body.
+// dechunked reads the data of a chunked body.
 type dechunked struct {
 	from   io.Reader
 	chunks dechunker
@@ -202,7 +202,7 @@ func (d *dechunked) Read(b []byte) (int, error) {
 	}
 }
 
-// missing compares the messages of a strict reader with what was posted.
+// missing compares a strict reader's messages with what was posted.
 func missing(got, posted []int64) string {
 	if slices.Equal(got, posted) {
 		return ""

@@ -7,7 +7,7 @@ import (
 	"io"
 )
 
-// figure is one that has a bound: most often ours, in times of the loop's of the same run.
+// figure is a value with a bound, usually ours as a multiple of the loop's in the same run.
 type figure struct {
 	what          string
 	value, atMost float64
@@ -16,8 +16,8 @@ type figure struct {
 
 func (f figure) missed() bool { return f.value > f.atMost }
 
-// judge notes a figure that ought to be at most so much.
-func (r *report) judge(what string, value, atMost float64, unit string) {
+// bound records a figure and the most that it may be.
+func (r *report) bound(what string, value, atMost float64, unit string) {
 	r.figures = append(r.figures, figure{what, value, atMost, unit})
 }
 
@@ -36,7 +36,7 @@ func (r *report) summary(w io.Writer) {
 	}
 }
 
-// missed is how many figures are above their bounds.
+// missed returns how many figures are above their bounds.
 func (r *report) missed() (n int) {
 	for _, f := range r.figures {
 		if f.missed() {

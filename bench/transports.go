@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// transport is how readers ask for a stream, and what an event looks like on it.
+// transport says how readers ask for a stream, and how events look on it.
 type transport struct {
 	name    string
 	headers string
@@ -21,7 +21,7 @@ var transports = []transport{
 	{
 		name: "WebSocket",
 		headers: "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
-			"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", // RFC 6455 §1.3's own example
+			"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", // the example in RFC 6455 §1.3
 		status: "HTTP/1.1 101 ",
 		frame: func(event []byte) []byte { // RFC 6455 §5.2; these events have 126 to 65,535 bytes
 			return append([]byte{0x81, 126, byte(len(event) >> 8), byte(len(event))}, event...)
@@ -43,8 +43,8 @@ func (t *transport) request(host, room, token string) []byte {
 		"\r\nAuthorization: Bearer " + token + "\r\n" + t.headers + "\r\n")
 }
 
-// open opens a stream and reads until stream_open, from where nothing that is posted may be missing.
-// It returns the connection, whether its body comes in chunks, and what of the body was read.
+// open opens a stream and reads until stream_open, after which no post may be missing. It returns the connection,
+// whether its body is chunked, and what of the body was read.
 func (t *transport) open(s *server, room, token string) (fd int, chunked bool, body []byte, err error) {
 	if fd, err = dial(s.port); err != nil {
 		return -1, false, nil, err
@@ -80,13 +80,13 @@ func (t *transport) open(s *server, room, token string) (fd int, chunked bool, b
 	}
 }
 
-// dechunker takes the framing of HTTP/1.1's chunks out of a body (RFC 9112 §7.1).
+// dechunker removes HTTP/1.1's chunk framing from a body (RFC 9112 §7.1).
 type dechunker struct {
-	left int // bytes of the present chunk still to come, with its final CRLF
-	size int // the size line as far as read
+	left int // bytes of the current chunk still to come, including its final CRLF
+	size int // the size line read so far
 }
 
-// strip returns the data in b, moved to its front. A chunk may begin and end anywhere in b.
+// strip returns the data in b, moved to its start. A chunk may start and end anywhere in b.
 func (d *dechunker) strip(b []byte) []byte {
 	out := b[:0]
 	for len(b) > 0 {

@@ -2,24 +2,24 @@ package chat
 
 import "errors"
 
-// Bounds say how much there may be of what users make, so that no account can fill a database; 0 is no bound.
+// Bounds limit what users can create, so that no account can fill a database; 0 is no limit.
 type Bounds struct {
-	Rooms       int // that a user has made or owns
+	Rooms       int // created or owned by a user
 	Memberships int // of a user
 	Bans        int // in a room
 	Blocks      int // of a user
 	Tokens      int // API tokens of a user
-	Tickets     int // of a user that are good
-	Sessions    int // logins of a user; one more ends the one that was refreshed the longest ago
+	Tickets     int // unused tickets of a user
+	Sessions    int // sessions of a user; one more ends the one refreshed longest ago
 }
 
-// ErrLimitReached means that there is as much of something as there may be; the error says of what.
+// ErrLimitReached means that a limit is reached; the error text names it.
 var ErrLimitReached = errors.New("limit reached")
 
-// Check tells whether all bounds make sense.
+// Check reports whether all bounds are valid.
 func (b Bounds) Check() error {
 	if min(b.Rooms, b.Memberships, b.Bans, b.Blocks, b.Tokens, b.Tickets, b.Sessions) < 0 {
-		return errors.New("a limit is 0, for none, or more")
+		return errors.New("a limit must be 0, for none, or more")
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ func TestNames(t *testing.T) {
 		}
 		var invalid *Invalid
 		if err != nil && (!errors.As(err, &invalid) || invalid.Field != "username") {
-			t.Errorf("username %.40q gives %v, which names no field", in, err)
+			t.Errorf("username %.40q: error %v does not name the field", in, err)
 		}
 	}
 	for in, want := range map[string]string{"x": "x", "комната": "комната", "Lobby": "lobby", "_": "_", "...": "...", ".": "", "..": "", "": "", "a b": "", strings.Repeat("a", 64): strings.Repeat("a", 64), strings.Repeat("a", 65): ""} {
@@ -33,7 +33,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// A prepared name is prepared: it is looked up by what it was stored as.
+// Preparing a prepared name changes nothing: it is looked up as it was stored.
 func FuzzNames(f *testing.F) {
 	for _, s := range []string{"Ada", "Мария", "ａｄａ", "é", "e\u0301", "İ", "ß", "ǆ", "क्ष", "a\u200d", "ﷺ", "علی\u200cرضا", "क्\u200dष", "Ⅳ", "ﾊﾟ"} {
 		f.Add(s)
@@ -41,13 +41,13 @@ func FuzzNames(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		if name, err := PrepareUsername(s); err == nil {
 			if again, err := PrepareUsername(name); err != nil || again != name {
-				t.Errorf("%q is prepared as %q, and that as %q, %v", s, name, again, err)
+				t.Errorf("%q prepared as %q, and that as %q, %v", s, name, again, err)
 			}
 			if same := strings.Map(withoutJoiners, name); Skeleton(same) != Skeleton(name) {
-				t.Errorf("%q looks like %q, %q like %q", name, Skeleton(name), same, Skeleton(same))
+				t.Errorf("Skeleton(%q) = %q, Skeleton(%q) = %q", name, Skeleton(name), same, Skeleton(same))
 			}
 			if n := utf8.RuneCountInString(name); n < 2 || n > 32 || TrimJoiners(name) != name {
-				t.Errorf("%q is prepared as %q", s, name)
+				t.Errorf("%q prepared as %q", s, name)
 			}
 		}
 		name, err := PrepareRoomName("room", s)
@@ -55,10 +55,10 @@ func FuzzNames(f *testing.F) {
 			return
 		}
 		if again, err := PrepareRoomName("room", name); err != nil || again != name {
-			t.Errorf("%q is prepared as %q, and that as %q, %v", s, name, again, err)
+			t.Errorf("%q prepared as %q, and that as %q, %v", s, name, again, err)
 		}
 		if n := utf8.RuneCountInString(name); n < 1 || n > 64 || !utf8.ValidString(name) || strings.ContainsAny(name, "/%?# \x00\n<>\"'") {
-			t.Errorf("%q is prepared as %q", s, name)
+			t.Errorf("%q prepared as %q", s, name)
 		}
 	})
 }
@@ -83,12 +83,12 @@ func TestCursors(t *testing.T) {
 	}
 	for _, in := range []string{"", ".", "x", "-1", "+1", " 1", "1 ", "1.", "1.A", "1.a.b", "1.a b", "0x1", "1e3", "9007199254740992", "99999999999999999999", "1\x00", "1.\x00", "1." + strings.Repeat("a", 33)} {
 		if got, err := ParseCursor(in); !errors.Is(err, ErrBadCursor) {
-			t.Errorf("%q gives %+v, %v", in, got, err)
+			t.Errorf("ParseCursor(%q) = %+v, %v", in, got, err)
 		}
 	}
 }
 
-// What parses is written so that it parses to the same, and stays short enough for a CORS-safe header.
+// Whatever parses is formatted so that it parses to the same value, and stays short enough for a CORS-safe header.
 func FuzzCursor(f *testing.F) {
 	for _, s := range []string{"0", "17.abc", "007.x", "9007199254740991.zzz", "1.", ".1"} {
 		f.Add(s)
@@ -99,7 +99,7 @@ func FuzzCursor(f *testing.F) {
 			return
 		}
 		if again, err := ParseCursor(c.String()); err != nil || again != c || c.ID < 0 || c.ID > MaxID || len(c.String()) > 128 {
-			t.Errorf("%q parses to %+v, which is written %q", s, c, c.String())
+			t.Errorf("%q parsed as %+v, written as %q", s, c, c.String())
 		}
 	})
 }
@@ -108,7 +108,7 @@ func TestEventJSON(t *testing.T) {
 	at := time.Date(2026, 11, 20, 10, 0, 0, 123_456_789, time.UTC)
 	room, user := Room{ID: 4, Name: "lobby"}, User{ID: 9, Name: "ada"}
 	text := "<b>&\u2028\"\\\n\t😀 kept as sent "
-	e := chatMessage(room, user, &Draft{Text: text, Nonce: "n1"}, at)
+	e := chatMessage(room, user, &Draft{Text: text, Nonce: "n1"}, Mentions{}, at).Event
 	e.ID = 184223
 	const start = `{"type":"chat_message","id":184223,"room":"lobby","user":"ada","message":"<b>&`
 	const end = `,"sent_at":"2026-11-20T10:00:00.123Z","nonce":"n1"}`
@@ -118,7 +118,7 @@ func TestEventJSON(t *testing.T) {
 	}
 	var back struct{ Message string }
 	if err := json.Unmarshal([]byte(got), &back); err != nil || back.Message != text {
-		t.Errorf("the message reads %q, %v", back.Message, err)
+		t.Errorf("message decoded as %q, %v", back.Message, err)
 	}
 	if e.Topic != RoomTopic(4) || e.Also != NoTopic || e.Author != 9 {
 		t.Errorf("got %+v", e)
@@ -149,14 +149,14 @@ func TestDrafts(t *testing.T) {
 		"key with newline": {Draft{Text: "x", Key: "a\nb"}, "Idempotency-Key"},
 		"key with ü":       {Draft{Text: "x", Key: "ü"}, "Idempotency-Key"},
 	} {
-		err := tt.d.check()
+		err := tt.d.prepare()
 		var invalid *Invalid
 		if errors.As(err, &invalid) && invalid.Field != tt.field || (err == nil) != (tt.field == "") {
 			t.Errorf("%s: %v, want %q", name, err, tt.field)
 		}
 	}
 	d := Draft{Text: strings.Repeat("я", 4001)}
-	if err := d.check(); !errors.Is(err, ErrMessageTooBig) {
-		t.Errorf("4,001 characters: %v", err)
+	if err := d.prepare(); !errors.Is(err, ErrMessageTooBig) {
+		t.Errorf("4,001 characters: got %v, want ErrMessageTooBig", err)
 	}
 }

@@ -9,13 +9,13 @@ import (
 // MaxID is the largest id: JavaScript counts exactly up to it.
 const MaxID = 1<<53 - 1
 
-// ErrBadCursor means that a text is no cursor.
-var ErrBadCursor = errors.New("a cursor is an id, or an id, a dot and the name of the log")
+// ErrBadCursor means that a text is not a cursor.
+var ErrBadCursor = errors.New("a cursor must be an id, or an id, a dot and the log's name")
 
-// Cursor is a position in a named log: everything up to and with ID has been seen.
+// Cursor is a position in a named log: the client has seen everything up to and including ID.
 type Cursor struct {
 	ID  int64
-	Log string // empty where the client did not name it: then any log is meant
+	Log string // empty if the client did not name it: it then matches any log
 }
 
 // ParseCursor reads "<id>.<log>" or the bare id. It returns ErrBadCursor for anything else.
@@ -24,7 +24,7 @@ func ParseCursor(s string) (Cursor, error) {
 	if named && !isLogName(log) {
 		return Cursor{}, ErrBadCursor
 	}
-	// ParseInt alone would take a sign.
+	// ParseInt alone would accept a sign.
 	if digits == "" || digits[0] < '0' || digits[0] > '9' || len(digits) > 16 {
 		return Cursor{}, ErrBadCursor
 	}

@@ -1,17 +1,17 @@
 package chat
 
-// Ephemeral is an event without an id: told to whoever is there, never stored.
+// Ephemeral is an event without an id: sent to open streams and never stored.
 type Ephemeral struct {
 	Type   string
 	JSON   []byte
-	Except int64 // the user who is not told, 0 for none: it is about them
+	Except int64 // the user who does not receive it, 0 for none: it is about them
 }
 
-// MaxListed is how many users a user_list names; it counts all.
+// MaxListed is how many users a user_list names at most; its count includes all.
 const MaxListed = 500
 
-// StreamOpen is the first event of every stream. resumed says that a cursor was honoured; lost names the
-// rooms that were asked for with a cursor and may no longer be followed.
+// StreamOpen is the first event of every stream. resumed: the cursor was accepted. lost: rooms that were requested with
+// a cursor and can no longer be followed.
 func StreamOpen(user string, rooms, lost []string, since Cursor, resumed bool) Ephemeral {
 	return ephemeral("stream_open", struct {
 		Type    string   `json:"type"`
@@ -24,7 +24,7 @@ func StreamOpen(user string, rooms, lost []string, since Cursor, resumed bool) E
 	}{"stream_open", user, notNil(rooms), notNil(lost), since.String(), resumed, since.Log})
 }
 
-// UserList says who is in a room, or on the whole site where room is empty; users are the first MaxListed of count.
+// UserList lists who is in a room, or on the whole site if room is empty; users are the first MaxListed of count.
 func UserList(room string, users []string, count int) Ephemeral {
 	return ephemeral("user_list", struct {
 		Type  string   `json:"type"`
@@ -34,10 +34,10 @@ func UserList(room string, users []string, count int) Ephemeral {
 	}{"user_list", room, notNil(users), count})
 }
 
-// UserJoin and UserLeave say that a user came into a room and left it, or the whole site where room is empty.
+// UserJoin announces that a user entered a room, or the site if room is empty.
 func UserJoin(room, user string) Ephemeral { return presence("user_join", room, user) }
 
-// UserLeave is UserJoin's counterpart.
+// UserLeave announces that a user left a room, or the site if room is empty.
 func UserLeave(room, user string) Ephemeral { return presence("user_leave", room, user) }
 
 func presence(typ, room, user string) Ephemeral {
@@ -48,14 +48,14 @@ func presence(typ, room, user string) Ephemeral {
 	}{typ, room, user})
 }
 
-// UserTyping says that v writes something in a room. Their own streams are not told.
+// UserTyping announces that v is typing in a room. It is not sent to v's own streams.
 func UserTyping(room string, v Viewer) Ephemeral {
 	e := presence("user_typing", room, v.Name)
 	e.Except = v.User
 	return e
 }
 
-// Ping says that the stream is alive and has seen everything of its topics up to since.
+// Ping shows that the stream is alive and has received everything in its topics up to since.
 func Ping(since Cursor) Ephemeral {
 	return ephemeral("ping", struct {
 		Type  string `json:"type"`
@@ -63,7 +63,7 @@ func Ping(since Cursor) Ephemeral {
 	}{"ping", since.String()})
 }
 
-// Why a cursor cannot be honoured.
+// Reasons why a cursor is not accepted.
 const (
 	ResetMalformed   = "malformed_cursor"
 	ResetOtherLog    = "other_log"
@@ -71,7 +71,7 @@ const (
 	ResetBeforeFloor = "before_floor"
 )
 
-// StreamReset says that the cursor cannot be honoured and that the stream goes on live from head.
+// StreamReset announces that the cursor is not accepted and that the stream continues live from head.
 func StreamReset(reason string, floor, head int64) Ephemeral {
 	return ephemeral("stream_reset", struct {
 		Type   string `json:"type"`
@@ -81,17 +81,17 @@ func StreamReset(reason string, floor, head int64) Ephemeral {
 	}{"stream_reset", reason, floor, head})
 }
 
-// Why a stream is ended by the server.
+// Reasons why the server ends a stream.
 const (
 	CloseTokenExpired   = "token_expired"
 	CloseSignedOut      = "signed_out"
 	CloseDisabled       = "disabled"
 	CloseRestart        = "restart"
 	CloseTooManyStreams = "too_many_streams"
+	CloseMaxAge         = "max_age"
 )
 
-// StreamClose is the last event of a stream that the server ends; the client may come back after retryMS
-// milliseconds.
+// StreamClose is the last event of a stream that the server ends. The client may reconnect after retryMS milliseconds.
 func StreamClose(reason string, retryMS int64) Ephemeral {
 	return ephemeral("stream_close", struct {
 		Type    string `json:"type"`
@@ -102,7 +102,7 @@ func StreamClose(reason string, retryMS int64) Ephemeral {
 
 func ephemeral(typ string, v any) Ephemeral { return Ephemeral{Type: typ, JSON: encode(v)} }
 
-// notNil keeps an empty list an empty list in JSON.
+// notNil makes an empty list encode as [] in JSON.
 func notNil(s []string) []string {
 	if s == nil {
 		return []string{}

@@ -6,33 +6,39 @@ import (
 	"strconv"
 )
 
-// Topic is what an event belongs to and a stream follows: a room, one user's inbox, or control.
-// It is made of internal numbers, never of names: a room made anew under an old name is another topic.
+// Topic is what an event belongs to and a stream follows: a room, a user's inbox, or control. It is made of internal
+// numbers, never of names: a new room with an old name is a different topic.
 type Topic int64
 
-// Topics that belong to no room and no user.
+// Topics without a room or user.
 const (
 	NoTopic Topic = 0 // the zero value
 	Control Topic = 1 // for the nodes themselves; never framed to clients
 )
 
-// RoomTopic is the topic of the room with that number.
+// RoomTopic returns the topic of the room with that number.
 func RoomTopic(room int64) Topic { return Topic(room << 1) }
 
-// InboxTopic is the topic of what concerns one user alone.
+// InboxTopic returns the topic of what concerns one user only.
 func InboxTopic(user int64) Topic { return Topic(user<<1 | 1) }
 
-// Number is the number of t's room or user.
+// Number returns the number of t's room or user.
 func (t Topic) Number() int64 { return int64(t >> 1) }
 
-// ConversationTopic is the topic of what a and b, or one with themselves, write to each other. Nobody follows it:
-// streams have the inboxes. Users are numbered from 1 on, far below 2^31.
+// ConversationTopic returns the topic of the conversation of a and b, who may be the same. Nobody follows it: streams
+// follow the inboxes. Users are numbered from 1 on, far below 2^31.
 func ConversationTopic(a, b int64) Topic { return Topic(-(min(a, b)<<31 | max(a, b))) }
 
-// IsRoom tells whether t is a room's.
+// IsConversation reports whether t is a conversation.
+func (t Topic) IsConversation() bool { return t < 0 }
+
+// Between returns the two users of a conversation.
+func (t Topic) Between() (a, b int64) { return int64(-t) >> 31, int64(-t) & (1<<31 - 1) }
+
+// IsRoom reports whether t is a room's topic.
 func (t Topic) IsRoom() bool { return t > Control && t&1 == 0 }
 
-// Types of the durable events.
+// Types of durable events.
 const (
 	TypeChatMessage     = "chat_message"
 	TypePrivateMessage  = "private_message"
@@ -42,20 +48,22 @@ const (
 	TypeReactionAdded   = "reaction_added"
 	TypeReactionRemoved = "reaction_removed"
 	TypeMemberAdded     = "member_added"
+	TypeCustom          = "custom_event"
 )
 
-// Event is one entry of the log. The store gives it its ID when it commits it.
+// Event is one entry of the log. The store assigns its ID when it commits it.
 type Event struct {
 	ID     int64  // dense, in commit order; 0 until stored
 	Topic  Topic  // where it happened
-	Also   Topic  // a second topic that it reaches under the same id, or NoTopic
+	Also   Topic  // a second topic that receives it under the same id, or NoTopic
 	Type   string // one of the Type constants
 	Author int64  // the number of the user who caused it
-	Body   string // the text of its JSON that follows the id, as stored
+	Thread int64  // the first message of its thread, 0 for none
+	Body   string // the part of its JSON after the id, as stored
 }
 
-// AppendJSON appends the event as clients see it. Nothing else in tandem joins these parts, so the bytes
-// are the same on every transport and for ever.
+// AppendJSON appends the event as clients see it. Nothing else in tandem assembles these parts, so the bytes are always
+// the same on every transport.
 func (e *Event) AppendJSON(dst []byte) []byte {
 	dst = append(dst, `{"type":"`...)
 	dst = append(dst, e.Type...)
@@ -65,13 +73,13 @@ func (e *Event) AppendJSON(dst []byte) []byte {
 	return append(dst, e.Body...)
 }
 
-// JSON is AppendJSON into a slice of its own.
+// JSON returns AppendJSON's bytes in a new slice.
 func (e *Event) JSON() []byte {
 	return e.AppendJSON(make([]byte, 0, len(e.Body)+64))
 }
 
-// encode is JSON with keys in the order of v's fields and without the escapes that encoding/json adds
-// for HTML: a message is kept as sent.
+// encode returns JSON with keys in the order of v's fields and without the escapes that encoding/json adds for HTML: a
+// message is stored as sent.
 func encode(v any) []byte {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -82,5 +90,15 @@ func encode(v any) []byte {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
-// body is what follows the id in the JSON of a durable event.
+// appendString appends s as encode writes it. Most texts need no escapes.
+func appendString(dst []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
+			return append(dst, encode(s)...)
+		}
+	}
+	return append(append(append(dst, '"'), s...), '"')
+}
+
+// body returns the part of a durable event's JSON after the id.
 func body(v any) string { return string(encode(v)[1:]) }

@@ -9,33 +9,32 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// CheckLabel returns an *Invalid for a text that cannot name something: one that shows nothing, that does not stand in
-// one line, that has more than most characters, or that has what nobody sees and everybody reads differently. field is
-// where it stood.
+// CheckLabel returns an *Invalid for a text that is not a valid label: it is invisible, has several lines, more than
+// most characters, or characters that are invisible or ambiguous. field is for the error.
 func CheckLabel(field, s string, most int) error {
 	switch {
 	case !utf8.ValidString(s):
 		return invalid(field, "a %s is valid UTF-8", field)
 	case len(s) > most && utf8.RuneCountInString(s) > most:
-		return invalid(field, "a %s has at most %d characters", field, most)
+		return invalid(field, "a %s can have at most %d characters", field, most)
 	case showsNothing(s):
-		return invalid(field, "a %s has at least one character that can be seen", field)
+		return invalid(field, "a %s must have at least one visible character", field)
 	}
 	text := []rune(s)
 	for i, r := range text {
 		switch {
 		case unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp):
-			return invalid(field, "a %s is one line without control characters", field)
+			return invalid(field, "a %s must be one line without control characters", field)
 		case unicode.Is(unicode.Bidi_Control, r):
-			return invalid(field, "a %s has no characters that change the direction of writing", field)
+			return invalid(field, "a %s cannot have characters that change the direction of writing", field)
 		case isInvisible(r) && !belongs(text, i):
-			return invalid(field, "a %s has no invisible characters", field)
+			return invalid(field, "a %s cannot have invisible characters", field)
 		}
 	}
 	return nil
 }
 
-// CheckTokenName is CheckLabel for what an API token is for.
+// CheckTokenName is CheckLabel for the name of an API token.
 func CheckTokenName(s string) error { return CheckLabel("name", s, 100) }
 
 const (
@@ -45,8 +44,8 @@ const (
 	blackFlag      = '\U0001f3f4'
 )
 
-// belongs tells whether the invisible character text[i] changes how its neighbours are written, as the rules of their
-// script have it.
+// belongs reports whether the invisible character text[i] changes how its neighbours are written, by the rules of their
+// script.
 func belongs(text []rune, i int) bool {
 	if i == 0 {
 		return false
@@ -71,8 +70,8 @@ func belongs(text []rune, i int) bool {
 	return false
 }
 
-// joins tells whether the joiner text[i] stands where RFC 5892 A.1 and A.2 allow it, between letters that join or
-// behind a virama. precis has the tables that this takes.
+// joins reports whether RFC 5892 A.1 and A.2 allow the joiner text[i]: between joining letters or after a virama.
+// precis has the tables for this.
 func joins(text []rune, i int) bool {
 	from, to := i, i+1
 	for from > 0 && isWritten(text[from-1]) {
@@ -96,7 +95,7 @@ func isVirama(r rune) bool { return norm.NFC.PropertiesString(string(r)).CCC() =
 
 func isPictograph(r rune) bool { return onePictograph.MatchString(string(r)) }
 
-// endsPictograph tells whether text ends with a pictograph and what may follow it.
+// endsPictograph reports whether text ends with a pictograph and what may follow it.
 func endsPictograph(text []rune) bool {
 	last := len(text) - 1
 	for last > 0 && (text[last] == '\ufe0f' || isTag(text[last])) {
@@ -107,8 +106,8 @@ func endsPictograph(text []rune) bool {
 
 func isTag(r rune) bool { return r >= 0xe0020 && r <= 0xe007f }
 
-// isJoiner tells whether r is one of the invisible characters that a name may have.
+// isJoiner reports whether r is an invisible character that a name can have.
 func isJoiner(r rune) bool { return r == nonJoiner || r == joiner }
 
-// TrimJoiners takes away the joiners at the end of what is the beginning of a name.
+// TrimJoiners removes trailing joiners from the beginning of a name.
 func TrimJoiners(s string) string { return strings.TrimRightFunc(s, isJoiner) }

@@ -2,5 +2,5 @@ package chat
 
 import "time"
 
-// Left is the event of user's leaving a room with their account; the store knows which rooms these are.
+// Left returns the event of a user leaving a room by deleting the account; the store knows the rooms.
 func Left(room Room, user User, at time.Time) Event { return memberRemoved(room, user, user, at) }

@@ -2,7 +2,7 @@ package chat
 
 import "context"
 
-// Members lists a room's members, by name, behind after.
+// Members lists a room's members, by name, starting after the name after.
 func (s *Service) Members(ctx context.Context, v Viewer, room, after string, limit int) ([]Member, error) {
 	r, err := s.Room(ctx, v, room)
 	if err != nil {
@@ -21,7 +21,7 @@ func (s *Service) SetMember(ctx context.Context, v Viewer, room, username string
 		case has.Role == role:
 			return nil
 		case r.rank() < owner && (role != RoleMember || has.Role != ""):
-			return ErrForbidden // moderators let people in, no more
+			return ErrForbidden // moderators can add members, nothing more
 		case has.Banned:
 			return ErrBanned
 		}
@@ -38,7 +38,7 @@ func (s *Service) SetMember(ctx context.Context, v Viewer, room, username string
 	return m, err
 }
 
-// RemoveMember ends a membership: one's own, which is leaving, or that of somebody below. It returns ErrForbidden,
+// RemoveMember ends a membership: the caller's own (leaving), or that of a lower role. It returns ErrForbidden,
 // ErrUserNotFound or ErrLastOwner.
 func (s *Service) RemoveMember(ctx context.Context, v Viewer, room, username string) error {
 	return s.toUser(ctx, v, room, username, stranger, func(u User, r RoomView, target User, has Member) error {
@@ -59,7 +59,7 @@ func (s *Service) RemoveMember(ctx context.Context, v Viewer, room, username str
 	})
 }
 
-// Bans lists who is banned from a room, by name, behind after.
+// Bans lists a room's bans, by name, starting after the name after.
 func (s *Service) Bans(ctx context.Context, v Viewer, room, after string, limit int) ([]Ban, error) {
 	r, err := s.Room(ctx, v, room)
 	if err == nil {
@@ -71,8 +71,8 @@ func (s *Service) Bans(ctx context.Context, v Viewer, room, after string, limit 
 	return s.store.Bans(ctx, r.ID, after, limit)
 }
 
-// Ban removes a user from a room for good: to them it does not exist any more. It returns ErrForbidden,
-// ErrUserNotFound or ErrLastOwner.
+// Ban removes a user from a room for good: to them it no longer exists. It returns ErrForbidden, ErrUserNotFound or
+// ErrLastOwner.
 func (s *Service) Ban(ctx context.Context, v Viewer, room, username string) error {
 	return s.toUser(ctx, v, room, username, moderator, func(u User, r RoomView, target User, has Member) error {
 		switch {
@@ -86,20 +86,20 @@ func (s *Service) Ban(ctx context.Context, v Viewer, room, username string) erro
 		}
 		removed := memberRemoved(r.Room, u, target, s.now())
 		if r.Visibility != Public && has.Role == "" {
-			removed.Also = NoTopic // a stranger is not told the name of a private room
+			removed.Also = NoTopic // do not tell a non-member the name of a private room
 		}
 		return s.store.Ban(ctx, guard(r.Room, u), r.ID, target.ID, []Event{removed, ControlEvent{User: target.ID, Room: r.ID}.Event(u.ID)})
 	})
 }
 
-// Unban lifts a ban. It returns ErrForbidden or ErrUserNotFound.
+// Unban ends a ban. It returns ErrForbidden or ErrUserNotFound.
 func (s *Service) Unban(ctx context.Context, v Viewer, room, username string) error {
 	return s.toUser(ctx, v, room, username, moderator, func(u User, r RoomView, target User, _ Member) error {
 		return s.store.Unban(ctx, guard(r.Room, u), r.ID, target.ID)
 	})
 }
 
-// toUser decides, for who ranks least or above in the room, on something that concerns another user in it.
+// toUser makes a decision about another user of the room. The caller must have the role least.
 func (s *Service) toUser(ctx context.Context, v Viewer, room, username string, least rank, do func(u User, r RoomView, target User, has Member) error) error {
 	name, err := PrepareUsername(username)
 	if err != nil {
@@ -113,7 +113,7 @@ func (s *Service) toUser(ctx context.Context, v Viewer, room, username string, l
 		if err != nil {
 			return err
 		}
-		// Behind the room's version, which a lost right moves: what is read here is at least as new.
+		// Read this after the room's version, which losing a right moves: it is then at least as new.
 		has, err := s.store.Member(ctx, r.ID, target.ID)
 		if err != nil {
 			return err
@@ -123,7 +123,7 @@ func (s *Service) toUser(ctx context.Context, v Viewer, room, username string, l
 	})
 }
 
-// keepsOwner returns ErrLastOwner where a private room would be left without one by has's going.
+// keepsOwner returns ErrLastOwner if a private room would lose its last owner.
 func (s *Service) keepsOwner(ctx context.Context, r RoomView, has Member) error {
 	if r.Visibility == Public || has.Role != RoleOwner {
 		return nil

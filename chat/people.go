@@ -7,51 +7,50 @@ import (
 	"golang.org/x/text/secure/precis"
 )
 
-// Account is a user as the site's admins see them.
+// Account is a user as site admins see them.
 type Account struct {
 	User
-	Deleted   bool // by themselves; disabled as well
+	Deleted   bool // by the user; disabled as well
 	CreatedAt time.Time
 }
 
-// AccountChange is what is to become of an account; nil leaves a thing as it is.
+// AccountChange is a change to an account; nil fields keep their value.
 type AccountChange struct {
 	Admin    *bool
 	Disabled *bool
 }
 
-// People asks for those with Part in their name, by name, behind After.
+// People selects users with Part in their name, by name, starting after After.
 type People struct {
-	Part  string // of a name; empty for all
-	After string
-	Limit int
+	Part   string   // of a name; empty for all
+	Names  []string // prepared; only these users; nil for all
+	After  string
+	Among  []int64 // only these users; nil for all
+	Except []int64 // none of these
+	Limit  int
 }
 
-// Users lists people; who is disabled is not among them.
-func (s *Service) Users(ctx context.Context, p People) ([]Account, error) {
-	return s.people(ctx, p, false)
-}
-
-// Accounts lists people, the disabled and deleted too, for the site's admins; ErrForbidden.
+// Accounts lists accounts, including disabled and deleted ones, for site admins. It returns ErrForbidden.
 func (s *Service) Accounts(ctx context.Context, v Viewer, p People) ([]Account, error) {
 	if _, err := s.admin(ctx, v); err != nil {
 		return nil, err
 	}
-	return s.people(ctx, p, true)
-}
-
-func (s *Service) people(ctx context.Context, p People, all bool) ([]Account, error) {
 	if p.Part != "" {
-		var err error
-		if p.Part, err = precis.UsernameCaseMapped.String(TrimJoiners(p.Part)); err != nil {
-			return nil, nil // nobody's name has it
+		var known bool
+		if p.Part, known = partOfName(p.Part); !known {
+			return nil, nil
 		}
 	}
-	return s.store.Users(ctx, p, all)
+	return s.store.Users(ctx, p)
 }
 
-// ChangeAccount changes an account for one of the site's admins. It returns ErrForbidden, ErrUserNotFound or
-// ErrLastAdmin.
+// partOfName prepares a part of a name. It returns false if no name can contain it.
+func partOfName(s string) (string, bool) {
+	part, err := precis.UsernameCaseMapped.String(TrimJoiners(s))
+	return part, err == nil
+}
+
+// ChangeAccount changes an account, for site admins. It returns ErrForbidden, ErrUserNotFound or ErrLastAdmin.
 func (s *Service) ChangeAccount(ctx context.Context, v Viewer, username string, c AccountChange) (Account, error) {
 	name, err := PrepareUsername(username)
 	if err != nil {
@@ -74,7 +73,7 @@ func (s *Service) ChangeAccount(ctx context.Context, v Viewer, username string, 
 	return changed, err
 }
 
-// Counts are how many users there are, of those who are not disabled, and how many rooms; for the site's admins.
+// Counts returns the number of enabled users and of rooms, for site admins.
 func (s *Service) Counts(ctx context.Context, v Viewer) (users, rooms int64, err error) {
 	if _, err := s.admin(ctx, v); err != nil {
 		return 0, 0, err
@@ -82,7 +81,13 @@ func (s *Service) Counts(ctx context.Context, v Viewer) (users, rooms int64, err
 	return s.store.Counts(ctx)
 }
 
-// admin is the caller's row as it is now, if they are an admin of the site; else ErrForbidden.
+// CheckAdmin returns ErrForbidden if v is not a site admin.
+func (s *Service) CheckAdmin(ctx context.Context, v Viewer) error {
+	_, err := s.admin(ctx, v)
+	return err
+}
+
+// admin returns the caller's current row if they are a site admin; else ErrForbidden.
 func (s *Service) admin(ctx context.Context, v Viewer) (User, error) {
 	u, _, err := s.user(ctx, v.User, true)
 	if err == nil && !u.Admin {

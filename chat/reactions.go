@@ -4,19 +4,19 @@ import "context"
 
 // Limits of reactions.
 const (
-	MaxReactions = 20 // kinds on one message
-	MaxReactors  = 20 // users that a reaction names; it counts all
+	MaxReactions = 20 // different emoji on one message
+	MaxReactors  = 20 // users that a reaction names; its count includes all
 )
 
-// Reaction is one kind of reaction to a message, as history shows it.
+// Reaction is one emoji's reactions to a message, as history shows it.
 type Reaction struct {
 	Emoji string   `json:"emoji"`
 	Count int      `json:"count"`
-	Me    bool     `json:"me"`    // the viewer is among them
+	Me    bool     `json:"me"`    // whether the viewer is among them
 	Users []string `json:"users"` // the first MaxReactors
 }
 
-// React puts v's reaction to a message, or takes it back. Whoever may read a message may react to it.
+// React adds or removes v's reaction to a message. Everyone who may read a message may react to it, unless muted.
 func (s *Service) React(ctx context.Context, v Viewer, room string, id int64, emoji string, on bool) error {
 	emoji, err := prepareEmoji(emoji)
 	if err != nil {
@@ -27,8 +27,12 @@ func (s *Service) React(ctx context.Context, v Viewer, room string, id int64, em
 		typ = TypeReactionRemoved
 	}
 	return s.inRoom(ctx, v, room, func(u User, r RoomView) error {
-		if err := r.mayRead(); err != nil {
-			return err
+		may := r.mayRead()
+		if on {
+			may = r.mayBeHeard(s.now())
+		}
+		if may != nil {
+			return may
 		}
 		p := placeIn(u, r)
 		if _, err := s.store.Message(ctx, p.topic, id); err != nil {

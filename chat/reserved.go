@@ -2,21 +2,21 @@ package chat
 
 import "fmt"
 
-// reservedNames are usernames by which somebody could pass for the site or its people, or which mentions and programs
-// take for something else.
+// reservedNames are usernames with which a user could pass for the site or its staff, or which mentions and programs
+// interpret differently.
 var reservedNames = []string{
 	"admin", "administrator", "system", "tandem", "moderator", "support", "root",
 	"everyone", "all", "here", "me", "null", "undefined",
 }
 
-// Reserved are usernames that nobody can take, and by their skeletons those that look like them.
+// Reserved are usernames that nobody can take; their skeletons cover look-alikes.
 type Reserved struct {
 	names     map[string]bool
 	skeletons map[string]bool
 }
 
-// NewReserved reserves the names above and these, in whatever form they are written. It returns an *Invalid for a text
-// that is no username.
+// NewReserved reserves the names above and the given ones, in whatever form they are written. It returns an *Invalid
+// for a text that is not a valid username.
 func NewReserved(more []string) (*Reserved, error) {
 	r := &Reserved{make(map[string]bool), make(map[string]bool)}
 	for _, list := range [][]string{reservedNames, more} {
@@ -31,8 +31,8 @@ func NewReserved(more []string) (*Reserved, error) {
 	return r, nil
 }
 
-// Has tells whether a prepared name is reserved.
+// Has reports whether a prepared name is reserved.
 func (r *Reserved) Has(name string) bool { return r.names[name] }
 
-// Like tells whether a prepared name is reserved or looks like one that is.
+// Like reports whether a prepared name is reserved or looks like a reserved one.
 func (r *Reserved) Like(name string) bool { return r.skeletons[Skeleton(name)] }

@@ -1,10 +1,12 @@
 package chat
 
-// What the viewer of a room may do there. A decision that is carried out is made on a remembered view too: the store
-// compares the versions of room and user, and whatever takes one of these rights away moves one of them.
+import "time"
 
-// mayRead returns ErrRoomNotFound to those for whom the room does not exist: a private one for who is no member, and
-// every room for who is banned.
+// What the viewer of a room may do there. A decision may be made on a cached view too: the store compares the versions
+// of room and user, and everything that removes one of these rights moves one of them.
+
+// mayRead returns ErrRoomNotFound if the room does not exist for the viewer: a private room for non-members, any room
+// for banned users.
 func (r *RoomView) mayRead() error {
 	if r.Banned || r.Visibility != Public && r.Role == "" {
 		return ErrRoomNotFound
@@ -12,9 +14,9 @@ func (r *RoomView) mayRead() error {
 	return nil
 }
 
-// mayPost returns ErrRoomNotFound or ErrMayNotPost.
-func (r *RoomView) mayPost() error {
-	if err := r.mayRead(); err != nil {
+// mayPost returns ErrRoomNotFound, ErrMuted or ErrMayNotPost.
+func (r *RoomView) mayPost(now time.Time) error {
+	if err := r.mayBeHeard(now); err != nil {
 		return err
 	}
 	if r.Posting != PostingEveryone && r.rank() < moderator {
@@ -23,7 +25,18 @@ func (r *RoomView) mayPost() error {
 	return nil
 }
 
-// mayKnow is mayRead for what is no message: the site's admins administer rooms without being members.
+// mayBeHeard returns ErrRoomNotFound or ErrMuted.
+func (r *RoomView) mayBeHeard(now time.Time) error {
+	if err := r.mayRead(); err != nil {
+		return err
+	}
+	if wait := r.MutedUntil.Sub(now); wait > 0 {
+		return &NotYet{Err: ErrMuted, Until: r.MutedUntil, Wait: wait}
+	}
+	return nil
+}
+
+// mayKnow is mayRead for everything but messages: site admins manage rooms without being members.
 func (r *RoomView) mayKnow() error {
 	if r.Admin {
 		return nil
@@ -31,7 +44,7 @@ func (r *RoomView) mayKnow() error {
 	return r.mayRead()
 }
 
-// mayAct returns ErrRoomNotFound, or ErrForbidden for who ranks below least.
+// mayAct returns ErrRoomNotFound, or ErrForbidden if the viewer's rank is below least.
 func (r *RoomView) mayAct(least rank) error {
 	if err := r.mayKnow(); err != nil {
 		return err
@@ -42,7 +55,7 @@ func (r *RoomView) mayAct(least rank) error {
 	return nil
 }
 
-// rank orders what people may do in a room.
+// rank orders roles by what they may do in a room.
 type rank int
 
 const (
@@ -72,8 +85,8 @@ func (r *RoomView) rank() rank {
 	return r.Role.rank()
 }
 
-// mayRule tells whether the viewer may change the standing of who has the role other: owners anybody's, and whoever
-// else may only of those below them.
+// mayRule reports whether the viewer may change the membership of a user with the role other: owners anyone's, others
+// only those of lower rank.
 func (r *RoomView) mayRule(other Role) bool {
 	return r.rank() >= owner || r.rank() >= moderator && r.rank() > other.rank()
 }

@@ -5,20 +5,22 @@ import (
 	"time"
 )
 
-// Types of the events of a room itself.
+// Types of events about a room itself.
 const (
 	TypeRoomUpdated   = "room_updated"
 	TypeRoomDeleted   = "room_deleted"
 	TypeMemberRemoved = "member_removed"
+	TypeMemberMuted   = "member_muted"
+	TypeMemberUnmuted = "member_unmuted"
 )
 
-// Membership is a room of which somebody is a member.
+// Membership is a room that a user is a member of.
 type Membership struct {
 	Room
-	Since int64 // the id of the member_added that began it
+	Since int64 // the id of the member_added that started it
 }
 
-// roomUpdated is the event of a room's title, visibility or posting having changed to what room says.
+// roomUpdated returns the event of a changed title, visibility, posting or retention, with the values of room.
 func roomUpdated(room Room, user User, at time.Time) Event {
 	return Event{
 		Topic:  RoomTopic(room.ID),
@@ -30,12 +32,15 @@ func roomUpdated(room Room, user User, at time.Time) Event {
 			Title      string     `json:"title"`
 			Visibility Visibility `json:"visibility"`
 			Posting    Posting    `json:"posting"`
+			Receipts   bool       `json:"receipts,omitempty"`
+			SlowMode   int        `json:"slow_mode,omitempty"`
+			Retention  int64      `json:"retention,omitempty"`
 			SentAt     string     `json:"sent_at"`
-		}{room.Name, user.Name, room.Title, room.Visibility, room.Posting, FormatTime(at)}),
+		}{room.Name, user.Name, room.Title, room.Visibility, room.Posting, room.Receipts, room.SlowMode, room.Retention, FormatTime(at)}),
 	}
 }
 
-// roomDeleted is the last event of a room.
+// roomDeleted returns the last event of a room.
 func roomDeleted(room Room, user User, at time.Time) Event {
 	return Event{
 		Topic:  RoomTopic(room.ID),
@@ -49,8 +54,8 @@ func roomDeleted(room Room, user User, at time.Time) Event {
 	}
 }
 
-// memberRemoved is the event of target's being no member any more, or banned, by user's doing. Where target may no
-// longer see the room, the store appends ControlEvent{User, Room} directly behind it.
+// memberRemoved returns the event of user removing or banning target. If target can no longer see the room, the store
+// appends ControlEvent{User, Room} directly after it.
 func memberRemoved(room Room, user, target User, at time.Time) Event {
 	return Event{
 		Topic:  RoomTopic(room.ID),
@@ -66,7 +71,7 @@ func memberRemoved(room Room, user, target User, at time.Time) Event {
 	}
 }
 
-// RoomName is the name of the room that e says it happened in; empty where it says none.
+// RoomName returns the name of the room that e names; empty if it names none.
 func (e *Event) RoomName() string {
 	var b struct {
 		Room string `json:"room"`

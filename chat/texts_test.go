@@ -14,15 +14,17 @@ func TestTextsThatShowNothing(t *testing.T) {
 		"\u2800", "\u3164", "\u115f\u1160", "\uffa0", "\u00ad", "\u034f", "\u061c", "\u202e", "\u2066\u2069", "\ufe0f", "\ufe0e\ufe00", "\U000e0100", "\U000e0041\U000e007f",
 		"\u180b\u180e", "\u17b4", "\u206a", "\ufff0", "\U0001bca0", "\U0001d173", "\x01\x1b\x7f", "\ufff9\ufffb", " \u200b\n\u2800\u3164\ufe0f ",
 	} {
-		if err := checkText(s); !errors.Is(err, ErrMessageEmpty) {
-			t.Errorf("%q is a message: %v", s, err)
+		d := Draft{Text: s}
+		if err := d.prepare(); !errors.Is(err, ErrMessageEmpty) {
+			t.Errorf("message %q: got %v, want ErrMessageEmpty", s, err)
 		}
 	}
 	for _, s := range []string{
 		".", " a ", "\u200ba", "❤️", "\u0301", "\ufffd", "\ufffc", "\u0600", "\u06dd", "\U000110bd", "\u2801", "\u3165", "\U00013431", "\ue000", "\U000f0000", "\u0378", "\u180a", "_",
 	} {
-		if err := checkText(s); err != nil {
-			t.Errorf("%q is no message: %v", s, err)
+		d := Draft{Text: s}
+		if err := d.prepare(); err != nil || d.Text != s {
+			t.Errorf("message %q refused: %v", s, err)
 		}
 	}
 }
@@ -49,26 +51,26 @@ func TestLabels(t *testing.T) {
 	}
 }
 
-// RFC 5892 A.1 and A.2: a joiner stands where it changes what is seen, and the name without it looks taken.
+// RFC 5892 A.1 and A.2: a joiner is allowed where it changes the rendering. The name without it counts as taken.
 func TestNamesMayHaveJoiners(t *testing.T) {
 	for _, s := range []string{"علی\u200cرضا", "क्\u200cष", "क्\u200dष"} {
 		name, err := PrepareUsername(s)
 		if err != nil || name != s {
-			t.Errorf("username %+q gives %+q, %v", s, name, err)
+			t.Errorf("username %+q = %+q, %v", s, name, err)
 		}
 		if name, err := PrepareRoomName("room", s); err != nil || name != s {
-			t.Errorf("room name %+q gives %+q, %v", s, name, err)
+			t.Errorf("room name %+q = %+q, %v", s, name, err)
 		}
 		if without := strings.Map(withoutJoiners, s); Skeleton(without) != Skeleton(s) || without == s {
-			t.Errorf("%+q and %+q do not look the same", without, s)
+			t.Errorf("Skeleton(%+q) != Skeleton(%+q)", without, s)
 		}
 	}
 	for _, s := range []string{"a\u200cb", "a\u200db", "علی\u200c", "علی\u200d", "\u200cعلی", "علی\u200c\u200cرضا", "علی\u200dرضا", "ر\u200cضا", "क्\u200c", "राम्\u200d", "क\u200cष", "क\u200dष", "а\u200cb"} {
 		if name, err := PrepareUsername(s); err == nil {
-			t.Errorf("username %+q gives %+q", s, name)
+			t.Errorf("username %+q accepted as %+q", s, name)
 		}
 		if name, err := PrepareRoomName("room", s); err == nil {
-			t.Errorf("room name %+q gives %+q", s, name)
+			t.Errorf("room name %+q accepted as %+q", s, name)
 		}
 	}
 }
@@ -80,7 +82,7 @@ func TestReservedNames(t *testing.T) {
 	}
 	for _, name := range append(reservedNames, "billing", "помощь") {
 		if !r.Has(name) || !r.Like(name) {
-			t.Errorf("%s is free", name)
+			t.Errorf("%s is not reserved", name)
 		}
 	}
 	for _, name := range []string{"a11", "nul1", "rne", "adrnin"} {
@@ -95,7 +97,7 @@ func TestReservedNames(t *testing.T) {
 	}
 	for _, bad := range []string{"", "a b", "x", "-x-"} {
 		if _, err := NewReserved([]string{bad}); err == nil {
-			t.Errorf("%q can be reserved", bad)
+			t.Errorf("NewReserved accepts %q", bad)
 		}
 	}
 }
@@ -112,7 +114,7 @@ func TestEmojiAreFullyQualified(t *testing.T) {
 	}
 }
 
-// What shows nothing is refused wherever a text is taken, and what names something has nothing in it that is not seen.
+// Invisible text is refused wherever text is accepted, and names may contain no invisible characters.
 func FuzzLabels(f *testing.F) {
 	for _, s := range []string{"Ops", "\u200b", "a\u202egnp.exe", "علی\u200cرضا", "🏳️‍🌈", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "শ্র\u200d্যাম", "葛󠄀城", "ᠰᠠᠶᠢᠨ\u180eᠠ", "\u2800", "a\xff"} {
 		f.Add(s)
@@ -120,29 +122,29 @@ func FuzzLabels(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		err := CheckLabel("title", s, 200)
 		if (checkText(s) != nil && utf8.RuneCountInString(s) <= 200) && err == nil {
-			t.Errorf("%+q is a label and no message", s)
+			t.Errorf("%+q is a valid label but not a valid message", s)
 		}
 		if err != nil {
 			return
 		}
 		if !utf8.ValidString(s) || utf8.RuneCountInString(s) > 200 || strings.ContainsFunc(s, unicode.IsControl) || strings.ContainsFunc(s, func(r rune) bool { return unicode.Is(unicode.Bidi_Control, r) }) {
-			t.Errorf("%+q is a label", s)
+			t.Errorf("%+q accepted as a label", s)
 		}
-		// No two invisible characters in a row but tags, and none at the end but behind what it alters.
+		// No two invisible characters in a row except tags, and none at the end unless it modifies what it follows.
 		last := rune(-1)
 		for _, r := range s {
 			if isInvisible(r) && isInvisible(last) && !isTag(r) && r != joiner {
-				t.Errorf("%+q has %U behind %U", s, r, last)
+				t.Errorf("%+q accepted with %U after %U", s, r, last)
 			}
 			last = r
 		}
 		if strings.TrimFunc(s, isInvisible) == "" {
-			t.Errorf("%+q shows nothing", s)
+			t.Errorf("%+q accepted, but shows nothing", s)
 		}
 	})
 }
 
-// Of any bytes: one form, which is one emoji again, and the same whatever selectors were there.
+// Any bytes have one qualified form, which is an emoji itself, and the same whatever selectors there were.
 func FuzzEmoji(f *testing.F) {
 	for _, s := range []string{"❤", "❤️", "1⃣", "🏳‍🌈", "🏋🏽‍♂", "👍️", "🇪🇪", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "👩🏿‍❤‍💋‍👨🏻", "★️", "©⃣", "#\ufe0f"} {
 		f.Add(s)
@@ -153,11 +155,11 @@ func FuzzEmoji(f *testing.F) {
 			return
 		}
 		if again, err := prepareEmoji(e); err != nil || again != e {
-			t.Errorf("%+q becomes %+q, and that %+q, %v", s, e, again, err)
+			t.Errorf("%+q prepared as %+q, and that as %+q, %v", s, e, again, err)
 		}
 		bare := strings.ReplaceAll(s, EmojiSelector, "")
 		if got := QualifyEmoji(bare); got != e || strings.ReplaceAll(e, EmojiSelector, "") != bare {
-			t.Errorf("%+q becomes %+q, without selectors %+q", s, e, got)
+			t.Errorf("%+q prepared as %+q, without selectors %+q", s, e, got)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -16,25 +17,24 @@ var unspaced = []*unicode.RangeTable{
 	unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar,
 }
 
-// Connectors are what may stand between two words so that people take both for one, with nothing else around it: in names
-// of files, hosts and versions and in e-mail addresses, or between digits in numbers, dates and times. Such pairs are
-// words as well.
+// Connectors join two words into one when nothing else is around them: in names of files, hosts and versions and in
+// e-mail addresses, or between digits in numbers, dates and times. Such pairs are indexed as words too.
 const (
 	Connectors       = anyConnectors + digitsConnectors
 	anyConnectors    = ".@"
 	digitsConnectors = ",:/-"
 )
 
-// maxWord is where words are cut, in bytes: nobody looks for more of one.
+// maxWord is where words are cut, in bytes: nobody searches for longer ones.
 const maxWord = 64
 
-// Query is what a text must have among its Words to be found.
+// Query is what the Words of a text must contain to match.
 type Query struct {
 	Words     []string // all of them
-	Beginning string   // and one that begins so; empty for none
+	Beginning string   // and one word that begins with this; empty for none
 }
 
-// Words are what a text is found by: its words without case and accents, each once or more.
+// Words returns what a text is found by: its words without case and accents, each at least once.
 func Words(s string) []string {
 	var words []string
 	for _, r := range runs(s) {
@@ -43,7 +43,7 @@ func Words(s string) []string {
 	return words
 }
 
-// ParseQuery gives what q asks for. Its last word may be unfinished, unless its script has no spaces.
+// ParseQuery parses q. Its last word may be incomplete, unless its script has no spaces.
 func ParseQuery(q string) (Query, error) {
 	var asked Query
 	for _, r := range runs(q) {
@@ -59,17 +59,17 @@ func ParseQuery(q string) (Query, error) {
 	}
 	switch n := len(asked.Words); {
 	case n == 0 && asked.Beginning == "":
-		return asked, invalid("q", "there is no word in it; a word is made of letters and digits")
+		return asked, invalid("q", "it contains no word; a word consists of letters and digits")
 	case n >= maxQueryWords:
 		return asked, invalid("q", "that is more than %d words", maxQueryWords)
 	}
 	return asked, nil
 }
 
-// maxQueryWords bounds what one search costs; 200 characters without spaces are about as many.
+// maxQueryWords bounds the cost of a search; 200 characters without spaces are about as many words.
 const maxQueryWords = 200
 
-// run is a piece of a text with no space in it: letters of unspaced scripts, or words with the connectors between them.
+// run is a piece of a text without spaces: letters of unspaced scripts, or words with the connectors between them.
 type run struct {
 	letters    []rune
 	words      []string
@@ -78,55 +78,71 @@ type run struct {
 
 // runs splits s, without case and accents.
 func runs(s string) (all []run) {
+	s = fold(s)
 	var now run
-	var word []rune
-	endWord := func() {
-		if len(word) > 0 {
-			now.words = append(now.words, cutWord(string(word)))
-			word = word[:0]
+	words := make([]string, 0, len(s)/5+1) // of all runs, each has a part of it
+	ofRun, word, before := 0, -1, rune(0)  // where the run's words begin, where the word begins; the rune before
+	endWord := func(at int) {
+		if word >= 0 {
+			words = append(words, cutWord(s[word:at]))
+			word = -1
 		}
 	}
-	end := func() {
-		endWord()
-		if now.letters != nil || now.words != nil {
+	end := func(at int) {
+		endWord(at)
+		if now.letters != nil || ofRun < len(words) {
+			now.words = slices.Clip(words[ofRun:])
 			all = append(all, now)
-			now = run{}
+			now, ofRun = run{}, len(words)
 		}
 	}
-	text := []rune(fold(s))
-	for i, r := range text {
+	for at, r := range s {
 		switch {
 		case isSpaced(r):
 			if now.letters != nil {
-				end()
+				end(at)
 			}
-			word = append(word, r)
+			if word < 0 {
+				word = at
+			}
 		case isWordy(r):
 			if now.letters == nil {
-				end()
+				end(at)
 			}
 			now.letters = append(now.letters, r)
-		case len(word) > 0 && i+1 < len(text) && connects(text[i-1], r, text[i+1]):
-			endWord()
-			now.connectors = append(now.connectors, r)
 		default:
-			end()
+			after, _ := utf8.DecodeRuneInString(s[at+utf8.RuneLen(r):])
+			if word >= 0 && connects(before, r, after) {
+				endWord(at)
+				now.connectors = append(now.connectors, r)
+			} else {
+				end(at)
+			}
 		}
+		before = r
 	}
-	end()
+	end(len(s))
 	return all
 }
 
-func isWordy(r rune) bool  { return unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r) }
-func isSpaced(r rune) bool { return isWordy(r) && !unicode.In(r, unspaced...) }
-
-func connects(before, r, after rune) bool {
-	return isSpaced(after) && (strings.ContainsRune(anyConnectors, r) ||
-		strings.ContainsRune(digitsConnectors, r) && unicode.IsDigit(before) && unicode.IsDigit(after))
+func isWordy(r rune) bool {
+	if r < utf8.RuneSelf { // most of them
+		return 'a' <= r && r <= 'z' || '0' <= r && r <= '9' || 'A' <= r && r <= 'Z'
+	}
+	return unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r)
 }
 
-// appendWords appends what the run is found by: of letters, each and each pair; of words too, and the number at a word's
-// end, so that 4.2 finds v4.2.
+func isSpaced(r rune) bool {
+	return isWordy(r) && (r <= unicode.MaxLatin1 || !unicode.In(r, unspaced...))
+}
+
+func connects(before, r, after rune) bool {
+	return (strings.ContainsRune(anyConnectors, r) ||
+		strings.ContainsRune(digitsConnectors, r) && unicode.IsDigit(before) && unicode.IsDigit(after)) && isSpaced(after)
+}
+
+// appendWords appends what the run is found by: for letters, each letter and each pair; for words, also the number at a
+// word's end, so that 4.2 finds v4.2.
 func (r run) appendWords(words []string) []string {
 	for i, letter := range r.letters {
 		words = append(words, string(letter))
@@ -152,7 +168,7 @@ func (r run) appendWords(words []string) []string {
 	return words
 }
 
-// asked are those of the run's words that tell it from others: its pairs, or the only letter or word there is.
+// asked returns those of the run's words that identify it: its pairs, or the only letter or word.
 func (r run) asked() (words []string) {
 	switch {
 	case len(r.letters) == 1:
@@ -169,20 +185,38 @@ func (r run) asked() (words []string) {
 	return words
 }
 
-// pair is w, the i-th word or its end, with the next.
+// pair returns the i-th word w, or its end, joined with the next.
 func (r run) pair(w string, i int) string { return cutWord(w + string(r.connectors[i]) + r.words[i+1]) }
 
 func cutWord(w string) string {
-	for len(w) > maxWord { // at a character's beginning
+	for len(w) > maxWord { // at a character boundary
 		_, size := utf8.DecodeLastRuneInString(w)
 		w = w[:len(w)-size]
 	}
 	return w
 }
 
-// fold takes away case, the accents of Latin, Greek and Cyrillic letters, and what nobody sees. Marks of other scripts
-// are vowels; the non-joiner and the zero-width space part words.
+// fold removes case, the accents of Latin, Greek and Cyrillic letters, and invisible characters. Marks of other scripts
+// are vowels; the non-joiner and the zero-width space separate words.
 func fold(s string) string {
+	if isPlain(s) {
+		return strings.ToLower(s)
+	}
+	return foldAny(s)
+}
+
+// isPlain reports whether s is ASCII without anything that foldAny removes.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c != '\n' && (c < ' ' || c > '~') {
+			return false
+		}
+	}
+	return true
+}
+
+// foldAny is fold for any text.
+func foldAny(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if r >= 0x300 && r <= 0x36f || isInvisible(r) && r != nonJoiner && r != '\u200b' {
 			return -1

@@ -17,7 +17,7 @@ func found(text string, q Query) bool {
 	return q.Beginning == "" || slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(w, q.Beginning) })
 }
 
-// The last word is a beginning, and tokens are as people type them.
+// The last word is a prefix, and tokens are as users type them.
 func TestQueriesFindWhatIsMeant(t *testing.T) {
 	for text, queries := range map[string]struct{ yes, no []string }{
 		"hello world":                 {[]string{"h", "hel", "HEL", "hello", "hello ", "hello wor", "wor", "world hel", "world, hel!"}, []string{"ello", "hel wor", "hellow", "hello worlds", "help"}},
@@ -54,35 +54,41 @@ func TestQueriesFindWhatIsMeant(t *testing.T) {
 	}
 	for _, q := range []string{"", " ", "!!", "😀", "❤️", "...", "@", "\u200b"} {
 		if asked, err := ParseQuery(q); err == nil {
-			t.Errorf("%q asks for %+v", q, asked)
+			t.Errorf("ParseQuery(%q) = %+v, want an error", q, asked)
 		}
 	}
 }
 
-// Whatever is written is found by itself, by its beginning up to any character, and by any of its words; no word has
-// what the index parts words at.
+// Any text is found by itself, by each of its prefixes, and by each of its words. No word contains a character that
+// separates words in the index.
 func FuzzWords(f *testing.F) {
+	for c := range rune(0x180) {
+		f.Add("A" + string(c) + "z")
+	}
 	for _, s := range []string{"hello world", "v4.2.1", "ada@example.org", "北京大学 x", "สวัสดีครับ", "for\u00adward", "2026-11-28", "İ.ı", "ﷺ@ﬁ", "a\u0301.b", "❤️ 1️⃣", "가.a"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
+		if quick, whole := fold(s), foldAny(s); quick != whole {
+			t.Errorf("%+q is folded to %+q, want %+q", s, quick, whole)
+		}
 		words := Words(s)
 		for _, w := range words {
 			if w == "" || len(w) > maxWord || !utf8.ValidString(w) || strings.ContainsAny(w, " \"'*()\n\x00") || strings.HasPrefix(w, "\ue000") {
-				t.Errorf("%+q has the word %+q", s, w)
+				t.Errorf("Words(%+q) contains %+q", s, w)
 			}
 		}
 		asked, err := ParseQuery(s)
 		if len(words) > 0 && len(words) < maxQueryWords && err != nil {
-			t.Errorf("%+q has words and is no query: %v", s, err)
+			t.Errorf("%+q has words but is not a valid query: %v", s, err)
 		}
 		if err != nil {
 			return
 		}
 		if !found(s, asked) {
-			t.Errorf("%+q is not found by itself, %+v, in %+q", s, asked, words)
+			t.Errorf("%+q does not match itself: query %+v, words %+q", s, asked, words)
 		}
-		// What is typed of it so far finds it as well, character by character.
+		// Whatever has been typed of it so far finds it too, character by character.
 		folded := []rune(fold(s))
 		if len(folded) > 100 {
 			return

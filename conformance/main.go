@@ -1,5 +1,5 @@
-// Command conformance tries a deployed tandem against its wire contract and prints a table of scenarios by
-// transports. Its exit code is 1 if anything failed, 2 if nothing could be tried. See docs/conformance.md.
+// Command conformance tests a deployed tandem against its wire contract and prints a table of scenarios and transports.
+// It exits with 1 if anything failed and with 2 if nothing could be tested. See docs/conformance.md.
 package main
 
 import (
@@ -19,15 +19,15 @@ import (
 
 type options struct {
 	URL            string   `env:"TANDEM_URL" placeholder:"URL" help:"Of the server."`
-	AdminToken     string   `env:"TANDEM_ADMIN_TOKEN" placeholder:"TOKEN" help:"Access or API token of a site admin, for what only admins can cause."`
-	RestartCommand string   `placeholder:"COMMAND" help:"Restarts the server cleanly, on the same data and address; returns when it is ready."`
-	Insecure       bool     `help:"Take any TLS certificate."`
-	Slow           bool     `help:"Try what takes longer than 20 s too."`
-	Only           string   `placeholder:"REGEXP" help:"Try the scenarios with such names only."`
-	Plain          bool     `help:"Leave out the switches of transport in the middle."`
-	Over           []string `placeholder:"NAME,…" help:"Try these transports only: ${transports}."`
+	AdminToken     string   `env:"TANDEM_ADMIN_TOKEN" placeholder:"TOKEN" help:"Access or API token of a site admin, to test what only admins can cause."`
+	RestartCommand string   `placeholder:"COMMAND" help:"A command that restarts the server cleanly on the same data and address, and returns when it is ready."`
+	Insecure       bool     `help:"Accept any TLS certificate."`
+	Slow           bool     `help:"Also run what takes longer than 20 s."`
+	Only           string   `placeholder:"REGEXP" help:"Only run scenarios whose name matches."`
+	Plain          bool     `help:"Skip switching transports in the middle."`
+	Over           []string `placeholder:"NAME,…" help:"Only try these transports: ${transports}."`
 	Parallel       int      `default:"16" help:"How many scenarios run at once."`
-	List           bool     `help:"Name the scenarios and do nothing."`
+	List           bool     `help:"List the scenarios and exit."`
 }
 
 func main() {
@@ -60,7 +60,7 @@ func (o *options) run() (*suite.Report, error) {
 	}
 	cfg := suite.Config{
 		URL: o.URL, AdminToken: o.AdminToken, Slow: o.Slow, Only: only, Plain: o.Plain, Over: o.Over, Parallel: o.Parallel,
-		TLS: &tls.Config{InsecureSkipVerify: o.Insecure}, // asked for
+		TLS: &tls.Config{InsecureSkipVerify: o.Insecure}, // skipped on request
 	}
 	if o.RestartCommand != "" {
 		cfg.Restart = func(ctx context.Context) (string, error) {

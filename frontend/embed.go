@@ -13,8 +13,8 @@ import (
 //go:embed all:app/dist unbuilt
 var files embed.FS
 
-// Page returns the files of the built app, or of the page that stands in for it, index.html at the root. It is
-// read-only and safe for concurrent use.
+// Page returns the files of the built app, or of the page that stands in for it, index.html at the root. Of a file that
+// is kept packed there is only NAME.gz, its gzip. Page is read-only and safe for concurrent use; its files can seek.
 func Page() fs.FS {
 	if page := sub("app/dist"); Built() {
 		return page
@@ -24,7 +24,7 @@ func Page() fs.FS {
 
 // Built tells whether the app is in this binary.
 func Built() bool {
-	_, err := fs.Stat(files, "app/dist/index.html")
+	_, err := fs.Stat(files, "app/dist/index.html.gz")
 	return err == nil
 }
 

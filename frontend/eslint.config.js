@@ -2,7 +2,18 @@ import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['**/dist', 'test', 'client/src/openapi.ts', 'examples/vue'] },
+  {
+    ignores: [
+      '**/dist',
+      'test',
+      'fixtures',
+      'client/reference',
+      'guide/src',
+      'guide/.vitepress/cache',
+      'client/src/openapi.ts',
+      'examples/vue',
+    ],
+  },
   js.configs.recommended,
   {
     files: ['client/{src,test}/**/*.{ts,tsx}', 'examples/**/*.{ts,tsx}'],
@@ -15,6 +26,8 @@ export default tseslint.config(
   },
   {
     files: ['**/*.{js,mjs}'],
-    languageOptions: { globals: { process: 'readonly', console: 'readonly', URL: 'readonly' } },
+    languageOptions: {
+      globals: { process: 'readonly', console: 'readonly', URL: 'readonly', fetch: 'readonly', Buffer: 'readonly' },
+    },
   },
 );

@@ -1,6 +1,6 @@
 // Package panics keeps a panic from ending the process: it costs the request, stream or step in which it happens.
-// net/http does the same for its own goroutines; every goroutine that we start does it by this package. It starts none
-// itself and imports nothing of ours.
+// net/http does the same for its own goroutines; every goroutine that we start uses this package. It starts none itself
+// and imports none of tandem's packages.
 package panics
 
 import (
@@ -16,7 +16,7 @@ import (
 const (
 	// again is how long a loop that panicked rests before it goes on, so that one that always panics costs little.
 	again = time.Second
-	// logEvery is how often a panic of one place is logged: a step that fails each time would fill the disk.
+	// logEvery is how often a panic in one place is logged: a step that always fails would fill the disk.
 	logEvery = time.Minute
 )
 
@@ -27,17 +27,17 @@ var (
 	logged = make(map[string]time.Time) // by place and value
 )
 
-// Total is how many panics have been caught since the start.
+// Total returns how many panics have been caught since the start.
 func Total() uint64 { return total.Load() }
 
-// Catch, deferred, recovers from a panic. where says for the log what was going on.
+// Catch, deferred, recovers from a panic. where describes the activity for the log.
 func Catch(logger *slog.Logger, where string) {
 	if p := recover(); p != nil {
 		note(logger, where, p)
 	}
 }
 
-// Do runs f and reports whether it returned rather than panicked.
+// Do runs f and reports whether it returned without a panic.
 func Do(logger *slog.Logger, where string, f func()) (returned bool) {
 	defer Catch(logger, where)
 	f()
@@ -55,7 +55,7 @@ func Keep(ctx context.Context, logger *slog.Logger, where string, f func()) {
 	}
 }
 
-// Error counts a recovered panic and makes an error of it, with its stack, for a caller that logs errors itself.
+// Error counts a recovered panic and returns it as an error with its stack, for a caller that logs errors itself.
 func Error(p any) error {
 	total.Add(1)
 	return fmt.Errorf("panic: %v\n%s", p, debug.Stack())
@@ -68,7 +68,7 @@ func note(logger *slog.Logger, where string, p any) {
 	}
 }
 
-// first tells whether key was not seen in the last minute.
+// first reports whether key was not seen in the last minute.
 func first(key string) bool {
 	mu.Lock()
 	defer mu.Unlock()

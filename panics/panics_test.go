@@ -17,7 +17,7 @@ func TestAPanicIsCountedAndLoggedOnceAMinute(t *testing.T) {
 		before := Total()
 		for range 3 {
 			if Do(logger, "once a minute", func() { panic("boom") }) {
-				t.Error("Do says that it returned")
+				t.Error("Do = true for a function that panicked")
 			}
 		}
 		if n := Total() - before; n != 3 {
@@ -29,15 +29,15 @@ func TestAPanicIsCountedAndLoggedOnceAMinute(t *testing.T) {
 		time.Sleep(logEvery)
 		Do(logger, "once a minute", func() { panic("boom") })
 		if n := strings.Count(out.String(), "boom"); n < 2 {
-			t.Error("a minute later it is not logged again")
+			t.Error("panic not logged again after a minute")
 		}
 		if !Do(logger, "calm", func() {}) {
-			t.Error("Do says that what returned panicked")
+			t.Error("Do = false for a function that returned")
 		}
 	})
 }
 
-func TestALoopThatPanickedGoesOn(t *testing.T) {
+func TestLoopContinuesAfterAPanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		logger := slog.New(slog.DiscardHandler)
 		runs := 0

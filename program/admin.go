@@ -3,8 +3,10 @@ package program
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"tandem/auth"
@@ -12,8 +14,10 @@ import (
 	"tandem/store"
 )
 
-// Admin does from the command line what needs no session. A server that runs on the same data sees it within a second.
+// Admin implements the command line's operations that need no session. A server on the same data sees them within a
+// second.
 type Admin struct {
+	settings Settings
 	store    *store.Store
 	accounts *auth.Service
 	rooms    *chat.Service
@@ -24,7 +28,7 @@ func OpenAdmin(ctx context.Context, cfg Settings) (_ *Admin, err error) {
 	if cfg, err = cfg.complete(); err != nil {
 		return nil, err
 	}
-	a := &Admin{}
+	a := &Admin{settings: cfg}
 	if a.store, err = store.Open(ctx, store.Config{URL: cfg.DatabaseURL, Dir: cfg.DataDir, Now: time.Now}); err != nil {
 		return nil, err
 	}
@@ -34,15 +38,15 @@ func OpenAdmin(ctx context.Context, cfg Settings) (_ *Admin, err error) {
 		}
 	}()
 	a.rooms = chat.NewService(a.store, time.Now)
-	// Nothing is signed here, so the server's keys need not be at hand.
+	// Nothing is signed here, so the server's keys are not needed.
 	secret := make([]byte, auth.MinSecret)
 	_, _ = rand.Read(secret) // never fails (crypto/rand)
 	a.accounts, err = auth.New(a.store, auth.Config{Secret: secret, Issuer: "none", Audience: "none", Now: time.Now})
 	return a, err
 }
 
-// firstAdmin makes the account of the admin setting, unless somebody has the name: later starts change nothing, and
-// neither does a forgotten setting give a password back.
+// firstAdmin creates the account of the admin setting, unless the name exists: later starts change nothing, and a
+// forgotten setting does not restore a password.
 func firstAdmin(ctx context.Context, s *store.Store, accounts *auth.Service, setting string) error {
 	if setting == "" {
 		return nil
@@ -64,12 +68,13 @@ func firstAdmin(ctx context.Context, s *store.Store, accounts *auth.Service, set
 // Close closes the data.
 func (a *Admin) Close() error { return a.store.Close() }
 
-// AddUser makes an account, also where signing up is closed.
+// AddUser creates an account, even if sign-up is closed.
 func (a *Admin) AddUser(ctx context.Context, username, password string, admin bool) error {
 	name, err := chat.PrepareUsername(username)
 	if err != nil {
 		return err
 	}
+	ctx = byCommandLine(ctx, "createAccount", name, map[string]any{"role": roleOf(admin)})
 	u, err := a.accounts.AddUser(ctx, name, password)
 	if err != nil {
 		return err
@@ -80,43 +85,50 @@ func (a *Admin) AddUser(ctx context.Context, username, password string, admin bo
 	return nil
 }
 
-// SetAdmin gives a user the role admin, or takes it.
+// SetAdmin makes a user an admin, or no longer one.
 func (a *Admin) SetAdmin(ctx context.Context, username string, admin bool) error {
 	u, err := a.user(ctx, username)
 	if err != nil {
 		return err
 	}
-	return a.store.SetAdmin(ctx, u.ID, admin)
+	return a.store.SetAdmin(byCommandLine(ctx, "changeAccount", u.Name, map[string]any{"role": roleOf(admin)}), u.ID, admin)
 }
 
-// SetDisabled ends a user's sessions, tokens and streams and lets them in no more, or lets them in again.
+// SetDisabled disables a user, which ends their sessions, tokens and streams, or enables them again.
 func (a *Admin) SetDisabled(ctx context.Context, username string, disabled bool) error {
 	u, err := a.user(ctx, username)
 	if err != nil {
 		return err
 	}
-	return a.store.SetDisabled(ctx, u.ID, disabled, false)
+	return a.store.SetDisabled(byCommandLine(ctx, "changeAccount", u.Name, map[string]any{"disabled": disabled}), u.ID, disabled, false)
 }
 
-// SetPassword gives a user another password and ends all of their logins.
+// SetPassword sets a user's password and ends all of their sessions.
 func (a *Admin) SetPassword(ctx context.Context, username, password string) error {
 	u, err := a.user(ctx, username)
 	if err != nil {
 		return err
 	}
-	return a.accounts.SetPassword(ctx, u, password)
+	return a.accounts.SetPassword(byCommandLine(ctx, "changeAccount", u.Name, map[string]any{"password": true}), u, password)
 }
 
-// CreateToken makes an API token of a user's; a life of zero is for ever, no rooms are no limit.
-func (a *Admin) CreateToken(ctx context.Context, username, name string, life time.Duration, rooms []string) (string, error) {
+// CreateToken creates an API token for a user; a life of zero is for ever; without rooms and scopes it has no such
+// limit.
+func (a *Admin) CreateToken(ctx context.Context, username, name string, life time.Duration, rooms, scopes []string) (string, error) {
 	if err := chat.CheckTokenName(name); err != nil {
 		return "", err
+	}
+	if len(scopes) > 0 && len(rooms) > 0 {
+		return "", errors.New("a token with scopes cannot have rooms")
 	}
 	u, err := a.user(ctx, username)
 	if err != nil {
 		return "", err
 	}
-	var numbers []int64
+	if len(scopes) > 0 && !u.Admin {
+		return "", fmt.Errorf("%s is not an admin; only admins can have tokens with scopes", u.Name)
+	}
+	t := auth.NewToken{Name: name, Life: life, Scopes: slices.Compact(scopes)}
 	if len(rooms) > 0 {
 		found, missing, err := a.rooms.Follow(ctx, chat.Viewer{User: u.ID, Name: u.Name}, rooms, nil)
 		if err != nil {
@@ -126,14 +138,28 @@ func (a *Admin) CreateToken(ctx context.Context, username, name string, life tim
 			return "", chat.RoomNotFound(missing[0])
 		}
 		for _, r := range found {
-			numbers = append(numbers, r.ID)
+			t.Rooms = append(t.Rooms, r.ID)
 		}
 	}
-	_, token, err := a.accounts.CreateToken(ctx, auth.Identity{User: u.ID}, name, life, numbers)
+	ctx = byCommandLine(ctx, "createToken", u.Name, map[string]any{"scopes": scopes})
+	_, token, err := a.accounts.CreateToken(ctx, auth.Identity{User: u.ID}, t)
 	if errors.Is(err, auth.ErrBadCredentials) {
 		return "", fmt.Errorf("%s is disabled", u.Name)
 	}
 	return token, err
+}
+
+// byCommandLine has the audit log know what is done to a user.
+func byCommandLine(ctx context.Context, action, user string, detail map[string]any) context.Context {
+	text, _ := json.Marshal(detail) // strings and truth values always encode
+	return chat.WithDeed(ctx, &chat.Deed{Via: chat.ViaCommandLine, Action: action, Target: user, Detail: text})
+}
+
+func roleOf(admin bool) string {
+	if admin {
+		return "admin"
+	}
+	return "user"
 }
 
 func (a *Admin) user(ctx context.Context, username string) (auth.User, error) {

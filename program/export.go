@@ -21,6 +21,10 @@ type exportedRoom struct {
 	CreatedBy  string           `json:"created_by"`
 	CreatedAt  string           `json:"created_at"`
 	Members    []exportedMember `json:"members"`
+	Receipts   bool             `json:"receipts,omitempty"`
+	SlowMode   int              `json:"slow_mode,omitempty"`
+	Retention  int64            `json:"retention,omitempty"` // in seconds
+	Pins       []int64          `json:"pins,omitempty"`      // the latest pin first
 }
 
 type exportedMember struct {
@@ -29,8 +33,8 @@ type exportedMember struct {
 	Since    string    `json:"since"`
 }
 
-// Export writes JSON lines: every room, with its members, by name; then every message, in order of id, as history
-// shows it. Private messages are among them if private is set.
+// Export writes JSON lines: every room, with its members and pins, by name; then profiles; then every message, in order
+// of id, as history shows it. With private, it includes private messages and, before them, the pins of conversations.
 func (a *Admin) Export(ctx context.Context, to io.Writer, private bool) error {
 	lines := json.NewEncoder(to)
 	lines.SetEscapeHTML(false)
@@ -44,7 +48,10 @@ func (a *Admin) Export(ctx context.Context, to io.Writer, private bool) error {
 			after, rooms[chat.RoomTopic(r.ID)] = r.Name, true
 			line := exportedRoom{
 				Type: "room", Name: r.Name, Title: r.Title, Visibility: r.Visibility, Posting: r.Posting,
-				CreatedBy: r.CreatedBy, CreatedAt: chat.FormatTime(r.CreatedAt),
+				CreatedBy: r.CreatedBy, CreatedAt: chat.FormatTime(r.CreatedAt), Receipts: r.Receipts, SlowMode: r.SlowMode, Retention: r.Retention,
+			}
+			if line.Pins, err = a.pins(ctx, chat.RoomTopic(r.ID)); err != nil {
+				return err
 			}
 			if line.Members, err = a.members(ctx, r.ID); err != nil {
 				return err
@@ -57,18 +64,29 @@ func (a *Admin) Export(ctx context.Context, to io.Writer, private bool) error {
 			break
 		}
 	}
+	if err := a.people(ctx, lines); err != nil {
+		return err
+	}
+	if private {
+		if err := a.conversations(ctx, lines); err != nil {
+			return err
+		}
+	}
 	state, err := a.store.Head(ctx)
 	if err != nil {
 		return err
 	}
-	for after := state.Floor - 1; after < state.Head; after += exportPage {
-		events, err := a.store.ReadAll(ctx, after, min(after+exportPage, state.Head), exportPage)
+	for after := int64(0); after < state.Head; { // pinned messages are below the floor, too
+		events, err := a.store.ReadAll(ctx, after, state.Head, exportPage)
 		if err != nil {
 			return err
 		}
+		if after = state.Head; len(events) == exportPage {
+			after = events[exportPage-1].ID
+		}
 		var messages []chat.Event
 		for _, e := range events {
-			// The messages of a room that was deleted are still in the log, and nothing shows them.
+			// The messages of a deleted room are still in the log, but invisible.
 			if e.Type == chat.TypeChatMessage && rooms[e.Topic] || e.Type == chat.TypePrivateMessage && private {
 				messages = append(messages, e)
 			}
@@ -102,5 +120,5 @@ func (a *Admin) members(ctx context.Context, room int64) ([]exportedMember, erro
 	}
 }
 
-// Backup writes a consistent copy of the database to file, which must not be there yet.
+// Backup writes a consistent copy of the database to file, which must not exist.
 func (a *Admin) Backup(ctx context.Context, file string) error { return a.store.Backup(ctx, file) }

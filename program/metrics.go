@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// metricsServer serves /metrics on an address of its own, which can stay within a private network.
+// metricsServer serves /metrics on its own address, which can stay within a private network.
 type metricsServer struct {
 	http     *http.Server
 	listener net.Listener
 	done     chan struct{}
 }
 
-// startMetrics serves on addr; without one it does nothing, and returns nil.
+// startMetrics serves on addr; without one it does nothing and returns nil.
 func startMetrics(ctx context.Context, addr string, handler http.Handler, logger *slog.Logger) (*metricsServer, error) {
 	if addr == "" {
 		return nil, nil
@@ -37,13 +37,13 @@ func startMetrics(ctx context.Context, addr string, handler http.Handler, logger
 	go func() {
 		defer close(m.done)
 		if err := m.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			logger.Error("metrics are not served any more", "error", err)
+			logger.Error("metrics are no longer served", "error", err)
 		}
 	}()
 	return m, nil
 }
 
-// stop ends it at once: whoever measures comes again.
+// stop ends it at once: a scraper comes again.
 func (m *metricsServer) stop() error {
 	if m == nil {
 		return nil

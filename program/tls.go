@@ -7,15 +7,15 @@ import (
 	"os"
 )
 
-// certificate is what tls-cert and tls-key hold; nil without them.
+// certificate returns the certificate in tls-cert and tls-key; nil without them.
 func (s Settings) certificate() (*tls.Certificate, error) {
 	switch {
 	case s.TLSCert == "" && s.TLSKey == "":
 		return nil, nil
 	case s.TLSCert == "":
-		return nil, errors.New("tls-key is given without tls-cert")
+		return nil, errors.New("tls-key is set without tls-cert")
 	case s.TLSKey == "":
-		return nil, errors.New("tls-cert is given without tls-key")
+		return nil, errors.New("tls-cert is set without tls-key")
 	}
 	cert, certErr := os.ReadFile(s.TLSCert)
 	if certErr != nil {

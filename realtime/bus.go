@@ -6,50 +6,61 @@ import (
 	"tandem/chat"
 )
 
-// Bus carries between the nodes' hubs what has been committed, what is told in passing, and who is where. It is fast
-// and may lose, double or reorder messages: ids are dense, so a hub sees what is missing and reads the log; what is
-// told in passing is then lost; and of who is where every node repeats a sum.
+// Bus carries committed events, ephemeral events and presence between the nodes' hubs. It is fast and may lose, double
+// or reorder messages: ids are dense, so a hub sees what is missing and reads the log. Lost ephemeral events stay lost,
+// and presence is repaired by a checksum that every node repeats.
 type Bus interface {
-	// Send hands a message to every hub, this node's too, and never blocks. A statement comes back only if the others
-	// could have heard it.
+	// Send passes a message to every hub, including this node's, and never blocks. A Statement only comes back if the
+	// other nodes could have received it.
 	Send(m Message)
-	// Receive calls f with each message, from one goroutine, until ctx ends. The zero Message says that something
-	// may have been lost; it comes each time the bus begins to bring what the others send.
+	// Receive calls f with each message, from one goroutine, until ctx ends. The zero Message means that messages may
+	// have been lost; it arrives each time the bus starts to deliver what the others send.
 	Receive(ctx context.Context, f func(Message))
 }
 
-// Message is one of these.
+// Message has exactly one of these.
 type Message struct {
-	Commit    *Commit    `json:",omitempty"`
-	Notice    *Notice    `json:",omitempty"`
-	Statement *Statement `json:",omitempty"`
+	Commit   *Commit         `json:",omitempty"`
+	Notice   *Notice         `json:",omitempty"`
+	Presence *PresenceUpdate `json:"Statement,omitempty"` // the name that nodes of earlier versions know
 
-	// Reached comes from the bus itself, after this node's statements have been sent: how many nodes they went to,
-	// this one included.
+	// Reached comes from the bus itself, after it has sent this node's statements: how many nodes received them,
+	// including this one.
 	Reached int `json:"-"`
 }
 
-// Commit is what one transaction has appended to the log of that name, in the order of the ids.
+// People returns how many users the message lists.
+func (m Message) People() int {
+	if m.Presence == nil {
+		return 0
+	}
+	return len(m.Presence.People)
+}
+
+// Commit is what one transaction appended to the log of that name, ordered by id.
 type Commit struct {
 	Log    string
 	Events []chat.Event
+	// Traces has the traceparents of those that are traced, by id; nil for none.
+	Traces map[int64]string `json:",omitempty"`
 }
 
-// Notice is an ephemeral event on its way to those who follow a topic.
+// Notice is an ephemeral event for the followers of a topic.
 type Notice struct {
 	Topic chat.Topic
+	Also  []chat.Topic `json:",omitempty"` // also followers of one of these; nobody receives it twice
 	Event chat.Ephemeral
 }
 
 var _ Bus = (*Memory)(nil)
 
-// Memory is the Bus of a single node. It keeps the order of what it is given.
+// Memory is the Bus of a single node. It preserves order.
 type Memory struct {
 	queue chan Message
 	lost  chan struct{}
 }
 
-// NewMemory returns a Bus that holds up to 1,024 messages for its receiver and loses what comes on top.
+// NewMemory returns a Bus that buffers up to 1,024 messages for its receiver and drops further ones.
 func NewMemory() *Memory {
 	return &Memory{queue: make(chan Message, 1024), lost: make(chan struct{}, 1)}
 }
@@ -61,7 +72,7 @@ func (m *Memory) Send(message Message) {
 	default:
 		select {
 		case m.lost <- struct{}{}:
-		default: // it is known already
+		default: // a loss is already signaled
 		}
 	}
 }

@@ -7,35 +7,40 @@ import (
 	"tandem/chat"
 )
 
-// tick is the clock of all streams: pings, expired tokens, stalled readers, and people who have left.
+// tick is the clock of all streams: pings, expired tokens, maximum age, stalled readers, absent users, and memory.
 func (h *Hub) tick(now time.Time) {
-	// None of these keeps the next from its turn: expired tokens end whatever else fails.
+	// Each step runs even if another panics: expired tokens must end their streams.
 	h.do("the hub's clock: people who left", func() { h.depart(now) })
-	h.do("the hub's clock: nodes that are gone", func() { h.bury(now) })
+	h.do("the hub's clock: nodes that are gone", func() { h.expireNodes(now) })
 	h.do("the hub's clock: typing", func() { h.forgetTypists(now) })
+	h.do("the hub's clock: memory", func() { h.memory.review(now) })
 	h.mu.Lock()
 	h.meter.take(now)
 	pings, expired := h.streams.advance(now)
 	h.mu.Unlock()
 	for _, s := range expired {
-		h.orCut(s, func() { s.Close(chat.CloseTokenExpired, 0) })
+		reason := chat.CloseMaxAge
+		if s.tokenEnds(now) {
+			reason = chat.CloseTokenExpired
+		}
+		h.orCut(s, func() { s.Close(reason, 0) })
 	}
 	for _, s := range pings {
 		h.orCut(s, s.pingNow)
 	}
 	for s, since := range h.stalls.all() {
-		h.orCut(s, func() { s.judge(now.Sub(since)) })
+		h.orCut(s, func() { s.closeIfStalled(now.Sub(since)) })
 	}
 }
 
-// orCut does a step of one stream's clock; where it panics the stream is cut, and the others are not.
+// orCut runs a clock step of one stream. If it panics, it cuts that stream only.
 func (h *Hub) orCut(s *Stream, step func()) {
 	if !h.do("a stream's clock", step) {
 		h.do("cutting a stream", s.cut)
 	}
 }
 
-// pingNow has s say that it is alive, unless it is a poll's, which ends sooner.
+// pingNow makes s send a ping, unless it is a poll, which ends sooner.
 func (s *Stream) pingNow() {
 	if s.woken != nil {
 		return
@@ -47,21 +52,21 @@ func (s *Stream) pingNow() {
 }
 
 const (
-	// stallLimit is how long a single write of at most 32 KiB may take where nothing tells whether the reader lives, as
-	// with one of several streams on a connection; it comes back and resumes.
+	// stallLimit is how long a single write of at most 32 KiB may take if nothing shows whether the reader is alive, as
+	// with one of several streams on a connection. The client reconnects and resumes.
 	stallLimit = 55 * time.Second
-	// stayLimit is how long a reader may stay that lives and does not read: an access token's life. It costs some
-	// 200 KiB, most of which are the kernel's send buffer.
+	// stayLimit is how long a live reader may stay without reading: an access token's lifetime. It costs about 200 KiB,
+	// mostly in the kernel's send buffer.
 	stayLimit = 15 * time.Minute
-	// AckTimeout is how long a connection may owe us an acknowledgement: with a ping every 20 s, a vanished reader is
-	// gone within 60 s.
+	// AckTimeout is how long a connection may go without an acknowledgement: with a ping every 20 s, a vanished reader
+	// is gone within 60 s.
 	AckTimeout = 35 * time.Second
 )
 
-// judge cuts a reader who has not read for that long, unless it may read on.
-func (s *Stream) judge(stalled time.Duration) {
+// closeIfStalled closes the connection of a client that has stopped reading, unless the kernel still sees progress.
+func (s *Stream) closeIfStalled(stalled time.Duration) {
 	if stalled < 2*time.Second {
-		return // nothing unusual
+		return // the usual case
 	}
 	s.mu.Lock()
 	conn, closing := s.conn, s.closing != ""
@@ -71,7 +76,7 @@ func (s *Stream) judge(stalled time.Duration) {
 		s.hub.stalls.awaited(s)
 	}
 	switch {
-	case closing && stalled > lingerFor, // it will not hear why
+	case closing && stalled > lingerFor, // the client will not read the reason
 		known && !alive,
 		!known && stalled > stallLimit,
 		stalled > stayLimit:
@@ -79,7 +84,7 @@ func (s *Stream) judge(stalled time.Duration) {
 	}
 }
 
-// stalls are the streams that wait for their reader, since when, and whether the kernel was told to let that be.
+// stalls are the streams that wait for their reader, since when, and whether the kernel was told to tolerate it.
 type stalls struct {
 	mu sync.Mutex
 	of map[*Stream]stall
@@ -90,7 +95,7 @@ type stall struct {
 	awaited bool
 }
 
-// begin notes that s waits. What was noted of an earlier wait stands no longer.
+// begin records that s waits, and forgets an earlier wait.
 func (w *stalls) begin(s *Stream) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -100,7 +105,7 @@ func (w *stalls) begin(s *Stream) {
 	w.of[s] = stall{since: time.Now()}
 }
 
-// end notes that s waits no longer; awaited tells whether its connection is to be set back by resumePeer.
+// end records that s no longer waits. awaited reports whether resumePeer must reset its connection.
 func (w *stalls) end(s *Stream) (awaited bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -9,11 +9,12 @@ import (
 	"tandem/panics"
 )
 
-// maxWaiting is how many messages of a client wait for those before them, of 64 KiB in all; then it is not read from.
+// maxWaiting is how many messages of a client may be queued, up to 64 KiB in total; beyond it, the connection is not
+// read.
 const maxWaiting = 16
 
-// commands answers a connection's messages one after another, in a goroutine that is there while there are some. So
-// the reader goes on with pings, the writer with events, and an idle connection pays for neither.
+// commands answers a connection's messages one after another, in a goroutine that only exists while there are some. So
+// the reader keeps handling pings, the writer keeps sending events, and an idle connection has neither goroutine.
 type commands struct {
 	stream *Stream
 	handle Handler
@@ -24,11 +25,11 @@ type commands struct {
 	bytes   int
 	running bool
 	stopped bool
-	ctx     context.Context // of those that run; nil before the first
+	ctx     context.Context // of the running commands; nil before the first
 	cancel  context.CancelFunc
 }
 
-// put has a message answered after those before it. It waits while too many wait.
+// put queues a message. It blocks while too many are queued.
 func (c *commands) put(text []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -50,7 +51,7 @@ func (c *commands) put(text []byte) {
 	}
 }
 
-// used tells whether there ever was a message.
+// used reports whether there ever was a message.
 func (c *commands) used() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -74,7 +75,7 @@ func (c *commands) run() {
 	c.changed.Broadcast()
 }
 
-// answer reports whether the connection goes on.
+// answer reports whether the connection continues.
 func (c *commands) answer(text []byte) bool {
 	var answer []byte
 	var err error
@@ -89,7 +90,7 @@ func (c *commands) answer(text []byte) bool {
 	return sent && err == nil
 }
 
-// wait returns when all that was put is answered.
+// wait returns when everything queued is answered.
 func (c *commands) wait() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -98,7 +99,7 @@ func (c *commands) wait() {
 	}
 }
 
-// stop drops what waits, and returns when what runs has ended.
+// stop drops queued messages, and returns when the running one has ended.
 func (c *commands) stop() {
 	c.mu.Lock()
 	c.stopped = true

@@ -1,8 +1,8 @@
 package realtime
 
-// count counts a stream among its user's, or, where nobody's account opens it, among those of its address; false
-// where there are as many as may be. Judged and counted under one lock: of streams that open at once none slips
-// through. Hub.mu is held.
+// count adds a stream to its user's count or, without an account, to its address's. It returns false if the limit is
+// reached. Checking and counting happen under one lock, so that streams opened at once cannot exceed the limit. The
+// caller holds Hub.mu.
 func (h *Hub) count(s *Stream) bool {
 	v := s.viewer
 	n := len(h.users[v.User])
@@ -21,7 +21,7 @@ func (h *Hub) count(s *Stream) bool {
 	return true
 }
 
-// uncount takes back a count. Hub.mu is held.
+// uncount undoes count. The caller holds Hub.mu.
 func (h *Hub) uncount(s *Stream) {
 	if v := s.viewer; v.User == 0 {
 		if h.anonymous[v.Address]--; h.anonymous[v.Address] == 0 {

@@ -11,26 +11,26 @@ import (
 // follow is a topic that a stream follows, from one position of the log to another. Guarded by Hub.mu.
 type follow struct {
 	topic   *topic
-	after   int64 // nothing up to it is sent
-	until   int64 // nothing above it is sent; 0 while there is no end
-	named   bool  // asked for by its name, and not only as one of the viewer's rooms
-	present bool  // the viewer is counted in it
+	after   int64 // send events after it
+	until   int64 // send events up to it; 0 for no end
+	named   bool  // requested by name, not only as one of the viewer's rooms
+	present bool  // the viewer is counted as present in it
 }
 
-// covers tells whether an event that came when the log was at that position lies within f. An ephemeral one has no
-// id of its own: it came behind the event with that id.
+// covers reports whether an event that arrived at that position of the log lies within f. An ephemeral event has no id:
+// it came after the event with that id.
 func (f *follow) covers(at int64, durable bool) bool {
 	return at > f.after && (f.until == 0 || at < f.until || at == f.until && durable)
 }
 
-// covered tells whether e lies within one of these.
+// covered reports whether e lies within one of these.
 func covered(follows []follow, e *chat.Event) bool {
 	return slices.ContainsFunc(follows, func(f follow) bool {
 		return (f.topic.key == e.Topic || f.topic.key == e.Also) && f.covers(e.ID, true)
 	})
 }
 
-// following is s's open follow of t, or nil. Hub.mu is held.
+// following returns s's open follow of t, or nil. The caller holds Hub.mu.
 func (s *Stream) following(t *topic) *follow {
 	for i := range s.follows {
 		if f := &s.follows[i]; f.topic == t && f.until == 0 {
@@ -40,7 +40,7 @@ func (s *Stream) following(t *topic) *follow {
 	return nil
 }
 
-// follow has s follow t behind after. Hub.mu is held.
+// follow makes s follow t after the position after. The caller holds Hub.mu.
 func (s *Stream) follow(t *topic, after int64, named bool) *follow {
 	s.follows = append(s.follows, follow{topic: t, after: after, named: named})
 	s.bounded = s.bounded || after != 0
@@ -48,16 +48,16 @@ func (s *Stream) follow(t *topic, after int64, named bool) *follow {
 	return &s.follows[len(s.follows)-1]
 }
 
-// unfollow ends s's follow of t with the event at: what comes up to it is still sent. Hub.mu is held.
+// unfollow ends s's follow of t with the event at, which is still sent. The caller holds Hub.mu.
 func (s *Stream) unfollow(f *follow, at int64) {
 	f.until, f.present = at, false
 	s.bounded = true
 	s.detach(f.topic)
-	s.wake() // not by the topic any more
+	s.wake() // the topic no longer wakes it
 }
 
-// settle drops the bounds that s has passed. Hub.mu is held, for reading at least: only Next calls it, and only there
-// or under the full lock follows change.
+// settle drops the bounds that s has passed. The caller holds Hub.mu, at least for reading: only Next calls it, and
+// otherwise follows only change under the full lock.
 func (s *Stream) settle() {
 	if !s.bounded {
 		return
@@ -66,28 +66,28 @@ func (s *Stream) settle() {
 	s.follows = slices.DeleteFunc(s.follows, func(f follow) bool { return f.until != 0 && f.until <= s.pos })
 	for i := range s.follows {
 		f := &s.follows[i]
-		if f.after < s.pos { // at f.after itself there may be ephemeral ones to pass over
+		if f.after < s.pos { // at f.after itself there may be ephemeral events to skip
 			f.after = 0
 		}
 		s.bounded = s.bounded || f.after != 0 || f.until != 0
 	}
 }
 
-// change is what an event does to who follows a room.
+// change is an event's effect on who follows a room.
 type change struct {
 	id   int64
 	kind string // the event's type, or closed
 	room int64
 	name string
-	user int64 // whom it concerns; 0 for everybody
+	user int64 // the affected user; 0 for everyone
 }
 
 const (
-	barred = "barred" // the user may no longer see the room
-	closed = "closed" // the room was made private
+	barred = "barred" // the user can no longer see the room
+	closed = "closed" // the room became private
 )
 
-// changeBy says what e changes; ok is false where it is nothing.
+// changeBy returns the change that e causes; ok is false if there is none.
 func changeBy(e *chat.Event) (c change, ok bool) {
 	switch e.Type {
 	case chat.TypeMemberAdded, chat.TypeMemberRemoved, chat.TypeRoomDeleted:
@@ -107,8 +107,8 @@ func changeByControl(id int64, c chat.ControlEvent) (change, bool) {
 	return change{id: id, kind: barred, room: c.Room, user: c.User}, true
 }
 
-// apply makes a change in the streams that it concerns; its own event is in the ring. Streams that are being opened
-// find it among h.changes, and those that knew of it when they opened pass over it. Hub.mu is held.
+// apply applies a change to the affected streams; its own event is in the ring. Streams that are being opened find it
+// in h.changes, and those that already knew it when they opened skip it. The caller holds Hub.mu.
 func (h *Hub) apply(c change) {
 	if h.opening > 0 {
 		h.changes = append(h.changes, c)
@@ -120,7 +120,7 @@ func (h *Hub) apply(c change) {
 	case barred, closed, chat.TypeRoomDeleted:
 		h.openRooms.forget()
 	}
-	// Looked up here: the topic of an event that the ring has dropped already may be another, or none.
+	// Look up the topic here: if the ring has dropped the event, the topic may be a new one, or gone.
 	t := h.topics[chat.RoomTopic(c.room)]
 	if t == nil {
 		return
@@ -141,7 +141,16 @@ func (h *Hub) apply(c change) {
 			h.expel(t, c.user)
 		}
 	case chat.TypeRoomDeleted:
-		t.people, t.names = nil, nil // nobody is left to be told
+		for user, p := range t.people {
+			one := Presence{t.key, user, p.name}
+			if p.here {
+				h.sum -= one.hash()
+			}
+			for _, n := range h.nodes { // which delete the room, too, and do not announce it
+				n.forget(one)
+			}
+		}
+		t.people, t.names = nil, names{} // nobody is left to notify
 		t.list.Store(nil)
 		for _, s := range slices.Clone(t.subs) {
 			s.unfollow(s.following(t), c.id)
@@ -156,8 +165,8 @@ func (h *Hub) apply(c change) {
 	h.forgetIfUnused(t)
 }
 
-// welcome has the user's streams of all their rooms follow another, from the event on; who is there follows it.
-// Hub.mu is held.
+// welcome makes the user's streams that follow all their rooms follow another one, from the event on. The caller holds
+// Hub.mu.
 func (h *Hub) welcome(c change) {
 	var t *topic
 	came := false
@@ -179,16 +188,17 @@ func (h *Hub) welcome(c change) {
 	if !came {
 		return
 	}
-	l := t.userList()
-	h.put(&entry{at: h.pos, typ: l.typ, json: l.json, only: c.user, topics: [2]*topic{t}})
-	t.changed = h.ring.seq // whoever is behind gets the list when they are no longer
+	l := t.userList(c.user)
+	h.put(&entry{at: h.pos, typ: l.typ, json: l.json, only: c.user, topics: []*topic{t}})
+	t.changed = h.ring.seq // streams that are behind get the list when they have caught up
 }
 
-// sendBack has s's client resume by its cursor, and so be judged anew. Hub.mu is held.
+// sendBack makes s's client reconnect and resume from its cursor, so that its access is checked again. The caller holds
+// Hub.mu.
 func (s *Stream) sendBack() {
 	s.over = true
 	s.Close(chat.CloseRestart, retrySoon+rand.N(retrySoon))
 }
 
-// retrySoon is how soon a client comes back that was sent back.
+// retrySoon is when a client that was sent back reconnects.
 const retrySoon = 500 * time.Millisecond

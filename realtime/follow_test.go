@@ -14,11 +14,11 @@ import (
 	"tandem/chat"
 )
 
-// site is the truth of a random run: who is a member of what, which rooms are there, and who may see them. It is the
-// hub's Access, and judges by what is committed.
+// site is the state of a random run: the memberships, the rooms, and who may see them. It is the hub's Access, and
+// decides by what is committed.
 type site struct {
 	*logbook
-	members map[int64]map[int64]int64 // room, user: the id of the member_added
+	members map[int64]map[int64]int64 // by room and user: the id of the member_added
 	deleted map[int64]bool
 	banned  map[[2]int64]bool
 	onCheck func()
@@ -49,7 +49,7 @@ func (w *site) Follow(_ context.Context, v chat.Viewer, names []string, open cha
 }
 
 func (w *site) OpenRoom(_ context.Context, name string) (chat.Room, error) {
-	defer w.asked() // what happens now comes behind the answer
+	defer w.asked() // changes from here on come after the answer
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	room, _ := strconv.ParseInt(name[1:], 10, 64)
@@ -85,7 +85,7 @@ func (w *site) checked() {
 	}
 }
 
-// write commits an event. w.mu is held.
+// write commits an event. The caller holds w.mu.
 func (w *site) write(e chat.Event) chat.Event {
 	e.ID = int64(len(w.events) + 1)
 	w.events = append(w.events, e)
@@ -106,7 +106,7 @@ func (w *site) step(r *rand.Rand) []chat.Event {
 		return nil
 	}
 	switch n := r.IntN(40); {
-	case n < 8 && !w.banned[[2]int64{room, user}]: // joins, or gets another role
+	case n < 8 && !w.banned[[2]int64{room, user}]: // joins, or changes role
 		e := event(chat.TypeMemberAdded, inbox)
 		if !member {
 			w.members[room][user] = e.ID
@@ -130,8 +130,8 @@ func (w *site) step(r *rand.Rand) []chat.Event {
 	return []chat.Event{event(chat.TypeChatMessage, chat.NoTopic)}
 }
 
-// model is what a stream has to be sent that resumed behind since, with these rooms, each from behind an id on, which
-// are right as of opened. It knows nothing but the rules.
+// model returns what a stream must be sent that resumed after since, with these rooms, each from after an id on, as of
+// opened. It implements the rules alone.
 func (w *site) model(user, since, opened int64, after map[int64]int64, named map[int64]bool, all bool) (want []int64) {
 	for _, e := range w.events[since:] {
 		if e.Topic == chat.Control {
@@ -159,8 +159,8 @@ func (w *site) model(user, since, opened int64, after map[int64]int64, named map
 	return want
 }
 
-// checkRooms sees that a stream follows at its opening what it might at some moment from opened on, and all that it
-// might all the time.
+// checkRooms checks that a stream follows at its opening only rooms that it might have followed at some moment since
+// opened, and all that it might have at every moment.
 func (w *site) checkRooms(t *testing.T, user, opened int64, after map[int64]int64, r Request) {
 	for room := int64(1); room <= siteRooms; room++ {
 		asked := slices.Contains(r.Rooms, roomName(room))
@@ -179,7 +179,7 @@ func (w *site) checkRooms(t *testing.T, user, opened int64, after map[int64]int6
 			switch c, _ := chat.ParseControl(e); {
 			case e.Topic == chat.Control:
 				if c.Room == room && c.User == user {
-					sometimes = sometimes || barred && asked && !gone && e.ID > opened // let in before, without an event
+					sometimes = sometimes || barred && asked && !gone && e.ID > opened // admitted before, without an event
 					barred = true
 				}
 			case mine && e.Type == chat.TypeMemberAdded:
@@ -191,15 +191,15 @@ func (w *site) checkRooms(t *testing.T, user, opened int64, after map[int64]int6
 			}
 		}
 		if asked && !w.banned[[2]int64{room, user}] && barred {
-			sometimes = sometimes || !gone // let in again without an event
+			sometimes = sometimes || !gone // admitted again without an event
 		}
 		if _, is := after[room]; is && !sometimes || !is && always {
-			t.Errorf("user %d, opened at %d, asked for %v and all %v: follows %s %v, may sometimes %v, always %v", user, opened, r.Rooms, r.All, roomName(room), is, sometimes, always)
+			t.Errorf("user %d, opened at %d, asked for %v, all %v: follows %s = %v, allowed sometimes = %v, always = %v", user, opened, r.Rooms, r.All, roomName(room), is, sometimes, always)
 		}
 	}
 }
 
-// Whatever happens to memberships, a stream gets exactly what the rules say: live, behind, resumed and while it opens.
+// Whatever happens to memberships, a stream gets exactly what the rules say: live, behind, resumed, and while it opens.
 func TestStreamsFollowWhatTheyMay(t *testing.T) {
 	for seed := range uint64(60) {
 		for _, ring := range []int{0, 2000, bigRing} {
@@ -217,7 +217,7 @@ func randomRun(t *testing.T, b *bench, r *rand.Rand) {
 	}
 	b.access = w
 	step := func() {
-		if events := w.step(r); len(events) > 0 && r.IntN(6) > 0 { // else the bus loses them
+		if events := w.step(r); len(events) > 0 && r.IntN(6) > 0 { // otherwise the bus loses them
 			b.publish(events)
 		}
 	}
@@ -230,7 +230,7 @@ func randomRun(t *testing.T, b *bench, r *rand.Rand) {
 			synctest.Wait() // the hub knows of it already
 		}
 		if checks--; checks == 0 {
-			b.in.Lock() // so that what the stream opened with can be looked at
+			b.in.Lock() // to look at what the stream opened with
 		}
 	}
 	w.onAsk = func() {
@@ -310,7 +310,7 @@ func randomRun(t *testing.T, b *bench, r *rand.Rand) {
 	}
 }
 
-// The last event of a room and the one that bars somebody need no later one to bring them; presence ends with them.
+// The last event of a room and the one that removes a user arrive without a later one, and end presence.
 func TestRoomsThatEnd(t *testing.T) {
 	inBubble(t, bigRing, func(b *bench) {
 		watch, ada := b.open("bo", Request{Rooms: []string{"lobby", "x"}}), b.open("ada", Request{Rooms: []string{"lobby", "x"}})
@@ -333,18 +333,18 @@ func TestRoomsThatEnd(t *testing.T) {
 		write(chat.ControlEvent{Room: 5}.Event(1))
 		b.post(lobby)
 		expect(t, watch.seen(), "stream_close", "end")
-		if n := b.Online(1); n != 0 {
-			t.Errorf("%d are in a room that is gone", n)
+		if n := b.Online(1, 0); n != 0 {
+			t.Errorf("%d users in a deleted room", n)
 		}
 		ada.conn.Close()
 		time.Sleep(20 * time.Second)
-		if b.UserOnline(3) || b.UserOnline(2) || b.UsersOnline() != 0 {
-			t.Errorf("%d are online", b.UsersOnline())
+		if b.UserOnline(3, 0) || b.UserOnline(2, 0) || len(b.UsersOnline(0)) != 0 {
+			t.Errorf("UsersOnline = %v, want none", b.UsersOnline(0))
 		}
 	})
 }
 
-// Whoever was told to come back is present until they had the time to.
+// A user whose stream was told to reconnect stays present until they have had time to.
 func TestRestartMakesNoNoise(t *testing.T) {
 	inBubble(t, bigRing, func(b *bench) {
 		watch := b.open("bo", Request{Rooms: []string{"lobby"}})
@@ -372,14 +372,14 @@ func TestTheAnonymousAreNotCounted(t *testing.T) {
 		c := serve(s)
 		expect(t, c.seen(), "stream_open", "user_list:[]")
 		b.post(lobby)
-		b.post(chat.Control) // whose topic is what an inbox of nobody would be
+		b.post(chat.Control) // its topic is what an inbox of user 0 would have
 		expect(t, c.seen(), "chat_message:1")
-		if b.UsersOnline() != 0 || b.Online(5) != 0 {
-			t.Error("nobody is counted")
+		if len(b.UsersOnline(0)) != 0 || b.Online(5, 0) != 0 {
+			t.Error("anonymous stream counted as a user")
 		}
 		for _, r := range []Request{{All: true}, {Site: true}} {
 			if _, err := b.Open(b.ctx, chat.Viewer{}, SSE, r); err != ErrAnonymous {
-				t.Errorf("%+v gives %v", r, err)
+				t.Errorf("%+v: got %v, want ErrAnonymous", r, err)
 			}
 		}
 	})

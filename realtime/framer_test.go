@@ -12,7 +12,7 @@ import (
 	"tandem/chat"
 )
 
-// sseEvent and parseSSE are an independent reading of WHATWG HTML §9.2.6.
+// sseEvent and parseSSE implement WHATWG HTML §9.2.6 independently.
 type sseEvent struct{ id, event, data string }
 
 func parseSSE(stream string) (events []sseEvent) {
@@ -43,7 +43,7 @@ func parseSSE(stream string) (events []sseEvent) {
 	return events
 }
 
-// Whatever a message says, it is one event with the same bytes, in SSE, as a line and over WebSocket.
+// Whatever a message contains, it is one event with the same bytes, in SSE, as a line, and over a WebSocket.
 func FuzzFrames(f *testing.F) {
 	for _, s := range []string{"hi", "a\nb", "a\r\nb", "\n\ndata: x\n\n", "id: 1\n\n", "\u2028\u2029\u0085", strings.Repeat("x", 125), strings.Repeat("x", 200), strings.Repeat("x", 70_000), "\ufeff"} {
 		f.Add(s)
@@ -86,7 +86,7 @@ func readFrame(t *testing.T, r io.Reader) []byte {
 		t.Fatal(err)
 	}
 	if head[0] != 0x80|websocket.TextMessage || head[1]&0x80 != 0 {
-		t.Fatalf("the frame begins with %x", head)
+		t.Fatalf("frame header = %x", head)
 	}
 	n, more := int(head[1]), 0
 	switch n {

@@ -10,22 +10,22 @@ import (
 	"time"
 )
 
-// bodyFramer is a Framer whose frames are the body of an HTTP answer.
+// bodyFramer is a Framer whose frames form the body of an HTTP response.
 type bodyFramer interface {
 	Framer
 	contentType() string
-	// begin appends what comes before the first event.
+	// begin appends what precedes the first event.
 	begin(dst []byte) []byte
 }
 
-// ServeHTTP answers with the stream, over SSE or NDJSON. Over HTTP/1 it takes the connection over and returns, so
-// that nothing of net/http's stays in memory; where that cannot be done, as over HTTP/2, it returns when the stream
-// has ended. Headers that w has are sent. Where it returns an error nothing was sent and the stream is dropped.
+// ServeHTTP serves the stream over SSE or NDJSON, with the headers that are set on w. Over HTTP/1 it takes over the
+// connection and returns, so that nothing of net/http stays in memory. If it cannot, as over HTTP/2, it returns when
+// the stream has ended. If it returns an error, nothing was sent and the stream is dropped.
 func (s *Stream) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	f := s.framer.(bodyFramer)
 	h := w.Header()
 	h.Set("Content-Type", f.contentType())
-	h.Set("Cache-Control", "no-cache, no-transform") // no-transform: compressors would hold events back
+	h.Set("Cache-Control", "no-cache, no-transform") // no-transform: compressors would buffer events
 	h.Set("X-Accel-Buffering", "no")                 // nginx
 	control := http.NewResponseController(w)
 	conn, _, err := control.Hijack()
@@ -42,7 +42,7 @@ func (s *Stream) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	fmt.Fprintf(&head, "HTTP/1.1 200 OK\r\n")
 	h = h.Clone()
 	h.Set("Date", time.Now().UTC().Format(http.TimeFormat))
-	// The stream ends with the connection, so its frames need no chunks around them (RFC 9112 §6.3).
+	// The stream ends with the connection, so the body needs no chunks (RFC 9112 §6.3).
 	h.Set("Connection", "close")
 	_ = h.Write(&head) // into memory
 	head.WriteString("\r\n")
@@ -57,11 +57,11 @@ func (s *Stream) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// serveResponse serves the stream as the body of an answer, whose context ends with the client.
+// serveResponse serves the stream as a response body, whose context ends with the client.
 func (s *Stream) serveResponse(ctx context.Context, w http.ResponseWriter, control *http.ResponseController) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	_ = control.SetWriteDeadline(time.Time{}) // the server's, for answers; a stream's reader is judged by the clock
+	_ = control.SetWriteDeadline(time.Time{}) // clear the server's deadline for responses; the clock watches a stream's reader
 	b := &body{w: w, control: control, ctx: ctx, cancel: cancel}
 	s.Serve(b, func() error {
 		<-ctx.Done()
@@ -70,15 +70,15 @@ func (s *Stream) serveResponse(ctx context.Context, w http.ResponseWriter, contr
 	b.end()
 }
 
-// body is an answer's body as the client's end of a stream.
+// body is a response body as the client's end of a stream.
 type body struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
-	ctx     context.Context // of this answer alone: it ends when either side does
+	ctx     context.Context // of this response only: it ends when either side does
 	cancel  context.CancelFunc
 
 	mu    sync.Mutex
-	ended bool // the handler has returned, or is about to; w is not to be touched
+	ended bool // the handler has returned, or is about to; do not use w
 }
 
 func (b *body) Write(p []byte) (int, error) {
@@ -92,13 +92,13 @@ func (b *body) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Close ends the answer, by having the handler return.
+// Close ends the response by making the handler return.
 func (b *body) Close() error {
 	b.cancel()
 	return nil
 }
 
-// cut ends the answer although a Write may be waiting for the client: the stream is reset, its connection lives on.
+// cut ends the response although a Write may be waiting for the client: it resets the stream and keeps the connection.
 func (b *body) cut() {
 	b.mu.Lock()
 	if !b.ended {

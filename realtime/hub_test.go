@@ -20,15 +20,15 @@ import (
 	"tandem/chat"
 )
 
-// logbook is a Log in memory whose commits and publications the test drives one by one.
+// logbook is a Log in memory. The test controls each commit and publication.
 type logbook struct {
 	mu      sync.Mutex
 	events  []chat.Event
-	reads   int // of ReadAll: what the hub had to fetch
+	reads   int // of ReadAll: what the hub had to read
 	onRead  func()
 	failing bool
-	shaky   int    // so many more reads panic
-	name    string // empty is test
+	shaky   int    // this many more reads panic
+	name    string // "" means test
 	shared  int64
 }
 
@@ -40,7 +40,7 @@ func (l *logbook) commit(topic chat.Topic) chat.Event {
 	return e
 }
 
-// shake has the next n reads panic.
+// shake makes the next n reads panic.
 func (l *logbook) shake(n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -111,19 +111,23 @@ func (l *logbook) Start(context.Context, chat.Topic, int) (int64, error) {
 
 func (l *logbook) Shared(context.Context, string) (int64, error) { return l.shared, nil }
 
+func (l *logbook) RoomFloors(context.Context) (map[int64]int64, error) { return map[int64]int64{}, nil }
+
+func (l *logbook) Invisible(context.Context) ([]int64, error) { return nil, nil }
+
 func (l *logbook) WasAnother(context.Context, string, int64) (bool, error) { return false, nil }
 
-// rename has another database take over.
+// rename simulates a takeover by another database.
 func (l *logbook) rename(name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.name = name
 }
 
-// rooms lets everybody follow every room; a room's number is its name's length. onCheck runs in each check.
+// rooms is an Access that allows everything; a room's number is the length of its name. onCheck runs in each check.
 type rooms struct {
 	onCheck func()
-	members []chat.Membership // everybody's
+	members []chat.Membership // for every user
 }
 
 func (a *rooms) Memberships(context.Context, chat.Viewer) ([]chat.Membership, error) {
@@ -146,7 +150,7 @@ func (a *rooms) Follow(_ context.Context, _ chat.Viewer, names []string, _ chat.
 
 var lobby = chat.RoomTopic(int64(len("lobby")))
 
-// bench is a hub under test, running in a synctest bubble.
+// bench is a hub under test in a synctest bubble.
 type bench struct {
 	*Hub
 	t   *testing.T
@@ -156,7 +160,7 @@ type bench struct {
 	bus *Memory
 }
 
-// inBubble runs f with a hub, and sees that everything ends.
+// inBubble runs f with a hub, and checks that everything ends.
 func inBubble(t *testing.T, ringBytes int, f func(b *bench)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -206,7 +210,7 @@ func serve(s *Stream) *client {
 	return serveAfter(s, now)
 }
 
-// serveAfter is serve with a client that reads nothing before reads is closed.
+// serveAfter is like serve, with a client that reads nothing until reads is closed.
 func serveAfter(s *Stream, reads <-chan struct{}) *client {
 	near, far := net.Pipe()
 	go s.Serve(near, func() error { _, err := io.Copy(io.Discard, near); return err })
@@ -240,7 +244,7 @@ func serveAfter(s *Stream, reads <-chan struct{}) *client {
 	return c
 }
 
-// seen is what came until nothing more happens without the clock.
+// seen returns what has arrived once nothing more happens without time passing.
 func (c *client) seen() (events []string) {
 	synctest.Wait()
 	for {
@@ -273,7 +277,7 @@ func TestHoleIsReadFromTheLog(t *testing.T) {
 		b.log.commit(lobby) // the bus loses 2
 		b.post(lobby)
 		expect(t, c.seen(), "chat_message:1")
-		time.Sleep(straggle)
+		time.Sleep(gapGrace)
 		expect(t, c.seen(), "chat_message:2", "chat_message:3")
 	})
 }
@@ -291,7 +295,7 @@ func TestStragglersNeedNoRead(t *testing.T) {
 		expect(t, c.seen(), "chat_message:1", "chat_message:2", "chat_message:3")
 		time.Sleep(time.Second)
 		if b.log.reads != 0 {
-			t.Errorf("the hub read the log %d times, though nothing was missing", b.log.reads)
+			t.Errorf("hub read the log %d times, want 0: no event was missing", b.log.reads)
 		}
 	})
 }
@@ -310,19 +314,19 @@ func TestOverflowingBusSaysSo(t *testing.T) {
 	inBubble(t, bigRing, func(b *bench) {
 		c := b.open("ada", Request{Rooms: []string{"lobby"}})
 		c.seen()
-		b.in.Lock() // the hub does not get to receive
+		b.in.Lock() // the hub cannot receive yet
 		for range cap(b.bus.queue) + 10 {
 			b.post(lobby)
 		}
 		b.in.Unlock()
 		synctest.Wait()
 		if got := len(c.seen()); got != cap(b.bus.queue)+10 {
-			t.Errorf("%d events came without the clock, want all %d", got, cap(b.bus.queue)+10)
+			t.Errorf("got %d events without time passing, want all %d", got, cap(b.bus.queue)+10)
 		}
 	})
 }
 
-// Whatever happens while a stream is being opened reaches it, and nobody has to say anything more for that.
+// Whatever happens while a stream is being opened reaches it, without a later event.
 func TestAttachComesBeforeTheCheckAndTheReplay(t *testing.T) {
 	for _, ring := range []int{0, bigRing} {
 		t.Run(fmt.Sprint("ring ", ring), func(t *testing.T) {
@@ -355,7 +359,7 @@ func TestEventsOfTheReplayItselfFollowIt(t *testing.T) {
 func TestNothingAtOrBelowTheCursor(t *testing.T) {
 	inBubble(t, bigRing, func(b *bench) {
 		for range 5 {
-			b.log.commit(lobby) // the hub does not know of them yet: it is behind the database
+			b.log.commit(lobby) // the hub does not have them yet: it is behind the database
 		}
 		c := b.open("ada", Request{Rooms: []string{"lobby"}, Cursor: &chat.Cursor{ID: 4}})
 		time.Sleep(time.Second)
@@ -383,11 +387,11 @@ func TestCursorsThatCannotBeHonoured(t *testing.T) {
 				expect(t, c.seen(), "stream_open", "user_list:[ada]", "stream_reset", "chat_message:2")
 				open := <-c.raw
 				if open["resumed"] != false || open["since"] != "1.test" {
-					t.Errorf("stream_open is %v", open)
+					t.Errorf("stream_open = %v", open)
 				}
 				<-c.raw
 				if reset := <-c.raw; reset["reason"] != tt.reason || reset["head"] != 1.0 || reset["floor"] != 1.0 {
-					t.Errorf("stream_reset is %v", reset)
+					t.Errorf("stream_reset = %v", reset)
 				}
 			})
 		})
@@ -427,13 +431,13 @@ func TestPingsCarryThePosition(t *testing.T) {
 	inBubble(t, bigRing, func(b *bench) {
 		c := b.open("ada", Request{Rooms: []string{"lobby"}})
 		c.seen()
-		b.post(chat.RoomTopic(99)) // not followed, and yet passed
+		b.post(chat.RoomTopic(99)) // not followed, but skipped
 		time.Sleep(2 * pingEvery)
 		expect(t, c.seen(), "ping", "ping")
 		<-c.raw
 		<-c.raw
 		if ping := <-c.raw; ping["since"] != "1.test" {
-			t.Errorf("ping is %v", ping)
+			t.Errorf("ping = %v", ping)
 		}
 	})
 }
@@ -453,15 +457,14 @@ func TestTokenExpiryEndsTheStream(t *testing.T) {
 	})
 }
 
-// A reader that does not read is cut when a write has made no progress for the limit; meanwhile it delays
-// nobody.
+// A reader that does not read is cut when a write has made no progress for the limit. Until then it delays nobody.
 func TestStalledReaderDelaysNobodyAndIsCut(t *testing.T) {
 	inBubble(t, bigRing, func(b *bench) {
 		s, err := b.Open(b.ctx, chat.Viewer{User: 9, Name: "slow"}, SSE, Request{Rooms: []string{"lobby"}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		near, far := net.Pipe() // without a buffer: the first write waits for a read that never comes
+		near, far := net.Pipe() // unbuffered: the first write waits for a read that never happens
 		defer far.Close()
 		go s.Serve(near, func() error { _, err := io.Copy(io.Discard, near); return err })
 		c := b.open("ada", Request{Rooms: []string{"lobby"}})
@@ -484,16 +487,15 @@ func TestDrainTellsEveryStream(t *testing.T) {
 		<-c.raw
 		<-c.raw
 		if e := <-c.raw; e["reason"] != "restart" || e["retry_ms"].(float64) < 500 {
-			t.Errorf("stream_close is %v", e)
+			t.Errorf("stream_close = %v", e)
 		}
 		if _, err := b.Open(b.ctx, chat.Viewer{}, SSE, Request{}); err != ErrDraining {
-			t.Errorf("opening while draining gives %v", err)
+			t.Errorf("opening while draining: got %v, want ErrDraining", err)
 		}
 	})
 }
 
-// A post at any moment of an opening comes, and needs no later one to bring it: there is no moment between
-// the replay and live delivery.
+// A post at any moment of an opening arrives without a later one: there is no gap between replay and live delivery.
 func TestNoPostFallsBetweenReplayAndLive(t *testing.T) {
 	inBubble(t, bigRing, func(b *bench) {
 		for i := range int64(2000) {
@@ -515,7 +517,7 @@ func TestNoPostFallsBetweenReplayAndLive(t *testing.T) {
 	})
 }
 
-// Whose credentials end gets nothing that comes after, however it follows: live, behind, or just opening.
+// A stream whose credentials have ended gets nothing after that, whether live, behind, or just opening.
 func TestControlEventsEndStreams(t *testing.T) {
 	for _, ring := range []int{0, bigRing} {
 		inBubble(t, ring, func(b *bench) {
@@ -549,7 +551,7 @@ func TestControlEventsEndStreams(t *testing.T) {
 	}
 }
 
-// expectEnd wants a stream_close and the end, perhaps after an event, never after another.
+// expectEnd expects a stream_close and the end, possibly after an event, never before one.
 func expectEnd(t *testing.T, got []string, maybe, never string) {
 	t.Helper()
 	if n := len(got); n < 2 || got[n-2] != "stream_close" || got[n-1] != "end" || slices.Contains(got, never) ||

@@ -8,24 +8,25 @@ import (
 )
 
 const (
-	// statePace is between two statements of all of a node's people. Nodes that ask meanwhile are answered together.
+	// statePace is the minimum time between two statements of all of a node's users. Nodes that ask meanwhile get one
+	// answer together.
 	statePace = 250 * time.Millisecond
-	// meetWithin is how long a node that starts waits for the others' first answers.
+	// meetWithin is how long a starting node waits for the others' first answers.
 	meetWithin = 2 * time.Second
 )
 
-// owed is what a node is about to state: all its people.
+// owed is a node's pending statement of all its users.
 type owed struct {
-	timer *time.Timer // nil where nothing is owed
-	ask   bool        // it asks the others for theirs, too
-	to    []string    // the nodes that have asked
+	timer *time.Timer // nil if nothing is pending
+	ask   bool        // also ask the others for theirs
+	to    []string    // the nodes that asked
 }
 
-// introduce is called when this node begins to hear the others.
+// introduce is called when this node starts to receive from the others.
 func (h *Hub) introduce() { h.owe(true, "") }
 
-// owe has this node state all its people, at once or when statePace is over: to whom asks, if that is not empty, and to
-// everybody else.
+// owe schedules a statement of all this node's users, now or when statePace has passed: to the node that asks, or to
+// all if that is empty.
 func (h *Hub) owe(asking bool, to string) {
 	if h.node == "" {
 		return
@@ -41,40 +42,60 @@ func (h *Hub) owe(asking bool, to string) {
 	}
 }
 
-// stateAll states what is owed. Who has asked also learns of the nodes that have said bye before: their people still
-// count for a while, and nobody else is left to say so. All of it is sent under the lock, in order with who comes and
-// who leaves.
+// stateAll sends the pending statement. Nodes that asked also learn which nodes said bye before: their users still
+// count for a while, and nobody else can tell. Everything is sent under the lock, in order with joins and leaves.
 func (h *Hub) stateAll() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	due, now := h.owed, h.now()
 	h.owed, h.stated = owed{}, now
-	people, _ := h.here()
-	h.state(Statement{Kind: all, People: people})
+	h.sendList(h.here())
 	if due.ask {
-		h.state(Statement{Kind: ask})
+		h.sendPresence(PresenceUpdate{Kind: ask})
 	}
 	for _, asked := range due.to {
 		if h.leaving.After(now) {
-			h.state(Statement{Kind: bye, Hold: h.leaving.Sub(now), Of: asked})
+			h.sendPresence(PresenceUpdate{Kind: bye, Hold: h.leaving.Sub(now), Of: asked})
 		}
 		for name, n := range h.nodes {
 			if n.until.After(now) && name != asked {
-				h.state(Statement{Node: name, Kind: bye, Hold: n.until.Sub(now), Of: asked, People: n.list()})
+				bye := PresenceUpdate{Node: name, Kind: bye, Hold: n.until.Sub(now), Of: asked}
+				for page := range slices.Chunk(n.all(), pageOf) {
+					bye.People = page
+					h.sendPresence(bye)
+				}
 			}
 		}
 	}
 }
 
-// list are the people of a node. Hub.mu is held.
-func (n *node) list() (people []Presence) {
+// pageOf is how many users a message lists at most: about 60 KB, which Valkey passes on in a millisecond or two.
+const pageOf = 1000
+
+// sendList sends the list of all this node's users. The caller holds Hub.mu.
+func (h *Hub) sendList(people []Presence) {
+	if len(people) <= pageOf {
+		h.sendPresence(PresenceUpdate{Kind: all, People: people})
+		return
+	}
+	h.lists++
+	pages := 0
+	for page := range slices.Chunk(people, pageOf) {
+		h.sendPresence(PresenceUpdate{Kind: came, People: page, List: h.lists})
+		pages++
+	}
+	h.sendPresence(PresenceUpdate{Kind: listed, List: h.lists, Pages: pages})
+}
+
+// all returns the users of a node. The caller holds Hub.mu.
+func (n *node) all() (people []Presence) {
 	for p := range n.people {
 		people = append(people, p)
 	}
 	return people
 }
 
-// noteReached notes how many nodes the last statements went to.
+// noteReached records how many nodes the last statements reached.
 func (h *Hub) noteReached(reached int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -82,7 +103,7 @@ func (h *Hub) noteReached(reached int) {
 	h.metAll()
 }
 
-// metAll ends the start of a node if all the others have stated their people. Hub.mu is held.
+// metAll ends the start phase of a node once all others have stated their users. The caller holds Hub.mu.
 func (h *Hub) metAll() {
 	listed := 1 // this node
 	for _, n := range h.nodes {
@@ -95,7 +116,8 @@ func (h *Hub) metAll() {
 	}
 }
 
-// beginToMeet has those who want to know who is present on the other nodes wait for them. Hub.mu is held, or h is new.
+// beginToMeet makes those who need to know who is present on the other nodes wait for them. The caller holds Hub.mu, or
+// h is new.
 func (h *Hub) beginToMeet() {
 	met := make(chan struct{})
 	meet := sync.OnceFunc(func() { close(met) })
@@ -107,7 +129,8 @@ func (h *Hub) beginToMeet() {
 	}
 }
 
-// forgetOthers is called when this node has heard nothing for a while. It has no streams then, so nobody is told.
+// forgetOthers is called when this node has received nothing for a while. It then has no streams, so nobody is
+// notified.
 func (h *Hub) forgetOthers() {
 	if h.node == "" {
 		return
@@ -124,14 +147,14 @@ func (h *Hub) forgetOthers() {
 	h.unlockAndWake()
 }
 
-// meeting is closed when the hub has met the other nodes.
+// meeting returns a channel that is closed when the hub has met the other nodes.
 func (h *Hub) meeting() <-chan struct{} {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	return h.met
 }
 
-// Met tells whether the hub knows who is present on the other nodes. Before that its lists may lack somebody.
+// Met reports whether the hub knows who is present on the other nodes. Before that, its lists may be incomplete.
 func (h *Hub) Met() bool {
 	select {
 	case <-h.meeting():

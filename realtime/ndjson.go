@@ -9,8 +9,8 @@ type ndjson struct{}
 
 func (ndjson) Format() Format { return FormatNDJSON }
 
-// Frame needs no escaping: JSON as encoded by chat has no line breaks. An event's id, and since in stream_open and
-// ping, are the cursor.
+// Frame needs no escaping: chat's JSON contains no line breaks. The cursor is an event's id, or since in stream_open
+// and ping.
 func (ndjson) Frame(dst []byte, _ string, _ chat.Cursor, json []byte) []byte {
 	return append(append(dst, json...), '\n')
 }

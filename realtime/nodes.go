@@ -9,19 +9,21 @@ import (
 	"tandem/chat"
 )
 
-// Who is present on several nodes: each node says who has come to it and who has left it, and every few seconds a sum
-// over all who are there. Whoever finds another sum asks for the whole list. A node that begins to hear the others, at
-// its start and after each interruption, states its own list and asks for theirs: either side may have missed the other.
-// Nothing of it is kept outside the nodes, so a Valkey that was away, or comes back empty, has nothing to mend.
+// Presence across nodes: each node announces who came and who left, and every few seconds a checksum over all its
+// users. A node that computes a different checksum asks for the whole list. A node that starts to receive from the
+// others, at its start and after each interruption, states its list and asks for theirs: either side may have missed
+// the other. Nothing is stored outside the nodes, so a Valkey that was down, or comes back empty, needs no repair.
 
-// Statement is what a node says of who is present on it.
-type Statement struct {
+// PresenceUpdate is a node's announcement of who is present on it.
+type PresenceUpdate struct {
 	Node   string
 	Kind   string        // one of the constants below
-	People []Presence    `json:",omitempty"` // of all, came and left; of a bye that another node repeats
-	Sum    uint64        `json:",omitempty"` // of alive
-	Of     string        `json:",omitempty"` // of ask and bye: the node that is spoken to; empty for everybody
-	Hold   time.Duration `json:",omitempty"` // of bye: how long its people still count
+	People []Presence    `json:",omitempty"` // for all, came and left, and for a bye repeated by another node
+	List   int64         `json:",omitempty"` // for listed, and for came if it is a page: which list
+	Pages  int           `json:",omitempty"` // for listed: how many pages the list has
+	Sum    uint64        `json:",omitempty"` // for alive
+	Of     string        `json:",omitempty"` // for ask and bye: the node it is addressed to; empty for all
+	Hold   time.Duration `json:",omitempty"` // for bye: how long its users still count
 }
 
 // Presence is a user in a topic.
@@ -37,28 +39,53 @@ const (
 	left  = "left"
 	alive = "alive"
 	all   = "all"
-	ask   = "ask"
-	bye   = "bye"
+	// listed ends a list that was sent in pages, as came, which nodes of earlier versions understand.
+	listed = "listed"
+	ask    = "ask"
+	bye    = "bye"
 )
 
 const (
-	// aliveEvery is how often a node says that it is alive.
+	// aliveEvery is how often a node announces that it is alive.
 	aliveEvery = 5 * time.Second
-	// deadAfter is how long after a node's last word its people are gone.
+	// deadAfter is how long after a node's last message its users leave.
 	deadAfter = 15 * time.Second
-	// deafAfter is how long after a node last heard itself it must think that it hears nobody.
+	// deafAfter is how long after last receiving its own message a node must assume that it receives nothing.
 	deafAfter = 3 * aliveEvery / 2
 )
 
-// node is another node, as it has stated itself. Guarded by Hub.mu.
+// node is another node, as it has announced itself. Guarded by Hub.mu.
 type node struct {
 	people map[Presence]struct{}
-	listed bool      // it has stated all its people
-	heard  time.Time // its last word
-	until  time.Time // after its bye: when its people are gone; else zero
+	sum    uint64    // over people
+	list   list      // the pages received so far
+	listed bool      // has stated all its users
+	heard  time.Time // its last message
+	until  time.Time // after its bye: when its users leave; else zero
 }
 
-// hash is the same on every node. The name says nothing that the user does not.
+// list is a node's list of its users that arrives in pages.
+type list struct {
+	number int64
+	pages  int
+	people map[Presence]struct{}
+}
+
+// add adds a page.
+func (l *list) add(st *PresenceUpdate) {
+	if l.number != st.List {
+		*l = list{number: st.List, people: make(map[Presence]struct{})}
+	}
+	l.pages++
+	for _, p := range st.People {
+		l.people[p] = struct{}{}
+	}
+}
+
+// complete reports whether st ends the list and every page has arrived.
+func (l *list) complete(st *PresenceUpdate) bool { return l.number == st.List && l.pages == st.Pages }
+
+// hash is the same on every node. The user's number identifies them, so the name is left out.
 func (p Presence) hash() uint64 {
 	var b [16]byte
 	binary.BigEndian.PutUint64(b[:], uint64(p.Topic))
@@ -68,38 +95,35 @@ func (p Presence) hash() uint64 {
 	return f.Sum64()
 }
 
-// state sends a statement of this node's, if there may be others.
-func (h *Hub) state(st Statement) {
+// sendPresence sends a presence update of this node if there may be others.
+func (h *Hub) sendPresence(st PresenceUpdate) {
 	if h.node != "" {
 		st.Node = cmp.Or(st.Node, h.node)
-		h.bus.Send(Message{Statement: &st})
+		h.bus.Send(Message{Presence: &st})
 	}
 }
 
-// here are all who are present on this node. Hub.mu is held, for reading at least.
-func (h *Hub) here() (people []Presence, sum uint64) {
+// here returns everyone present on this node. The caller holds Hub.mu, at least for reading.
+func (h *Hub) here() (people []Presence) {
 	for _, t := range h.topics {
 		for user, p := range t.people {
 			if p.here {
-				one := Presence{t.key, user, p.name}
-				people = append(people, one)
-				sum += one.hash()
+				people = append(people, Presence{t.key, user, p.name})
 			}
 		}
 	}
-	return people, sum
+	return people
 }
 
 // sayAlive is called by a clock.
 func (h *Hub) sayAlive(time.Time) {
 	h.mu.RLock()
-	defer h.mu.RUnlock() // a change that is stated in between would make the sum a wrong one
-	_, sum := h.here()
-	h.state(Statement{Kind: alive, Sum: sum})
+	defer h.mu.RUnlock() // a change announced in between would make the checksum wrong
+	h.sendPresence(PresenceUpdate{Kind: alive, Sum: h.sum})
 }
 
-// hear takes a statement from the bus.
-func (h *Hub) hear(st *Statement) {
+// receivePresence handles a statement from the bus.
+func (h *Hub) receivePresence(st *PresenceUpdate) {
 	now := h.now()
 	if st.Node == h.node {
 		if st.Kind == alive {
@@ -117,12 +141,12 @@ func (h *Hub) hear(st *Statement) {
 		return
 	}
 	if h.note(st, now) {
-		h.state(Statement{Kind: ask, Of: st.Node})
+		h.sendPresence(PresenceUpdate{Kind: ask, Of: st.Node})
 	}
 }
 
-// note takes what another node says of its people, and reports whether it must be asked for all of them.
-func (h *Hub) note(st *Statement, now time.Time) (asking bool) {
+// note applies another node's statement, and reports whether to ask it for all its users.
+func (h *Hub) note(st *PresenceUpdate, now time.Time) (asking bool) {
 	h.mu.Lock()
 	defer h.unlockAndWake()
 	n := h.nodes[st.Node]
@@ -139,6 +163,9 @@ func (h *Hub) note(st *Statement, now time.Time) (asking bool) {
 		for _, p := range st.People {
 			h.arrive(n, p)
 		}
+		if st.List != 0 {
+			n.list.add(st)
+		}
 	case left:
 		for _, p := range st.People {
 			h.part(n, p)
@@ -149,46 +176,66 @@ func (h *Hub) note(st *Statement, now time.Time) (asking bool) {
 			stated[p] = struct{}{}
 			h.arrive(n, p)
 		}
-		for p := range n.people {
-			if _, still := stated[p]; !still {
-				h.part(n, p)
-			}
+		h.listedAll(n, stated)
+	case listed:
+		if n.list.complete(st) { // else the next checksum differs
+			h.listedAll(n, n.list.people)
 		}
-		n.listed = true
-		h.metAll()
+		n.list = list{}
 	case alive:
-		var sum uint64
-		for p := range n.people {
-			sum += p.hash()
-		}
-		asking = sum != st.Sum
+		asking = n.sum != st.Sum
 	}
 	return asking
 }
 
-// arrive notes that p is present on n. Hub.mu is held.
+// listedAll removes n's users that are not in its list. The caller holds Hub.mu.
+func (h *Hub) listedAll(n *node, stated map[Presence]struct{}) {
+	for p := range n.people {
+		if _, still := stated[p]; !still {
+			h.part(n, p)
+		}
+	}
+	n.listed = true
+	h.metAll()
+}
+
+// arrive records that p is present on n. The caller holds Hub.mu.
 func (h *Hub) arrive(n *node, p Presence) {
 	if _, known := n.people[p]; !known {
 		n.people[p] = struct{}{}
-		h.enter(h.topic(p.Topic), p.User, p.Name).elsewhere++
+		n.sum += p.hash()
+		t := h.topic(p.Topic)
+		there := t.person(p.User, p.Name)
+		there.elsewhere++
+		h.review(t, p.User, there)
 	}
 }
 
-// part notes that p is no longer present on n. Hub.mu is held.
+// part records that p is no longer present on n. The caller holds Hub.mu.
 func (h *Hub) part(n *node, p Presence) {
-	if _, known := n.people[p]; !known {
+	if !n.forget(p) {
 		return
 	}
-	delete(n.people, p)
 	if t := h.topics[p.Topic]; t != nil && t.people[p.User] != nil && t.people[p.User].elsewhere > 0 {
 		t.people[p.User].elsewhere--
-		h.exit(t, p.User)
+		h.review(t, p.User, t.people[p.User])
 	}
 }
 
-// bury has the people leave of nodes that have said nothing for long, or bye. A node that does not hear itself hears
-// nobody, so it declares nobody dead, and after it hears again everybody gets the time to say so.
-func (h *Hub) bury(now time.Time) {
+// forget returns false if p is not known to be present on n.
+func (n *node) forget(p Presence) bool {
+	if _, known := n.people[p]; !known {
+		return false
+	}
+	delete(n.people, p)
+	n.sum -= p.hash()
+	return true
+}
+
+// expireNodes removes the users of nodes that have been silent for too long, or said bye. A node that does not receive its own
+// messages receives nobody's, so it declares no node dead; once it receives again, every node gets time to announce
+// itself.
+func (h *Hub) expireNodes(now time.Time) {
 	if h.node == "" {
 		return
 	}

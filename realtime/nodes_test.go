@@ -14,12 +14,12 @@ import (
 	"tandem/chat"
 )
 
-// wire is what several nodes' buses have in common: it can be cut, and loses what is sent meanwhile.
+// wire connects the buses of several nodes. It can be cut, and then loses what is sent.
 type wire struct {
 	mu   sync.Mutex
 	ends []*wireEnd
 	cut  bool
-	lost string // the kind of statements that are
+	lost string // the kind of statement that is
 }
 
 type wireEnd struct {
@@ -29,7 +29,7 @@ type wireEnd struct {
 	subscribed bool
 }
 
-// Receive begins to bring what the others send when it is subscribed.
+// Receive delivers what the others send once it is subscribed.
 func (e *wireEnd) Receive(ctx context.Context, f func(Message)) {
 	if e.lag >= 0 {
 		t := time.AfterFunc(e.lag, func() { e.wire.subscribe(e) })
@@ -46,7 +46,7 @@ func (w *wire) subscribe(e *wireEnd) {
 }
 
 func (e *wireEnd) Send(m Message) {
-	if m.Statement == nil {
+	if m.Presence == nil {
 		e.Memory.Send(m)
 	}
 	e.wire.mu.Lock()
@@ -54,7 +54,7 @@ func (e *wireEnd) Send(m Message) {
 	if e.wire.cut {
 		return
 	}
-	if m.Statement != nil && m.Statement.Kind == e.wire.lost {
+	if m.Presence != nil && m.Presence.Kind == e.wire.lost {
 		return
 	}
 	reached := 0
@@ -63,11 +63,11 @@ func (e *wireEnd) Send(m Message) {
 			continue
 		}
 		reached++
-		if other != e || m.Statement != nil {
+		if other != e || m.Presence != nil {
 			other.Memory.Send(m)
 		}
 	}
-	if m.Statement != nil {
+	if m.Presence != nil {
 		e.Memory.Send(Message{Reached: reached})
 	}
 }
@@ -76,7 +76,7 @@ func (w *wire) set(cut bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.cut = cut
-	if !cut { // connections are made anew
+	if !cut { // reconnected
 		for _, e := range w.ends {
 			e.Memory.Send(Message{})
 		}
@@ -89,17 +89,17 @@ func (w *wire) lose(kind string) {
 	w.lost = kind
 }
 
-// cluster is several hubs over one log.
+// cluster is several hubs on one log.
 type cluster struct {
 	t    *testing.T
 	log  *logbook
 	wire *wire
 }
 
-// node starts another hub; kill ends it without a word.
+// node starts another hub; kill ends it without notice.
 func (c *cluster) node(name string) (hub *Hub, kill func()) { return c.slowNode(name, 0) }
 
-// slowNode is a node whose subscription takes a while; a negative lag is for ever.
+// slowNode starts a node whose subscription takes the given lag; a negative lag means forever.
 func (c *cluster) slowNode(name string, lag time.Duration) (hub *Hub, kill func()) {
 	end := &wireEnd{Memory: NewMemory(), wire: c.wire, lag: lag}
 	c.wire.mu.Lock()
@@ -126,7 +126,7 @@ func inCluster(t *testing.T, f func(c *cluster)) {
 	synctest.Test(t, func(t *testing.T) { f(&cluster{t, &logbook{}, &wire{}}) })
 }
 
-// enter opens a stream of a user's in the lobby, which nobody reads.
+// enter opens a user's stream of the lobby, which nobody reads.
 func enter(t *testing.T, h *Hub, user int64, name string) *Stream {
 	t.Helper()
 	s, err := h.Open(t.Context(), chat.Viewer{User: user, Name: name}, SSE, Request{Rooms: []string{"lobby"}})
@@ -145,7 +145,7 @@ func wantUsers(t *testing.T, when string, want []string, hubs ...*Hub) {
 	}
 	synctest.Wait()
 	for i, h := range hubs {
-		if names, _ := h.Users(lobby.Number()); !slices.Equal(names, want) {
+		if names, _ := h.Users(lobby.Number(), 0); !slices.Equal(names, want) {
 			t.Errorf("%s node %d has %v, want %v", when, i+1, names, want)
 		}
 	}
@@ -160,7 +160,7 @@ func TestNodesSeeEachOthersPeople(t *testing.T) {
 		ada := enter(c.t, one, 1, "ada")
 		bob := enter(c.t, two, 2, "bob")
 		wantUsers(c.t, "at first", []string{"ada", "bob"}, one, two)
-		// One who is on both is one, until the last node has lost them.
+		// A user on both nodes counts once, until neither has them.
 		again := enter(c.t, two, 1, "ada")
 		ada.Drop()
 		time.Sleep(2 * grace)
@@ -168,7 +168,7 @@ func TestNodesSeeEachOthersPeople(t *testing.T) {
 		again.Drop()
 		time.Sleep(2 * grace)
 		wantUsers(c.t, "without ada", []string{"bob"}, one, two)
-		// A node that comes later asks.
+		// A node that starts later asks for the users.
 		three, killThree := c.node("three")
 		defer killThree()
 		wantUsers(c.t, "a third", []string{"bob"}, one, two, three)
@@ -178,14 +178,14 @@ func TestNodesSeeEachOthersPeople(t *testing.T) {
 	})
 }
 
-// What is lost on the way is found out by the sum.
+// A lost message is noticed by the checksum.
 func TestLostStatementsAreMadeUpFor(t *testing.T) {
 	inCluster(t, func(c *cluster) {
 		one, killOne := c.node("one")
 		two, killTwo := c.node("two")
 		defer killTwo()
 		defer killOne()
-		time.Sleep(time.Second) // they have met, and owe each other nothing
+		time.Sleep(time.Second) // they are connected, with nothing outstanding
 		c.wire.lose(came)
 		ada := enter(c.t, one, 1, "ada")
 		wantUsers(c.t, "told by nobody", nil, two)
@@ -193,7 +193,7 @@ func TestLostStatementsAreMadeUpFor(t *testing.T) {
 		wantUsers(c.t, "by the sum", []string{"ada"}, one, two)
 		c.wire.lose(left)
 		ada.Drop()
-		for names, _ := one.Users(lobby.Number()); len(names) > 0; names, _ = one.Users(lobby.Number()) {
+		for names, _ := one.Users(lobby.Number(), 0); len(names) > 0; names, _ = one.Users(lobby.Number(), 0) {
 			time.Sleep(100 * time.Millisecond)
 		}
 		wantUsers(c.t, "with the leave lost", []string{"ada"}, two)
@@ -202,7 +202,7 @@ func TestLostStatementsAreMadeUpFor(t *testing.T) {
 	})
 }
 
-// A killed node's people leave everywhere within 20 s, and nobody else does.
+// When a node is killed, its users leave everywhere within 20 s, and no other users do.
 func TestKilledNodesPeopleLeave(t *testing.T) {
 	inCluster(t, func(c *cluster) {
 		one, killOne := c.node("one")
@@ -222,7 +222,7 @@ func TestKilledNodesPeopleLeave(t *testing.T) {
 	})
 }
 
-// While the bus is down nobody is declared gone; after it is back those who did go are gone, and nobody else.
+// While the bus is down nobody is reported as gone. When it is back, those who left are gone, and nobody else.
 func TestLossOfTheBusMakesNoFalseLeaves(t *testing.T) {
 	inCluster(t, func(c *cluster) {
 		one, killOne := c.node("one")
@@ -251,7 +251,7 @@ func TestLossOfTheBusMakesNoFalseLeaves(t *testing.T) {
 	})
 }
 
-// A node that stops in good order says bye: its people have the time to come back elsewhere, and no more.
+// A node that stops cleanly says bye: its users have time to reconnect elsewhere, and no more.
 func TestDrainedNodesPeopleMayComeBack(t *testing.T) {
 	inCluster(t, func(c *cluster) {
 		one, killOne := c.node("one")
@@ -272,7 +272,7 @@ func TestDrainedNodesPeopleMayComeBack(t *testing.T) {
 	})
 }
 
-// Another log under the same roof: every stream is sent back, to be judged by its cursor.
+// Another log has taken over: every stream is closed, so that its client's cursor is checked when it reconnects.
 func TestAnotherLogSendsStreamsBack(t *testing.T) {
 	inBubble(t, 1<<20, func(b *bench) {
 		b.post(lobby)
@@ -282,27 +282,27 @@ func TestAnotherLogSendsStreamsBack(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		_, done, err := s.Next(b.t.Context(), nil)
 		if err != nil || !done {
-			t.Errorf("the stream goes on with another log: %v", err)
+			t.Errorf("the stream continued with another log: %v", err)
 		}
 		s.Drop()
 		for id, want := range map[int64]string{1: "", 2: chat.ResetAheadOfHead} {
 			o := &opening{stream: s, request: Request{Cursor: &chat.Cursor{ID: id, Log: "test"}}, state: chat.LogState{Name: "other", Floor: 1, Head: 1}}
 			b.log.shared = 5
-			if err := o.judge(b.t.Context()); err != nil || o.reset != want {
+			if err := o.checkCursor(b.t.Context()); err != nil || o.reset != want {
 				t.Errorf("the cursor %d of the old log is reset as %q, %v; want %q", id, o.reset, err, want)
 			}
 		}
 		b.log.shared = 0
 		o := &opening{stream: s, request: Request{Cursor: &chat.Cursor{ID: 1, Log: "test"}}, state: chat.LogState{Name: "other", Floor: 1, Head: 1}}
-		if err := o.judge(b.t.Context()); err != nil || o.reset != chat.ResetOtherLog {
+		if err := o.checkCursor(b.t.Context()); err != nil || o.reset != chat.ResetOtherLog {
 			t.Errorf("a cursor beyond the cut is reset as %q, %v", o.reset, err)
 		}
 	})
 }
 
-// Nodes that start at about the same time: whichever hears the other first, a list that is opened lacks nobody. Streams
-// are opened as soon as the node listens; those of people who came before their node was heard count too.
-func TestFirstListOfNodesThatStartTogetherLacksNobody(t *testing.T) {
+// Of nodes that start at about the same time, whichever hears the other first, each opens streams with complete lists.
+// Streams open as soon as the node listens; users who came before their node was heard count too.
+func TestNodesThatStartTogetherHaveCompleteLists(t *testing.T) {
 	for _, lags := range [][2]time.Duration{{0, 0}, {0, 400 * time.Millisecond}, {400 * time.Millisecond, 0}, {300 * time.Millisecond, 310 * time.Millisecond}, {time.Second, 1900 * time.Millisecond}} {
 		inCluster(t, func(c *cluster) {
 			one, killOne := c.slowNode("one", lags[0])
@@ -311,7 +311,7 @@ func TestFirstListOfNodesThatStartTogetherLacksNobody(t *testing.T) {
 			defer killOne()
 			ada := enter(c.t, two, 1, "ada")
 			defer ada.Drop()
-			synctest.Wait() // the word of it is on its way, unless nobody was there to hear it
+			synctest.Wait() // the message is in flight, unless nobody was subscribed
 			bob := enter(c.t, one, 2, "bob")
 			defer bob.Drop()
 			if s := string(bob.opening); !strings.Contains(s, `"users":["ada","bob"]`) {
@@ -322,7 +322,7 @@ func TestFirstListOfNodesThatStartTogetherLacksNobody(t *testing.T) {
 	}
 }
 
-// A node that is alone waits for nobody; one that does not hear the others waits 2 s, and goes on.
+// A node that is alone waits for nobody. One that does not hear the others waits 2 s, and continues.
 func TestStartDoesNotWaitForNobody(t *testing.T) {
 	inCluster(t, func(c *cluster) {
 		began := time.Now()
@@ -341,9 +341,9 @@ func TestStartDoesNotWaitForNobody(t *testing.T) {
 		}
 		enter(c.t, deaf, 2, "bob").Drop()
 		if took := time.Since(began); took != meetWithin {
-			c.t.Errorf("without a subscription the first stream was open after %s", took)
+			c.t.Errorf("without a subscription the first stream opened after %s", took)
 		}
-		// Whoever is subscribed and has died is not waited for longer either.
+		// A subscriber that has died is not waited for any longer either.
 		killOne()
 		mute := &wireEnd{Memory: NewMemory(), wire: c.wire, subscribed: true}
 		c.wire.mu.Lock()
@@ -359,8 +359,8 @@ func TestStartDoesNotWaitForNobody(t *testing.T) {
 	})
 }
 
-// Each confirmation of a subscription makes up at once for what passed before it, in both directions.
-func TestNewSubscriptionMakesUpForWhatPassed(t *testing.T) {
+// Each confirmation of a subscription makes up for what was missed before it, in both directions.
+func TestNewSubscriptionCatchesUp(t *testing.T) {
 	inCluster(t, func(c *cluster) {
 		one, killOne := c.node("one")
 		two, killTwo := c.node("two")
@@ -379,10 +379,10 @@ func TestNewSubscriptionMakesUpForWhatPassed(t *testing.T) {
 			c.wire.set(true)
 			ada.Drop()
 			bob.Drop()
-			for names, _ := two.Users(lobby.Number()); slices.Contains(names, "bob"); names, _ = two.Users(lobby.Number()) {
+			for names, _ := two.Users(lobby.Number(), 0); slices.Contains(names, "bob"); names, _ = two.Users(lobby.Number(), 0) {
 				time.Sleep(100 * time.Millisecond)
 			}
-			for names, _ := one.Users(lobby.Number()); slices.Contains(names, "ada"); names, _ = one.Users(lobby.Number()) {
+			for names, _ := one.Users(lobby.Number(), 0); slices.Contains(names, "ada"); names, _ = one.Users(lobby.Number(), 0) {
 				time.Sleep(100 * time.Millisecond)
 			}
 			c.wire.set(false)
@@ -393,7 +393,7 @@ func TestNewSubscriptionMakesUpForWhatPassed(t *testing.T) {
 	})
 }
 
-// Many nodes that ask at once are all answered, with few statements.
+// If many nodes ask at once all are answered, with few statements.
 func TestManyThatAskAreAnsweredTogether(t *testing.T) {
 	inCluster(t, func(c *cluster) {
 		one, killOne := c.node("one")
@@ -409,24 +409,24 @@ func TestManyThatAskAreAnsweredTogether(t *testing.T) {
 			<-spy.queue
 		}
 		for i := range 100 {
-			one.hear(&Statement{Node: fmt.Sprint("n", i), Kind: ask})
+			one.receivePresence(&PresenceUpdate{Node: fmt.Sprint("n", i), Kind: ask})
 			time.Sleep(time.Millisecond)
 		}
 		time.Sleep(time.Second)
 		answers := 0
 		for len(spy.queue) > 0 {
-			if m := <-spy.queue; m.Statement != nil && m.Statement.Kind == all {
+			if m := <-spy.queue; m.Presence != nil && m.Presence.Kind == all {
 				answers++
 			}
 		}
-		if answers != 2 { // at once for the first, and after statePace for those who asked meanwhile
+		if answers != 2 { // at once for the first, and after statePace for the others
 			c.t.Errorf("100 nodes that asked within 100 ms got %d answers", answers)
 		}
 	})
 }
 
-// A node that starts while another has said bye: that one's people are in its lists until their time to come back is
-// over, as they are in everybody's.
+// A node that starts after another has said bye lists that one's users until their time to reconnect is over, as all
+// nodes do.
 func TestNodeThatReplacesADrainedOneListsItsPeople(t *testing.T) {
 	inCluster(t, func(c *cluster) {
 		one, killOne := c.node("one")
@@ -446,5 +446,128 @@ func TestNodeThatReplacesADrainedOneListsItsPeople(t *testing.T) {
 		wantUsers(c.t, "a while after", []string{"ada", "cyd", "dan"}, three, two)
 		time.Sleep(8 * time.Second)
 		wantUsers(c.t, "later", []string{"ada", "dan"}, three, two)
+	})
+}
+
+// A long list is sent in pages. The receiver also removes users who are no longer on it.
+func TestLongListsAreSentInPages(t *testing.T) {
+	inCluster(t, func(c *cluster) {
+		one, killOne := c.node("one")
+		defer killOne()
+		const many = 2*pageOf + 5
+		streams := make([]*Stream, many)
+		for i := range streams {
+			streams[i] = enter(c.t, one, int64(i+1), fmt.Sprintf("user%05d", i))
+		}
+		two, killTwo := c.node("two")
+		defer killTwo()
+		spy := &wireEnd{Memory: &Memory{queue: make(chan Message, 10*many), lost: make(chan struct{}, 1)}, wire: c.wire, subscribed: true}
+		c.wire.mu.Lock()
+		c.wire.ends = append(c.wire.ends, spy)
+		c.wire.mu.Unlock()
+		count := func(when string, want int) {
+			c.t.Helper()
+			if err := two.AwaitOthers(c.t.Context()); err != nil {
+				c.t.Fatal(err)
+			}
+			synctest.Wait()
+			if _, n := two.Users(lobby.Number(), 0); n != want {
+				c.t.Errorf("%s the second node counts %d users, want %d", when, n, want)
+			}
+		}
+		count("after its start", many)
+		c.wire.lose(left)
+		for _, s := range streams[:10] {
+			s.Drop()
+		}
+		time.Sleep(2*grace + time.Second)
+		c.wire.lose("")
+		time.Sleep(aliveEvery + 2*time.Second)
+		count("after the next sum", many-10)
+		pages := 0
+		for len(spy.queue) > 0 {
+			m := <-spy.queue
+			if n := m.People(); n > pageOf {
+				c.t.Errorf("a message lists %d users", n)
+			} else if n == pageOf {
+				pages++
+			}
+		}
+		if pages == 0 {
+			c.t.Error("no list was sent in pages")
+		}
+		for _, s := range streams[10:] {
+			s.Drop()
+		}
+	})
+}
+
+// Nobody leaves because a page of a list was lost.
+func TestListThatLacksAPageRemovesNobody(t *testing.T) {
+	inCluster(t, func(c *cluster) {
+		one, killOne := c.node("one")
+		defer killOne()
+		person := func(user int64) []Presence {
+			return []Presence{{lobby, user, fmt.Sprint("user", user)}}
+		}
+		for _, st := range []PresenceUpdate{
+			{Kind: came, People: person(1)}, {Kind: came, People: person(2)},
+			{Kind: came, People: person(1), List: 1}, {Kind: listed, List: 1, Pages: 2},
+		} {
+			st.Node = "two"
+			one.receivePresence(&st)
+		}
+		wantUsers(c.t, "after a page that was lost", []string{"user1", "user2"}, one)
+		for _, st := range []PresenceUpdate{{Kind: came, People: person(1), List: 2}, {Kind: listed, List: 2, Pages: 1}} {
+			st.Node = "two"
+			one.receivePresence(&st)
+		}
+		wantUsers(c.t, "after the whole list", []string{"user1"}, one)
+	})
+}
+
+// The checksums that are kept up to date are those of the lists.
+func TestChecksumsMatchTheLists(t *testing.T) {
+	inCluster(t, func(c *cluster) {
+		one, killOne := c.node("one")
+		two, killTwo := c.node("two")
+		defer killTwo()
+		defer killOne()
+		check := func(when string) {
+			c.t.Helper()
+			synctest.Wait()
+			var want uint64
+			one.mu.RLock()
+			defer one.mu.RUnlock()
+			for _, p := range one.here() {
+				want += p.hash()
+			}
+			two.mu.RLock()
+			defer two.mu.RUnlock()
+			var known uint64
+			for p := range two.nodes["one"].people {
+				known += p.hash()
+			}
+			if one.sum != want || two.nodes["one"].sum != known {
+				c.t.Errorf("%s the sums are %x and %x, want %x and %x", when, one.sum, two.nodes["one"].sum, want, known)
+			}
+			if want != known {
+				c.t.Errorf("%s the nodes' lists differ: they would ask for whole lists", when)
+			}
+		}
+		time.Sleep(time.Second)
+		ada, bob := enter(c.t, one, 1, "ada"), enter(c.t, one, 2, "bob")
+		check("with two")
+		ada.Drop()
+		time.Sleep(2 * grace)
+		check("with one")
+		c.log.mu.Lock()
+		c.log.events = append(c.log.events, chat.Event{ID: int64(len(c.log.events) + 1), Topic: lobby, Type: chat.TypeRoomDeleted, Body: `"room":"lobby"}`})
+		c.log.mu.Unlock()
+		time.Sleep(2 * time.Second)
+		check("without the room")
+		bob.Drop()
+		time.Sleep(2 * grace)
+		check("with nobody")
 	})
 }

@@ -8,43 +8,44 @@ import (
 	"tandem/chat"
 )
 
-// openRooms remembers rooms that everybody may follow, so that of a crowd that comes back one asks about each room. It
-// is right as of the hub's position: whatever closes a room to anybody is in the log, and when the hub gets there it
-// forgets. Guarded by Hub.mu.
+// openRooms caches rooms that everyone may follow, so that a reconnecting crowd asks about each room once. It is
+// correct as of the hub's position: whatever closes a room to anyone is in the log, and the hub empties the cache when
+// it gets there. Guarded by Hub.mu.
 type openRooms struct {
 	rooms     map[string]chat.Room
-	forgotten uint64 // how often, so that an answer to what was asked before is not remembered
+	forgotten uint64 // how often the cache was emptied, so that an older answer is not stored
 	asking    singleflight.Group
 }
 
-// mostOpenRooms bounds the memory for them.
+// mostOpenRooms bounds their memory.
 const mostOpenRooms = 10_000
 
-// forget is called for each change that closes a room to somebody. Which room is not worth an index.
+// forget is called for each change that closes a room to someone. An index to drop only that room is not worth it.
 func (r *openRooms) forget() {
 	clear(r.rooms)
 	r.forgotten++
 }
 
-// openRoom is the room with that prepared name, if everybody may follow it and the stream may go by that: it is then no
-// older than the head that was looked at after the stream was attached. Otherwise it is to be asked about the viewer.
+// openRoom returns the room with that prepared name if everyone may follow it and the stream may rely on that: it must
+// not be older than the head read after the stream was attached. Otherwise access must be checked for the viewer.
 func (o *opening) openRoom(ctx context.Context, name string) (room chat.Room, open bool) {
 	h := o.stream.hub
 	room, open, current := h.rememberedOpen(name, o.state)
 	if open || !current {
 		return room, open
 	}
-	// What the others wait for may have been asked before they came. It is remembered only if it is right as of the
-	// hub's position, by which it is judged again.
+	// The shared answer may be older than this caller's question. It is only cached if it is correct as of the hub's
+	// position, by which it is checked again.
 	_, _, _ = h.openRooms.asking.Do(name, func() (any, error) {
-		h.askOpen(context.WithoutCancel(ctx), name) // no one client's end ends what others wait for
+		h.askOpen(context.WithoutCancel(ctx), name) // no single client's end may cancel what others wait for
 		return nil, nil
 	})
 	room, open, _ = h.rememberedOpen(name, o.state)
 	return room, open
 }
 
-// rememberedOpen is an open room as of the hub's position; current tells whether that is not below state's.
+// rememberedOpen returns a cached open room as of the hub's position; current reports whether that is not below
+// state's.
 func (h *Hub) rememberedOpen(name string, state chat.LogState) (room chat.Room, open, current bool) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
@@ -55,14 +56,14 @@ func (h *Hub) rememberedOpen(name string, state chat.LogState) (room chat.Room, 
 	return room, open, true
 }
 
-// askOpen asks whether everybody may follow a room, and remembers it if so.
+// askOpen checks whether everyone may follow a room, and caches it if so.
 func (h *Hub) askOpen(ctx context.Context, name string) {
 	h.mu.RLock()
 	asked := h.openRooms.forgotten
 	h.mu.RUnlock()
 	room, err := h.access.OpenRoom(ctx, name)
 	if err != nil {
-		return // asked about the viewer it comes again
+		return // the check for the viewer reports it again
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -14,13 +14,13 @@ import (
 	"tandem/chat"
 )
 
-// doors is Access to public rooms, from which people may be banned. Answers take a while.
+// doors is Access to public rooms with bans. Its answers take a while.
 type doors struct {
 	mu      sync.Mutex
 	banned  map[string][]int64
-	onAsk   func() // runs when OpenRoom knows its answer
+	onAsk   func() // runs when OpenRoom has its answer
 	asked   atomic.Int64
-	viewers atomic.Int64 // questions about a viewer and a room
+	viewers atomic.Int64 // questions about a user and a room
 }
 
 func (d *doors) ban(room string, user int64) {
@@ -65,7 +65,7 @@ func (d *doors) Follow(_ context.Context, v chat.Viewer, names []string, open ch
 
 func (*doors) Memberships(context.Context, chat.Viewer) ([]chat.Membership, error) { return nil, nil }
 
-// bar commits what a ban writes, of a room of five letters.
+// bar commits a ban in a room with five letters.
 func (l *logbook) bar(user int64) []chat.Event {
 	e := chat.ControlEvent{User: user, Room: lobby.Number()}.Event(user)
 	e.ID = l.commit(e.Topic).ID
@@ -75,7 +75,7 @@ func (l *logbook) bar(user int64) []chat.Event {
 	return []chat.Event{e}
 }
 
-// follows tells whether user's new stream follows the lobby.
+// follows reports whether user's new stream follows the lobby.
 func (b *bench) follows(user int64) bool {
 	b.t.Helper()
 	s, err := b.Open(b.ctx, chat.Viewer{User: user, Name: "ada"}, SSE, Request{Rooms: []string{"lobby"}, Cursor: &chat.Cursor{}})
@@ -86,7 +86,7 @@ func (b *bench) follows(user int64) bool {
 	return slices.ContainsFunc(s.follows, func(f follow) bool { return f.topic.key == lobby })
 }
 
-// Of a crowd that comes back, each public room is asked about once; one from which somebody is banned, once for each.
+// When many streams reconnect, each public room is looked up once; a room with bans once per user.
 func TestReconnectStormAsksAboutEachRoomOnce(t *testing.T) {
 	inBubble(t, bigRing, func(b *bench) {
 		d := &doors{banned: map[string][]int64{}}
@@ -109,35 +109,35 @@ func TestReconnectStormAsksAboutEachRoomOnce(t *testing.T) {
 		crowd()
 		crowd()
 		if asked, viewers := d.asked.Load(), d.viewers.Load(); asked != 3 || viewers != 0 {
-			t.Errorf("600 streams of 3 rooms brought %d questions about rooms and %d about viewers", asked, viewers)
+			t.Errorf("600 streams of 3 rooms: %d room queries and %d viewer queries, want 3 and 0", asked, viewers)
 		}
 		d.ban("lobby", 3)
 		b.publish(b.log.bar(3))
 		synctest.Wait()
 		crowd()
 		if viewers := d.viewers.Load(); viewers != 100 {
-			t.Errorf("100 streams of a room with a ban brought %d questions about viewers", viewers)
+			t.Errorf("100 streams of a room with a ban: %d viewer queries, want 100", viewers)
 		}
 	})
 }
 
-// Who is banned finds the room gone, though the hub remembers it as open and does not know of the ban yet.
-func TestBanThatTheHubHasNotSeenIsSeen(t *testing.T) {
+// A banned user finds the room gone, even if the hub has cached it as open and has not heard of the ban.
+func TestBanUnseenByTheHubIsEnforced(t *testing.T) {
 	inBubble(t, bigRing, func(b *bench) {
 		d := &doors{banned: map[string][]int64{}}
 		b.access = d
 		if !b.follows(3) {
-			t.Fatal("nobody is banned")
+			t.Fatal("user 3 does not follow the room before the ban")
 		}
 		d.ban("lobby", 3)
-		b.log.bar(3) // the bus has not brought it
+		b.log.bar(3) // the bus has not delivered it
 		if b.follows(3) {
-			t.Error("who is banned follows the room")
+			t.Error("banned user follows the room")
 		}
 	})
 }
 
-// An answer that a ban has overtaken is not remembered.
+// An answer overtaken by a ban is not cached.
 func TestBanWhileTheRoomIsAskedAbout(t *testing.T) {
 	inBubble(t, bigRing, func(b *bench) {
 		d := &doors{banned: map[string][]int64{}}
@@ -150,16 +150,16 @@ func TestBanWhileTheRoomIsAskedAbout(t *testing.T) {
 		}
 		for range 2 {
 			if b.follows(3) {
-				t.Error("who is banned follows the room")
+				t.Error("banned user follows the room")
 			}
 		}
 		if !b.follows(4) {
-			t.Error("another does not")
+			t.Error("another user does not follow the room")
 		}
 	})
 }
 
-// What clients have missed while the program was started anew is in the ring again.
+// Events that clients missed during a restart are in the ring again.
 func TestHubBeginsWithTheEndOfTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &countedLog{logbook: &logbook{}}
@@ -178,10 +178,10 @@ func TestHubBeginsWithTheEndOfTheLog(t *testing.T) {
 		defer s.Drop()
 		out, _, err := s.Next(t.Context(), nil)
 		if lines := strings.Count(string(out), "\n"); err != nil || lines != 1+10 || log.reads.Load() != 0 {
-			t.Errorf("the stream came back with %d lines and %d reads of topics, %v", lines, log.reads.Load(), err)
+			t.Errorf("resumed with %d lines and %d topic reads, %v", lines, log.reads.Load(), err)
 		}
 		if got := h.Stats(); got.Posts != 0 || got.Head != recalled+10 {
-			t.Errorf("the hub begins with %+v", got)
+			t.Errorf("stats of a new hub = %+v", got)
 		}
 	})
 }

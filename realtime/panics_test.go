@@ -16,7 +16,7 @@ import (
 	"tandem/panics"
 )
 
-// poison has the next event that goes into the ring panic, in the midst of the step and under the hub's lock.
+// poison makes the next event that enters the ring panic, in the middle of the step and under the hub's lock.
 func (b *bench) poison() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -24,12 +24,12 @@ func (b *bench) poison() {
 	b.ring.bytes = b.ring.limit + 1
 }
 
-// panicked fails the test unless something panicked since before.
+// panicked checks that something has panicked since before.
 func panicked(t *testing.T, before uint64) {
 	t.Helper()
 	synctest.Wait()
 	if panics.Total() == before {
-		t.Error("nothing panicked, so the test shows nothing")
+		t.Error("no panic: this run tests nothing")
 	}
 }
 
@@ -80,7 +80,7 @@ func TestPanicAtAControlEventSendsAllBack(t *testing.T) {
 		b.publish([]chat.Event{e})
 		panicked(t, before)
 		if !forgotten {
-			t.Error("credentials that may have ended are still remembered")
+			t.Error("credentials that may have ended are still cached")
 		}
 		expect(t, c.seen(), "stream_close", "end")
 		cancel()
@@ -88,7 +88,7 @@ func TestPanicAtAControlEventSendsAllBack(t *testing.T) {
 	})
 }
 
-// Each of these panics once within one of the hub's goroutines; a post that comes then is delivered all the same.
+// Each of these panics once in one of the hub's goroutines; a post at that time is delivered all the same.
 func TestHubGoesOnAfterAPanic(t *testing.T) {
 	for _, where := range []struct {
 		name  string
@@ -98,10 +98,10 @@ func TestHubGoesOnAfterAPanic(t *testing.T) {
 			b.poison()
 			b.Publish(lobby, chat.Ephemeral{Type: "user_typing", JSON: []byte(`{"type":"user_typing"}`)})
 		}},
-		{"a message that nobody understands", func(b *bench) { b.bus.Send(Message{Statement: &Statement{Kind: came, Node: "x"}}); b.clearNodes() }},
+		{"a message that nobody understands", func(b *bench) { b.bus.Send(Message{Presence: &PresenceUpdate{Kind: came, Node: "x"}}); b.clearNodes() }},
 		{"a look at the log", func(b *bench) { b.log.shake(1); time.Sleep(time.Second) }},
 		{"a look that the bus asks for, and the next", func(b *bench) { b.log.shake(2); b.bus.Send(Message{}) }},
-		{"a hole in the ids", func(b *bench) { b.log.commit(dev); b.log.shake(1); b.post(dev); time.Sleep(straggle) }},
+		{"a hole in the ids", func(b *bench) { b.log.commit(dev); b.log.shake(1); b.post(dev); time.Sleep(gapGrace) }},
 		{"the clock: somebody who left", func(b *bench) {
 			b.mu.Lock()
 			b.departures = append(b.departures, departure{until: time.Now()})
@@ -123,16 +123,16 @@ func TestHubGoesOnAfterAPanic(t *testing.T) {
 	} {
 		t.Run(where.name, func(t *testing.T) {
 			inBubble(t, bigRing, func(b *bench) {
-				b.Hub.nodes = nil // a statement of another node's panics
+				b.Hub.nodes = nil // a statement from another node panics
 				c := b.open("ada", Request{Rooms: []string{"lobby"}})
 				c.seen()
 				before := panics.Total()
 				where.panic(b)
 				panicked(t, before)
 				b.post(lobby)
-				time.Sleep(straggle)
+				time.Sleep(gapGrace)
 				got := c.seen()
-				for len(got) == 0 || got[len(got)-1] == "end" { // it was sent back, and resumes
+				for len(got) == 0 || got[len(got)-1] == "end" { // it was told to reconnect, and resumes
 					c = b.open("ada", Request{Rooms: []string{"lobby"}, Cursor: &chat.Cursor{Log: "test"}})
 					got = c.seen()
 				}
@@ -152,10 +152,10 @@ func TestHubGoesOnAfterAPanic(t *testing.T) {
 	}
 }
 
-// clearNodes waits for a statement to have come.
+// clearNodes waits until a statement has arrived.
 func (b *bench) clearNodes() {
 	synctest.Wait()
-	b.mu.Lock() // which the panic must have given back
+	b.mu.Lock() // the panic must have released it
 	defer b.mu.Unlock()
 	b.Hub.nodes = make(map[string]*node)
 }
@@ -169,18 +169,18 @@ func TestPanickingOpeningLeavesNothingBehind(t *testing.T) {
 	inBubble(t, bigRing, func(b *bench) {
 		b.acc.onCheck = func() { panic("a check of access") }
 		if panics.Do(slog.New(slog.DiscardHandler), "opening", func() { b.open("ada", Request{Rooms: []string{"lobby"}}) }) {
-			t.Error("opening did not panic, so the test shows nothing")
+			t.Error("opening did not panic: this run tests nothing")
 		}
 		b.acc.onCheck = nil
 		b.mu.Lock()
 		if b.streams.count != 0 || b.opening != 0 || len(b.users) != 0 {
-			t.Errorf("%d streams, %d opening, %d users are left", b.streams.count, b.opening, len(b.users))
+			t.Errorf("%d streams, %d opening, %d users left", b.streams.count, b.opening, len(b.users))
 		}
 		b.mu.Unlock()
 
 		b.log.shake(1)
 		if _, err := b.Open(b.ctx, chat.Viewer{User: 3, Name: "ada"}, SSE, Request{}); !errors.Is(err, errReadFailed) {
-			t.Errorf("opening while the head's read panics gives %v", err)
+			t.Errorf("opening while the head's read panics: got %v, want errReadFailed", err)
 		}
 		expect(t, b.open("ada", Request{Rooms: []string{"lobby"}}).seen(), "stream_open", "user_list:[ada]")
 	})
@@ -235,7 +235,7 @@ func TestPanicInAStreamEndsThatStream(t *testing.T) {
 	}
 }
 
-// expectLast: without a ring the list comes in place of joins and leaves.
+// expectLast: without a ring the list replaces joins and leaves.
 func expectLast(t *testing.T, got []string, ringed, listed string) {
 	t.Helper()
 	if len(got) == 0 || got[len(got)-1] != ringed && got[len(got)-1] != listed {
@@ -271,7 +271,7 @@ func TestPanicInACommandClosesItsSocket(t *testing.T) {
 	})
 }
 
-// shakyBus panics once in Receive and at the second statement of the kind alive.
+// shakyBus panics once in Receive, and at the second statement of the kind alive.
 type shakyBus struct {
 	*Memory
 	mu    sync.Mutex
@@ -293,7 +293,7 @@ func (s *shakyBus) Receive(ctx context.Context, f func(Message)) {
 func (s *shakyBus) Send(m Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if m.Statement != nil && m.Statement.Kind == alive {
+	if m.Presence != nil && m.Presence.Kind == alive {
 		if s.alive++; s.alive == 2 { // the first of the clock's
 			panic("sending")
 		}
@@ -311,7 +311,7 @@ func TestPanicsOfTheBusEndNothing(t *testing.T) {
 		}
 		var running sync.WaitGroup
 		running.Go(func() { h.Run(ctx) })
-		time.Sleep(2 * time.Second) // the bus is received from again
+		time.Sleep(2 * time.Second) // the hub receives from the bus again
 		b := &bench{Hub: h, t: t, ctx: ctx, log: log, bus: bus.Memory}
 		c := b.open("ada", Request{Rooms: []string{"lobby"}})
 		c.seen()
@@ -320,7 +320,7 @@ func TestPanicsOfTheBusEndNothing(t *testing.T) {
 		time.Sleep(5 * aliveEvery)
 		bus.mu.Lock()
 		if bus.alive < 4 {
-			t.Errorf("the node said %d times that it is alive, want it to go on after the panic", bus.alive)
+			t.Errorf("the node sent alive %d times, want it to continue after the panic", bus.alive)
 		}
 		bus.mu.Unlock()
 		drain, cancelDrain := context.WithTimeout(ctx, 5*time.Second)

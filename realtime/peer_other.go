@@ -2,7 +2,7 @@
 
 package realtime
 
-// awaitPeer knows nothing here: who stalls is cut.
+// awaitPeer cannot tell here: stalled readers are cut.
 func awaitPeer(sink) (alive, known bool) { return false, false }
 
 func resumePeer(sink) {}

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Poll frames events for long polls: as lines, which make an array in the end.
+// Poll frames events for long polls, as lines that are joined into an array at the end.
 var Poll Framer = poll{}
 
 type poll struct{ ndjson }
@@ -16,25 +16,25 @@ type poll struct{ ndjson }
 func (poll) Format() Format { return FormatJSON }
 
 const (
-	// PollWait is how long a poll waits unless it says; proxies give up after 30 s.
+	// PollWait is how long a poll waits by default; proxies give up after 30 s.
 	PollWait = 25 * time.Second
-	// pollMost is about how many bytes of events one answer holds; the next poll goes on behind them.
+	// pollMost is about how many bytes of events one response holds; the next poll continues after them.
 	pollMost = 256 << 10
 )
 
-// ServePoll answers with what there is, and drops the stream. Where there is nothing durable it waits for that, so
-// long as is said. Where it returns an error nothing was sent.
+// ServePoll responds with the available events and drops the stream. Without durable events it waits for one, for as
+// long as requested. If it returns an error, nothing was sent.
 func (s *Stream) ServePoll(w http.ResponseWriter, r *http.Request, wait time.Duration) error {
-	defer s.Drop() // where collect panics
+	defer s.Drop() // in case collect panics
 	control := http.NewResponseController(w)
-	_ = control.SetWriteDeadline(time.Time{}) // the server's, which begins with the request, and a poll waits
+	_ = control.SetWriteDeadline(time.Time{}) // clear the server's deadline, which starts with the request, because a poll waits
 	lines, err := s.collect(r.Context(), wait)
-	s.Drop() // what is left is an ordinary answer
+	s.Drop() // the rest is an ordinary response
 	if err != nil {
 		return err
 	}
 	if r.Context().Err() != nil {
-		return nil // nobody is there to read it
+		return nil // the client is gone
 	}
 	answer := append(make([]byte, 0, len(lines)+64), `{"events":[`...)
 	answer = append(answer, bytes.ReplaceAll(bytes.TrimSuffix(lines, []byte("\n")), []byte("\n"), []byte(","))...)
@@ -45,15 +45,18 @@ func (s *Stream) ServePoll(w http.ResponseWriter, r *http.Request, wait time.Dur
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(answer)))
 	h.Set("Cache-Control", "no-store")
-	_ = control.SetWriteDeadline(time.Now().Add(stallLimit)) // net/http resets it by itself
-	_, _ = w.Write(answer)                                   // fails where the client is gone
+	_ = control.SetWriteDeadline(time.Now().Add(stallLimit)) // net/http resets it itself
+	_, _ = w.Write(answer)                                   // fails if the client is gone
 	return nil
 }
 
-// collect calls Next until an answer is complete. The events' lines and the cursor then fit together, as nobody else
-// calls Next.
+// collect calls Next until the response is complete. The lines and the cursor then match, because nobody else calls
+// Next.
 func (s *Stream) collect(ctx context.Context, wait time.Duration) (lines []byte, err error) {
-	s.hub.reach(ctx, s.head) // what was acknowledged before the poll is in its answer
+	if most := s.hub.maxAge; most > 0 {
+		wait = min(wait, most*9/10)
+	}
+	s.hub.reach(ctx, s.head) // include everything acknowledged before the poll
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	most := len(s.opening) + pollMost
@@ -73,7 +76,7 @@ func (s *Stream) collect(ctx context.Context, wait time.Duration) (lines []byte,
 		select {
 		case <-s.woken:
 		case <-timer.C:
-			wait = 0 // Next once more, so that the cursor is that of now
+			wait = 0 // call Next once more, so that the cursor is current
 		case <-ctx.Done():
 			return nil, nil
 		}
@@ -85,6 +88,6 @@ func (h *Hub) reach(ctx context.Context, head int64) {
 	h.in.Lock()
 	defer h.in.Unlock()
 	if h.pos < head {
-		h.catchUp(ctx)
+		_ = h.catchUp(ctx) // if it cannot be read, the next poll of the log tries again
 	}
 }

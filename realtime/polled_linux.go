@@ -12,31 +12,31 @@ import (
 	"tandem/panics"
 )
 
-// polled is a connection that a poller has taken over. Its methods wait for nothing, but for Read.
+// polled is a connection that a poller has taken over. Only Read may block.
 type polled struct {
 	stream   *Stream
 	poller   *poller
 	commands Commands
-	peer     *peer // a WebSocket's other side; nil while it has said nothing that is to be remembered
-	paid     int64 // its reader's, where there is none
+	peer     *peer // a WebSocket's client state; nil while it has sent nothing that must be remembered
+	paid     int64 // the reader's allowance while there is no peer
 
-	// mu is held around each use of the descriptor: once closed its number may be another connection's.
+	// mu is held around each use of the descriptor: once closed, its number may belong to another connection.
 	mu         sync.Mutex
 	fd         int32         // -1 when closed
-	generation int32         // of all that have had this descriptor
-	reading    bool          // a goroutine reads, or is about to
-	news       bool          // something came since it last looked
-	waits      chan struct{} // closed when something comes; nil while nobody waits for that
+	generation int32         // increases with each reuse of the descriptor
+	reading    bool          // a goroutine is reading, or is about to
+	news       bool          // input arrived since the last read
+	waits      chan struct{} // closed when input arrives; nil while nobody waits for it
 
-	// Of who writes.
+	// Of the writer.
 	rest []byte // what the socket had no room for
 	last bool   // nothing follows it
-	full bool   // the poller is to say when there is room; under mu
+	full bool   // the poller must report when there is room; under mu
 }
 
 const always = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET
 
-// adopt duplicates a connection's descriptor and has the poller watch it.
+// adopt duplicates a connection's descriptor and lets the poller watch it.
 func (c *polled) adopt(tcp *net.TCPConn) error {
 	raw, err := tcp.SyscallConn()
 	if err != nil {
@@ -68,7 +68,7 @@ func (c *polled) adopt(tcp *net.TCPConn) error {
 	return err
 }
 
-// watch says what the poller is to watch c for. c.mu is held.
+// watch sets what the poller watches c for. The caller holds c.mu.
 func (c *polled) watch(op int, events uint32) error {
 	return c.poller.control(op, int(c.fd), &unix.EpollEvent{Events: events, Fd: c.fd, Pad: c.generation})
 }
@@ -90,7 +90,7 @@ func (c *polled) ready(events uint32) {
 	}
 }
 
-// tell tells who reads that something has come; it returns true where nobody does. c.mu is held.
+// tell notifies the reader of input; it returns true if there is no reader. The caller holds c.mu.
 func (c *polled) tell() (start bool) {
 	c.news = true
 	if c.waits != nil {
@@ -102,7 +102,7 @@ func (c *polled) tell() (start bool) {
 	return start
 }
 
-// read reads until nothing more is there, or the connection has ended. A panic ends it too.
+// read reads until there is no more input, or the connection has ended. A panic ends it too.
 func (c *polled) read() {
 	defer panics.Catch(c.stream.hub.logger, "reading from a stream's client")
 	paused := false
@@ -137,8 +137,8 @@ func (c *polled) readAll() (end error) {
 	}
 }
 
-// readFrames handles what a WebSocket's client has sent, of which some was read. It keeps of the client's side what the
-// next frames need: nothing, most often.
+// readFrames handles a WebSocket client's input, part of which was read. It keeps only the state that the next frames
+// need, usually none.
 func (c *polled) readFrames(some []byte) error {
 	p := c.peer
 	if p == nil {
@@ -155,7 +155,7 @@ func (c *polled) readFrames(some []byte) error {
 	return nil
 }
 
-// pause ends the reading, unless something has come since.
+// pause ends the reading unless more input arrived meanwhile.
 func (c *polled) pause() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -166,7 +166,7 @@ func (c *polled) pause() bool {
 	return true
 }
 
-// tryRead is Read, but returns errNothing where it would wait.
+// tryRead is Read, but returns errNothing instead of waiting.
 func (c *polled) tryRead(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -190,7 +190,7 @@ func (c *polled) tryRead(p []byte) (int, error) {
 	}
 }
 
-// Read waits for something to come. Only who reads calls it, within what the client has begun to send.
+// Read waits for input. Only the reader calls it, within a frame that the client has begun.
 func (c *polled) Read(p []byte) (int, error) {
 	for {
 		n, err := c.tryRead(p)
@@ -210,8 +210,8 @@ func (c *polled) Read(p []byte) (int, error) {
 	}
 }
 
-// send writes b, and keeps what there is no room for: sent tells whether that is nothing. last means that nothing
-// follows b. The stream's writing is held.
+// send writes b and keeps what there is no room for; sent reports whether everything was written. last means that
+// nothing follows b. The caller holds the stream's writing.
 func (c *polled) send(b []byte, last bool) (sent bool, err error) {
 	n, err := c.write(b)
 	if err != nil || n == len(b) {
@@ -222,7 +222,7 @@ func (c *polled) send(b []byte, last bool) (sent bool, err error) {
 	return false, c.await()
 }
 
-// sendRest writes what there was no room for: sent tells whether that was all, done whether nothing follows.
+// sendRest writes what there was no room for; sent reports whether that was everything, done whether nothing follows.
 func (c *polled) sendRest() (sent, done bool, err error) {
 	if c.rest == nil {
 		return true, false, c.open()
@@ -248,7 +248,7 @@ func (c *polled) sendRest() (sent, done bool, err error) {
 	return true, c.last, nil
 }
 
-// open returns an error where c is closed.
+// open returns an error if c is closed.
 func (c *polled) open() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -258,7 +258,7 @@ func (c *polled) open() error {
 	return nil
 }
 
-// await has the poller say when there is room: also if there is by now.
+// await makes the poller report when there is room, even if there already is.
 func (c *polled) await() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -291,10 +291,10 @@ func (c *polled) write(b []byte) (n int, err error) {
 	return n, nil
 }
 
-// Write is there for sink alone; sweeps send.
+// Write exists only to implement sink; sweeps use send.
 func (c *polled) Write([]byte) (int, error) { return 0, errors.ErrUnsupported }
 
-// Close closes the connection at once. Who reads, now or now at last, drops the stream.
+// Close closes the connection at once. Its reader, if needed a new one, drops the stream.
 func (c *polled) Close() error {
 	c.mu.Lock()
 	fd := c.fd
@@ -315,11 +315,11 @@ func (c *polled) Close() error {
 	if start {
 		go c.read()
 	}
-	c.stream.hub.sweeps.add(c.stream) // where it waits for room, or somebody waits for it to send
+	c.stream.hub.sweeps.add(c.stream) // in case it waits for room, or a caller of Send waits
 	return err
 }
 
-// CloseWrite ends our side.
+// CloseWrite ends the server's side.
 func (c *polled) CloseWrite() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -14,24 +14,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// poller owns the connections of idle streams, by an epoll instance of its own: a connection that nothing comes from has
-// no goroutine, no buffer, and nothing of package net's. Something that comes borrows a goroutine, which reads until
-// nothing more is there. The epoll instance is itself watched by the runtime's, so that it needs no thread.
+// poller owns the connections of idle streams with its own epoll instance: an idle connection has no goroutine, no
+// buffer, and nothing of package net. Input borrows a goroutine, which reads until there is no more. The runtime's
+// poller watches the epoll instance, so that it needs no thread.
 type poller struct {
 	epoll *os.File
 	raw   syscall.RawConn
 
 	mu      sync.Mutex
 	conns   []*polled // by descriptor
-	latest  int32     // the generation of the latest
+	latest  int32     // the latest generation
 	stopped bool
 }
 
-// newPoller returns nil where there cannot be one.
+// newPoller returns nil if the system does not support it.
 func newPoller(logger *slog.Logger) *poller {
 	p, err := openPoller()
 	if err != nil {
-		logger.Warn("streams are served by goroutines of their own, which costs memory", "error", err)
+		logger.Warn("streams use one goroutine each, which costs memory", "error", err)
 		return nil
 	}
 	return p
@@ -42,12 +42,12 @@ func openPoller() (*poller, error) {
 	if err != nil {
 		return nil, fmt.Errorf("epoll_create1: %w", err)
 	}
-	if err := unix.SetNonblock(fd, true); err != nil { // that is how os knows that it may watch it
+	if err := unix.SetNonblock(fd, true); err != nil { // this lets package os watch it
 		_ = unix.Close(fd)
 		return nil, err
 	}
 	p := &poller{epoll: os.NewFile(uintptr(fd), "epoll")}
-	if err = p.epoll.SetReadDeadline(time.Time{}); err == nil { // fails where it is not watched
+	if err = p.epoll.SetReadDeadline(time.Time{}); err == nil { // fails if it is not watched
 		p.raw, err = p.epoll.SyscallConn()
 	}
 	if err != nil {
@@ -57,7 +57,7 @@ func openPoller() (*poller, error) {
 	return p, nil
 }
 
-// run tells connections that something has come, until ctx ends. It never waits for any of them.
+// run notifies connections of input until ctx ends. It never waits for any of them.
 func (p *poller) run(ctx context.Context) {
 	stop := context.AfterFunc(ctx, func() { _ = p.epoll.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
@@ -87,7 +87,7 @@ func (p *poller) run(ctx context.Context) {
 	_ = p.epoll.Close()
 }
 
-// find finds the connection that each event is of; nil where that is closed. Its descriptor may be another's by now.
+// find returns the connection of each event; nil if it is closed. Its descriptor may belong to another one by now.
 func (p *poller) find(events []unix.EpollEvent, conns []*polled) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -99,8 +99,8 @@ func (p *poller) find(events []unix.EpollEvent, conns []*polled) {
 	}
 }
 
-// take serves s over conn, and reports whether it does; where it does not, conn is as it was. What is read is handled by
-// commands, or discarded where that is nil.
+// take serves s over conn, and reports whether it does; otherwise conn is unchanged. commands handles the input; if it
+// is nil, input is discarded.
 func (p *poller) take(s *Stream, conn net.Conn, commands Commands) bool {
 	tcp, is := conn.(*net.TCPConn)
 	if p == nil || !is {
@@ -115,10 +115,10 @@ func (p *poller) take(s *Stream, conn net.Conn, commands Commands) bool {
 		s.swept = false
 		return false
 	}
-	_ = tcp.Close() // its descriptor; ours is another of the same connection
+	_ = tcp.Close() // its descriptor; ours is a duplicate
 	b := buffers.Get().(*[]byte)
 	defer buffers.Put(b)
-	s.sweep(b, false) // what it begins with, by who opened it
+	s.sweep(b, false) // the first frames, written by the opener
 	return true
 }
 

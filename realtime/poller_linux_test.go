@@ -22,16 +22,16 @@ import (
 	"tandem/panics"
 )
 
-// patience bounds what ought to happen at once; it is no threshold.
+// patience bounds waits for what should happen at once; it is not a performance threshold.
 const patience = 20 * time.Second
 
-// polledBench is a hub whose streams are served over TCP, by its poller.
+// polledBench is a hub that serves streams over TCP with its poller.
 type polledBench struct {
 	*bench
 	listener net.Listener
 }
 
-// onSockets runs f with a hub, and sees that its streams and its goroutines end, and its descriptors are closed.
+// onSockets runs f with a hub, and checks that its streams and goroutines end, and its descriptors are closed.
 func onSockets(t *testing.T, ringBytes int, f func(b *polledBench)) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -61,13 +61,13 @@ func onSockets(t *testing.T, ringBytes int, f func(b *polledBench)) {
 			t.Errorf("descriptor %d is still open", fd)
 		}
 	}
-	// The sweep that finds a full connection closed may come a moment behind the end of its stream.
+	// The sweep that finds a full connection closed may come shortly after the end of its stream.
 	eventually(t, "no stream is said to stall", func() bool { return len(b.stalls.all()) == 0 })
 	cancel()
 	<-done
 }
 
-// connect opens a stream of a user over a connection of its own; its client reads nothing yet.
+// connect opens a user's stream over a new connection; the client reads nothing yet.
 func (b *polledBench) connect(user int64, f Framer, commands Commands, rooms ...string) (*Stream, *net.TCPConn) {
 	b.t.Helper()
 	near, far := b.pair()
@@ -76,7 +76,7 @@ func (b *polledBench) connect(user int64, f Framer, commands Commands, rooms ...
 		b.t.Fatal(err)
 	}
 	if !b.poller.take(s, near, commands) {
-		b.t.Fatal("the poller does not take the connection over")
+		b.t.Fatal("poller refused the connection")
 	}
 	return s, far
 }
@@ -105,7 +105,7 @@ func (b *polledBench) postText(room, text string) {
 	b.publish([]chat.Event{e})
 }
 
-// lines reads NDJSON until an event is the last, or the connection ends.
+// lines reads NDJSON until last reports true for an event, or the connection ends.
 func lines(c net.Conn, last func(e event) bool) (events []event, err error) {
 	_ = c.SetReadDeadline(time.Now().Add(patience))
 	in := bufio.NewScanner(c)
@@ -132,7 +132,7 @@ type event struct {
 
 func says(text string) func(event) bool { return func(e event) bool { return e.Message == text } }
 
-// messages are the ids of those among events.
+// messages returns the ids of the messages among events.
 func messages(events []event) (ids []int64) {
 	for _, e := range events {
 		if e.Type == chat.TypeChatMessage {
@@ -154,7 +154,7 @@ func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !is(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("not so: " + what)
+			t.Fatal("timed out waiting until " + what)
 		}
 	}
 }
@@ -165,11 +165,12 @@ func (b *polledBench) open() int {
 	return b.streams.count
 }
 
-// isFull tells whether a stream waits for room in its socket.
+// isFull reports whether a stream waits for space in its socket.
 func (b *polledBench) isFull(s *Stream) bool { _, is := b.stalls.all()[s]; return is }
 
-// A socket that is full takes a part of what is written, or nothing: the rest follows when there is room, each byte once,
-// whatever came meanwhile. Others do not wait for it. With a small ring what came meanwhile has to be read from the log.
+// A full socket accepts part of a write, or nothing: the rest follows when there is space, each byte once, whatever
+// arrives meanwhile. Other streams do not wait. With a small ring the events that arrive meanwhile are read from the
+// log.
 func TestFullSocketIsGoneOnWithWhenThereIsRoom(t *testing.T) {
 	for _, ringBytes := range []int{64 << 20, 100_000} {
 		t.Run(fmt.Sprint("ring of ", ringBytes), func(t *testing.T) {
@@ -186,7 +187,7 @@ func TestFullSocketIsGoneOnWithWhenThereIsRoom(t *testing.T) {
 				b.postText("lobby", "the end")
 				events, err := lines(other, says("the end"))
 				if got := messages(events); err != nil || !slices.Equal(got, upTo(n)) {
-					t.Fatalf("who reads got %d messages, %v", len(got), err)
+					t.Fatalf("other reader got %d messages, %v", len(got), err)
 				}
 				eventually(t, "the slow reader's socket is full", func() bool { return b.isFull(slow) })
 				goroutines := runtime.NumGoroutine()
@@ -194,12 +195,12 @@ func TestFullSocketIsGoneOnWithWhenThereIsRoom(t *testing.T) {
 					slow.wake() // disturbs nothing
 				}
 				if more := runtime.NumGoroutine() - goroutines; more > mostSweepers() {
-					t.Errorf("a stalled stream costs %d goroutines", more)
+					t.Errorf("stalled stream uses %d goroutines", more)
 				}
 				b.postText("lobby", "after all")
 				events, err = lines(far, says("after all"))
 				if got := messages(events); err != nil || !slices.Equal(got, upTo(n+1)) {
-					t.Errorf("the slow reader got %d messages, %v", len(got), err)
+					t.Errorf("slow reader got %d messages, %v", len(got), err)
 				}
 				eventually(t, "nobody stalls any more", func() bool { return !b.isFull(slow) })
 			})
@@ -207,8 +208,8 @@ func TestFullSocketIsGoneOnWithWhenThereIsRoom(t *testing.T) {
 	}
 }
 
-// A stalled reader that is cut ends, also where another goroutine waits for its control frames to be sent.
-func TestCutEndsAFullSocketAndWhoWaitsForIt(t *testing.T) {
+// A stalled reader that is cut ends, even if another goroutine waits to send control frames to it.
+func TestCutEndsAFullSocketAndItsWaiters(t *testing.T) {
 	onSockets(t, bigRing, func(b *polledBench) {
 		s, far := b.connect(1, WebSocket, func(chat.Viewer) Handler { return nil }, "lobby")
 		_ = far.SetReadBuffer(64 << 10)
@@ -229,7 +230,7 @@ func TestCutEndsAFullSocketAndWhoWaitsForIt(t *testing.T) {
 	})
 }
 
-// Peers vanish in the middle of sweeps, at once: those who stay get everything, and nothing of the others is left.
+// Peers vanish at once, in the middle of sweeps: the others get everything, and nothing is left of those that vanished.
 func TestAThousandVanishInTheMiddleOfSweeps(t *testing.T) {
 	onSockets(t, bigRing, func(b *polledBench) {
 		const stay, vanish = 20, 1000
@@ -239,14 +240,14 @@ func TestAThousandVanishInTheMiddleOfSweeps(t *testing.T) {
 			all.Go(func() {
 				events, err := lines(far, says("the end"))
 				if got := messages(events); err != nil || !slices.Equal(got, upTo(400)) {
-					t.Errorf("one who stays got %d messages, %v", len(got), err)
+					t.Errorf("remaining reader got %d messages, %v", len(got), err)
 				}
 			})
 		}
 		var gone []*net.TCPConn
 		for range vanish {
-			_, far := b.connect(999, NDJSON, nil, "lobby") // one user, so that nobody is told of anybody
-			_ = far.SetLinger(0)                           // a reset, not an end
+			_, far := b.connect(999, NDJSON, nil, "lobby") // one user, so that there is no presence
+			_ = far.SetLinger(0)                           // a reset, not a clean close
 			gone = append(gone, far)
 		}
 		all.Go(func() {
@@ -265,7 +266,7 @@ func TestAThousandVanishInTheMiddleOfSweeps(t *testing.T) {
 	})
 }
 
-// A peer that only ends its side has left, as one that resets the connection.
+// A peer that only closes its sending side has left, like one that resets the connection.
 func TestHalfClosedPeerHasLeft(t *testing.T) {
 	for _, f := range []Framer{NDJSON, WebSocket} {
 		onSockets(t, bigRing, func(b *polledBench) {
@@ -277,15 +278,15 @@ func TestHalfClosedPeerHasLeft(t *testing.T) {
 			_ = far.CloseWrite()
 			_ = far.SetReadDeadline(time.Now().Add(patience))
 			if _, err := io.Copy(io.Discard, far); err != nil {
-				t.Errorf("over %s the connection ends with %v", f.Format(), err)
+				t.Errorf("%s: connection ended with %v", f.Format(), err)
 			}
 			eventually(t, "the stream is gone", func() bool { return b.open() == 0 })
 		})
 	}
 }
 
-// A descriptor that is closed is soon another connection's: what is late for the old one does not reach the new one,
-// neither what the poller has to say nor what is written.
+// A closed descriptor's number is soon reused by another connection: late events and writes for the old one do not
+// reach the new one.
 func TestDescriptorsThatAreReused(t *testing.T) {
 	onSockets(t, bigRing, func(b *polledBench) {
 		old, far := b.connect(1, NDJSON, nil, "one")
@@ -293,7 +294,7 @@ func TestDescriptorsThatAreReused(t *testing.T) {
 		stale := []unix.EpollEvent{{Events: unix.EPOLLIN, Fd: was, Pad: old.conn.(*polled).generation}}
 		found := make([]*polled, 1)
 		if b.poller.find(stale, found); found[0] != old.conn {
-			t.Fatal("an event does not find its connection")
+			t.Fatal("poll event does not find its connection")
 		}
 		near, _ := b.pair()
 		next, err := b.Open(b.ctx, chat.Viewer{}, NDJSON, Request{Rooms: []string{"three"}})
@@ -302,9 +303,9 @@ func TestDescriptorsThatAreReused(t *testing.T) {
 		}
 		_ = far.Close()
 		eventually(t, "the stream is gone", func() bool { return b.open() == 1 })
-		for taken := -1; taken != int(was); { // the next connection gets the lowest number that is free
+		for taken := -1; taken != int(was); { // the next connection gets the lowest free number
 			if taken, err = unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil || taken > int(was) {
-				t.Fatalf("descriptor %d is not free, %v", was, err)
+				t.Fatalf("descriptor %d is not free: %v", was, err)
 			}
 			if taken == int(was) {
 				_ = unix.Close(taken)
@@ -313,19 +314,19 @@ func TestDescriptorsThatAreReused(t *testing.T) {
 			}
 		}
 		if !b.poller.take(next, near, nil) || next.conn.(*polled).fd != was {
-			t.Fatal("the next connection has another descriptor")
+			t.Fatal("next connection has a different descriptor")
 		}
 		if b.poller.find(stale, found); found[0] != nil {
-			t.Error("a late event finds the connection that has the descriptor now")
+			t.Error("late poll event finds the new owner of the descriptor")
 		}
 		if n, err := old.conn.(*polled).write([]byte("late")); n != 0 || err == nil {
-			t.Errorf("a late write of the old stream wrote %d bytes, %v", n, err)
+			t.Errorf("late write of the old stream = %d, %v, want an error", n, err)
 		}
 	})
 }
 
-// Streams come and go while everybody is written to: nobody ever gets a byte of somebody else's.
-func TestNobodyGetsWhatIsAnothers(t *testing.T) {
+// Streams open and close while all are written to: no stream ever gets another's bytes.
+func TestNoStreamGetsAnothersBytes(t *testing.T) {
 	onSockets(t, bigRing, func(b *polledBench) {
 		stop := make(chan struct{})
 		var all sync.WaitGroup
@@ -351,7 +352,7 @@ func TestNobodyGetsWhatIsAnothers(t *testing.T) {
 					}
 					for _, e := range events {
 						if e.Room != "" && e.Room != room {
-							t.Errorf("who reads %s got something of %s", room, e.Room)
+							t.Errorf("reader of %s got an event of %s", room, e.Room)
 						}
 					}
 					if round%2 == 0 {
@@ -367,7 +368,7 @@ func TestNobodyGetsWhatIsAnothers(t *testing.T) {
 	})
 }
 
-// A thousand streams, some of whose readers do not read, are told why and end; the last cut ones within the time.
+// A thousand streams, some of them stalled, are told why they end, and end; the last are cut in time.
 func TestDrainOfAThousand(t *testing.T) {
 	onSockets(t, 64<<20, func(b *polledBench) {
 		const stalled, reading = 10, 1000
@@ -399,12 +400,12 @@ func TestDrainOfAThousand(t *testing.T) {
 		b.Drain(ctx)
 		all.Wait()
 		if b.open() != 0 {
-			t.Errorf("%d streams are open", b.open())
+			t.Errorf("%d streams open, want none", b.open())
 		}
 	})
 }
 
-// A panic while a stream is written to, or read from, ends that stream alone.
+// A panic while a stream is written or read ends only that stream.
 func TestPanicInASweepEndsThatStream(t *testing.T) {
 	onSockets(t, bigRing, func(b *polledBench) {
 		_, evil := b.connect(1, evilFramer{SSE}, nil, "lobby")
@@ -417,14 +418,14 @@ func TestPanicInASweepEndsThatStream(t *testing.T) {
 		}
 		_ = evil.SetReadDeadline(time.Now().Add(patience))
 		if got, err := io.ReadAll(evil); err != nil || strings.Contains(string(got), "bang") {
-			t.Errorf("whose framer panics got %s, %v", got, err)
+			t.Errorf("stream with a panicking framer got %s, %v", got, err)
 		}
 		if _, err := writes.Write([]byte{0x81, 0x80, 0, 0, 0, 0}); err != nil {
 			t.Fatal(err)
 		}
 		eventually(t, "both are gone", func() bool { return b.open() == 1 })
 		if n := panics.Total() - before; n != 2 {
-			t.Errorf("%d panics", n)
+			t.Errorf("%d panics, want 2", n)
 		}
 		b.postText("lobby", "on")
 		if _, err := lines(other, says("on")); err != nil {
@@ -433,7 +434,7 @@ func TestPanicInASweepEndsThatStream(t *testing.T) {
 	})
 }
 
-// A flood of control frames is paid for, however often the client pauses.
+// Control frames count against the limit, however often the client pauses.
 func TestPausesPayForNoFrames(t *testing.T) {
 	onSockets(t, bigRing, func(b *polledBench) {
 		s, far := b.connect(1, WebSocket, func(chat.Viewer) Handler { return nil }, "lobby")
@@ -453,7 +454,7 @@ func TestPausesPayForNoFrames(t *testing.T) {
 		}
 		eventually(t, "the ping is paid for", func() bool { return paid() > 0 })
 		c.mu.Lock()
-		c.paid = time.Now().Add(time.Hour).UnixNano() // as after many
+		c.paid = time.Now().Add(time.Hour).UnixNano() // the same as after many
 		c.mu.Unlock()
 		if _, err := far.Write(ping); err != nil {
 			t.Fatal(err)

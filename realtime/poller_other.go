@@ -8,7 +8,7 @@ import (
 	"net"
 )
 
-// poller is there on Linux alone: elsewhere streams have goroutines of their own.
+// poller only exists on Linux: elsewhere streams use their own goroutines.
 type poller struct{}
 
 func newPoller(*slog.Logger) *poller { return nil }
@@ -17,7 +17,7 @@ func (*poller) run(context.Context) {}
 
 func (*poller) take(*Stream, net.Conn, Commands) bool { return false }
 
-// polled is never made.
+// polled is never used.
 type polled struct{ net.Conn }
 
 func (*polled) send([]byte, bool) (bool, error) { panic("no poller") }

@@ -10,20 +10,22 @@ import (
 
 // presence is who is in a room. Guarded by Hub.mu.
 type presence struct {
-	room    string // its name; empty for the whole site, and for a topic that is no room
+	room    string // the room's name; empty for the whole site, and for topics that are not rooms
 	people  map[int64]*person
-	names   []string              // sorted
+	names   names
 	changed uint64                // the ring's seq at the last join or leave
-	list    atomic.Pointer[entry] // the user_list of now; nil until somebody needs it
+	list    atomic.Pointer[entry] // the current user_list; nil until it is needed
 }
 
-// person is a user who is present on some node.
+// person is a user who is present on some node, or is invisible with streams here.
 type person struct {
 	name      string
 	streams   int       // on this node
-	here      bool      // they have streams on this node, or had within the grace
-	until     time.Time // when the grace ends, while there are no streams
-	elsewhere int       // how many other nodes they are on
+	here      bool      // present on this node: with streams here, now or within the grace, and not invisible
+	ended     time.Time // when their last stream ended, while there are none
+	until     time.Time // when the grace ends, in that case
+	elsewhere int       // on how many other nodes they are
+	listed    bool      // they are in names: here, or elsewhere
 }
 
 // departure is a person whose last stream has ended.
@@ -34,13 +36,14 @@ type departure struct {
 }
 
 const (
-	// grace is how long a user stays present without a stream: a reload or a change of transport makes no noise.
+	// grace is how long a user stays present without a stream, so that a reload or a change of transport is not
+	// announced.
 	grace = 3 * time.Second
-	// graceOfRestart comes on top of the time after which a stream was told to come back.
+	// graceOfRestart is added to the time after which a stream was told to reconnect.
 	graceOfRestart = 5 * time.Second
 )
 
-// graceNow is the grace where s ends now.
+// graceNow returns the grace if s ends now.
 func (s *Stream) graceNow() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -50,18 +53,17 @@ func (s *Stream) graceNow() time.Duration {
 	return grace
 }
 
-// join counts a stream of v's in. Hub.mu is held.
+// join counts a stream of v in. The caller holds Hub.mu.
 func (h *Hub) join(t *topic, v chat.Viewer) {
-	p := h.enter(t, v.User, v.Name)
+	p := t.person(v.User, v.Name)
 	p.streams++
-	if !p.here {
-		p.here = true
-		h.state(Statement{Kind: came, People: []Presence{{t.key, v.User, v.Name}}})
+	if !p.here && !h.invisible[v.User] {
+		h.appear(t, v.User, p)
 	}
 }
 
-// enter is the person that is a user in t; if nobody is yet, the room is told. Hub.mu is held.
-func (h *Hub) enter(t *topic, user int64, name string) *person {
+// person returns a user's person in t, creating it if needed. The caller holds Hub.mu.
+func (t *topic) person(user int64, name string) *person {
 	p := t.people[user]
 	if p == nil {
 		p = &person{name: name}
@@ -69,25 +71,70 @@ func (h *Hub) enter(t *topic, user int64, name string) *person {
 			t.people = make(map[int64]*person)
 		}
 		t.people[user] = p
-		i, _ := slices.BinarySearch(t.names, name)
-		t.names = slices.Insert(t.names, i, name)
-		e := chat.UserJoin(t.room, name)
-		e.Except = user // they are in their own list
-		h.announce(t, e)
 	}
 	return p
 }
 
-// leave counts a stream of v's out; its user_leave comes after the grace, by the clock. Hub.mu is held.
-func (h *Hub) leave(t *topic, v chat.Viewer, grace time.Duration) {
-	p := t.people[v.User]
-	if p.streams--; p.streams == 0 {
-		p.until = h.now().Add(grace)
-		h.departures = append(h.departures, departure{t, v.User, p.until})
+// appear makes a user present in t on this node. The caller holds Hub.mu.
+func (h *Hub) appear(t *topic, user int64, p *person) {
+	p.here = true
+	h.review(t, user, p)
+	one := Presence{t.key, user, p.name}
+	h.sum += one.hash()
+	h.sendPresence(PresenceUpdate{Kind: came, People: []Presence{one}})
+}
+
+// disappear undoes appear, and may be called without it. The caller holds Hub.mu.
+func (h *Hub) disappear(t *topic, user int64, p *person) {
+	if p.here {
+		p.here = false
+		one := Presence{t.key, user, p.name}
+		h.sum -= one.hash()
+		h.sendPresence(PresenceUpdate{Kind: left, People: []Presence{one}})
+		if t.key == siteTopic {
+			h.noteLastSeen(user, p)
+		}
+	}
+	h.review(t, user, p)
+}
+
+// review announces in t if a user has come, or is no longer on any node, and drops unneeded persons. The caller holds
+// Hub.mu.
+func (h *Hub) review(t *topic, user int64, p *person) {
+	if present := p.here || p.elsewhere > 0; present != p.listed {
+		p.listed = present
+		e := chat.UserJoin(t.room, p.name)
+		if present {
+			t.names.insert(p.name)
+		} else {
+			t.names.remove(p.name)
+			e = chat.UserLeave(t.room, p.name)
+		}
+		e.Except = user // they are in their own list
+		h.announce(t, e)
+	}
+	if !p.listed && p.streams == 0 {
+		delete(t.people, user)
+		h.forgetIfUnused(t)
 	}
 }
 
-// depart tells the rooms of those whose grace is over at now.
+// leave counts a stream of v out; the clock announces user_leave after the grace. The caller holds Hub.mu.
+func (h *Hub) leave(t *topic, v chat.Viewer, grace time.Duration) {
+	p := t.people[v.User]
+	if p.streams--; p.streams > 0 {
+		return
+	}
+	if !p.here { // there is nobody to notify
+		h.review(t, v.User, p)
+		return
+	}
+	p.ended = h.now()
+	p.until = p.ended.Add(grace)
+	h.departures = append(h.departures, departure{t, v.User, p.until})
+}
+
+// depart announces the users whose grace is over at now.
 func (h *Hub) depart(now time.Time) {
 	h.mu.Lock()
 	defer h.unlockAndWake()
@@ -95,7 +142,7 @@ func (h *Hub) depart(now time.Time) {
 		if now.Before(d.until) {
 			return false
 		}
-		// Whoever came back, and perhaps left again, has another entry or none.
+		// A user who came back, and perhaps left again, has a different entry or none.
 		if p := d.topic.people[d.user]; p != nil && p.until.Equal(d.until) {
 			h.expel(d.topic, d.user)
 		}
@@ -103,93 +150,97 @@ func (h *Hub) depart(now time.Time) {
 	})
 }
 
-// expel has a user leave t who has no stream there any more on this node. Hub.mu is held.
+// expel removes a user without streams in t on this node. The caller holds Hub.mu.
 func (h *Hub) expel(t *topic, user int64) {
-	p := t.people[user]
-	if p == nil || p.streams > 0 {
-		return
+	if p := t.people[user]; p != nil && p.streams == 0 {
+		h.disappear(t, user, p)
 	}
-	if p.here {
-		p.here = false
-		h.state(Statement{Kind: left, People: []Presence{{t.key, user, p.name}}})
-	}
-	h.exit(t, user)
 }
 
-// exit tells the room that a user has left it, if they are on no node any more. Hub.mu is held.
-func (h *Hub) exit(t *topic, user int64) {
-	p := t.people[user]
-	if p.here || p.elsewhere > 0 {
-		return
-	}
-	delete(t.people, user)
-	i, _ := slices.BinarySearch(t.names, p.name)
-	t.names = slices.Delete(t.names, i, i+1)
-	h.announce(t, chat.UserLeave(t.room, p.name))
-	h.forgetIfUnused(t)
-}
-
-// announce tells a change of presence. Above chat.MaxListed joins and leaves are no longer told one by one; when the
-// room is back at that size everybody gets the list anew. Hub.mu is held.
+// announce announces a change of presence. Above chat.MaxListed users, joins and leaves are not announced one by one;
+// when the room is back at that size, everyone gets a new list. The caller holds Hub.mu.
 func (h *Hub) announce(t *topic, e chat.Ephemeral) {
 	t.list.Store(nil)
-	switch n := len(t.names); {
+	switch n := t.names.count; {
 	case n == chat.MaxListed && e.Type == "user_leave":
-		h.tellNow(t, chat.UserList(t.room, t.names, n))
+		h.tellNow(t, chat.UserList(t.room, t.names.first(n), n))
 	case n <= chat.MaxListed:
 		h.tellNow(t, e)
 	}
 	t.changed = h.ring.seq
 }
 
-// userList is the room's user_list of now. Hub.mu is held, for reading at least.
-func (t *topic) userList() *entry {
+// userList returns the room's current user_list as a user sees it. The caller holds Hub.mu, at least for reading.
+func (t *topic) userList(user int64) *entry {
+	if t.hides(user) {
+		return t.newUserList(user)
+	}
 	if e := t.list.Load(); e != nil {
 		return e
 	}
-	l := chat.UserList(t.room, t.names[:min(len(t.names), chat.MaxListed)], len(t.names))
-	e := &entry{typ: l.Type, json: l.JSON}
-	t.list.Store(e) // names change under the full lock only
+	e := t.newUserList(user)
+	t.list.Store(e) // names only change under the full lock
 	return e
 }
 
-// Users names the first chat.MaxListed of those who are in the room with that number, and counts all.
-func (h *Hub) Users(room int64) (names []string, count int) {
+func (t *topic) newUserList(user int64) *entry {
+	users, count := t.seenBy(user)
+	l := chat.UserList(t.room, users, count)
+	return &entry{typ: l.Type, json: l.JSON}
+}
+
+// Users returns the first chat.MaxListed users in the room with that number, as a user sees it, and the count of all.
+func (h *Hub) Users(room, user int64) (names []string, count int) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	if t := h.topics[chat.RoomTopic(room)]; t != nil {
-		names, count = slices.Clone(t.names[:min(len(t.names), chat.MaxListed)]), len(t.names)
+		names, count = t.seenBy(user)
 	}
 	return names, count
 }
 
-// Online is how many users are in the room with that number.
-func (h *Hub) Online(room int64) int {
+// Online returns how many users are in the room with that number, as a user sees it.
+func (h *Hub) Online(room, user int64) int {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	if t := h.topics[chat.RoomTopic(room)]; t != nil {
-		return len(t.names)
+	t := h.topics[chat.RoomTopic(room)]
+	switch {
+	case t == nil:
+		return 0
+	case t.hides(user):
+		return t.names.count + 1
 	}
-	return 0
+	return t.names.count
 }
 
-// siteTopic is who is online at all. It is the hub's own, and not in the log.
+// siteTopic is presence on the whole site. It belongs to the hub and is not in the log.
 const siteTopic chat.Topic = -2
 
-// UserOnline tells whether a user has a stream open, of any room or of none, or had one within the grace.
-func (h *Hub) UserOnline(user int64) bool {
+// UserOnline reports whether a user has an open stream, of any room or of none, or had one within the grace, as viewer
+// sees it.
+func (h *Hub) UserOnline(user, viewer int64) bool {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	t := h.topics[siteTopic]
-	return t != nil && t.people[user] != nil
+	if t == nil {
+		return false
+	}
+	p := t.people[user]
+	return p != nil && (p.listed || user == viewer)
 }
 
-// UsersOnline is how many users UserOnline is true of.
-func (h *Hub) UsersOnline() int {
+// UsersOnline returns the users for whom UserOnline is true. It is never nil.
+func (h *Hub) UsersOnline(viewer int64) []int64 {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
+	users := []int64{}
 	if t := h.topics[siteTopic]; t != nil {
-		return len(t.names)
+		users = make([]int64, 0, len(t.people))
+		for user, p := range t.people {
+			if p.listed || user == viewer {
+				users = append(users, user)
+			}
+		}
 	}
-	return 0
+	return users
 }

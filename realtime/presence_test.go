@@ -14,14 +14,14 @@ func TestTabsCountOnceAndLeavingHasAGrace(t *testing.T) {
 		expect(t, ada.seen(), "stream_open", "user_list:[ada]")
 
 		first := b.open("bo", Request{Rooms: []string{"lobby"}})
-		expect(t, first.seen(), "stream_open", "user_list:[ada bo]") // and no user_join of its own
+		expect(t, first.seen(), "stream_open", "user_list:[ada bo]") // and no user_join of one's own
 		second := b.open("bo", Request{Rooms: []string{"lobby"}})
 		expect(t, second.seen(), "stream_open", "user_list:[ada bo]")
 		expect(t, ada.seen(), "user_join:bo")
 
 		first.conn.Close()
 		time.Sleep(2 * grace)
-		expect(t, ada.seen()) // the other tab is there
+		expect(t, ada.seen()) // the other tab is still open
 		second.conn.Close()
 		time.Sleep(grace - time.Second)
 		expect(t, ada.seen())
@@ -46,13 +46,13 @@ func TestReloadMakesNoNoise(t *testing.T) {
 	})
 }
 
-// Presence is not in the log: who was behind when it changed gets the list of now.
-func TestFallingBehindBringsTheListAnew(t *testing.T) {
-	inBubble(t, 0, func(b *bench) { // without a ring everybody is always behind
+// Presence is not in the log: a stream that was behind when it changed gets the current list.
+func TestFallingBehindBringsANewList(t *testing.T) {
+	inBubble(t, 0, func(b *bench) { // without a ring every stream is always behind
 		ada := b.open("ada", Request{Rooms: []string{"lobby"}})
 		ada.seen()
 		b.post(lobby)
-		expect(t, ada.seen(), "chat_message:1") // nothing of presence was missed
+		expect(t, ada.seen(), "chat_message:1") // no presence was missed
 		bo := b.open("bo", Request{Rooms: []string{"lobby"}})
 		expect(t, bo.seen(), "stream_open", "user_list:[ada bo]")
 		expect(t, ada.seen(), "user_list:[ada bo]")
@@ -62,7 +62,7 @@ func TestFallingBehindBringsTheListAnew(t *testing.T) {
 	})
 }
 
-func TestOpeningThatFailsLeavesNobodyBehind(t *testing.T) {
+func TestFailedOpeningLeavesNoPresence(t *testing.T) {
 	inBubble(t, bigRing, func(b *bench) {
 		ada := b.open("ada", Request{Rooms: []string{"lobby"}})
 		ada.seen()
@@ -73,7 +73,7 @@ func TestOpeningThatFailsLeavesNobodyBehind(t *testing.T) {
 		b.log.fail(false)
 		time.Sleep(2 * grace)
 		expect(t, ada.seen())
-		if n := b.Online(int64(len("lobby"))); n != 1 {
+		if n := b.Online(int64(len("lobby")), 0); n != 1 {
 			t.Errorf("%d users are in the room, want 1", n)
 		}
 	})
@@ -92,7 +92,7 @@ func TestLargeRoomsAreCountedNotTold(t *testing.T) {
 			streams = append(streams, s)
 		}
 		if got := len(ada.seen()); got != chat.MaxListed-1 {
-			t.Errorf("%d joins were told, want those up to %d people", got, chat.MaxListed)
+			t.Errorf("got %d joins, want those up to %d users", got, chat.MaxListed)
 		}
 		late := b.open("zz", Request{Rooms: []string{"lobby"}})
 		late.seen()
@@ -105,9 +105,9 @@ func TestLargeRoomsAreCountedNotTold(t *testing.T) {
 		}
 		time.Sleep(2 * grace)
 		got := ada.seen()
-		// Back at the size that is told, everybody gets the list, and then single leaves again.
+		// When the room is small enough again, everybody gets the list, and then single leaves again.
 		if len(got) != chat.MaxListed-1 || len(got[0]) < 100 || got[1][:10] != "user_leave" {
-			t.Errorf("after %d left %d events came", len(streams), len(got))
+			t.Errorf("after %d leaves got %d events", len(streams), len(got))
 		}
 	})
 }

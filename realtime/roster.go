@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// roster is a hub's streams, spread over the seconds at which each is pinged: a second's work is that second's share of
-// the streams, whatever their number, and no stream has a timer. Guarded by Hub.mu.
+// roster spreads a hub's streams over the seconds at which each is pinged: each second handles its share of the
+// streams, and no stream has a timer. Guarded by Hub.mu.
 type roster struct {
 	began  time.Time // second 0
-	second int       // up to it the clock has come
+	second int       // the clock's position
 	seats  [pingSeconds][]*Stream
 	count  int
-	// expiring are those whose token ends before their seat's second comes again. It may have some that are gone.
+	// expiring are those that end before their second comes again. It may contain streams that are gone.
 	expiring []*Stream
 }
 
@@ -25,12 +25,12 @@ const (
 	// pingEvery is how often a stream shows that it is alive, below the 30 s of common proxies.
 	pingEvery   = pingSeconds * time.Second
 	pingSeconds = 20
-	// fewPings is how many streams of one second are never too many for it.
+	// fewPings is how many streams a second can always handle.
 	fewPings = 64
 )
 
-// add seats s where it is pinged in pingEvery, or sooner where that second has more than twice its share: after a
-// restart all come at once, and their pings would hold up everything else every 20 s.
+// add places s where it is pinged in pingEvery, or sooner if that second has more than twice its share: after a restart
+// all streams come at once, and their pings would delay everything else every 20 s.
 func (r *roster) add(s *Stream) {
 	most := fewPings + 2*r.count/pingSeconds
 	at := r.second % pingSeconds
@@ -48,7 +48,7 @@ func (r *roster) add(s *Stream) {
 	}
 }
 
-// remove returns false where s is not there any more.
+// remove returns false if s is no longer there.
 func (r *roster) remove(s *Stream) bool {
 	if s.seat == nowhere {
 		return false
@@ -76,7 +76,7 @@ func (r *roster) all() iter.Seq[*Stream] {
 	}
 }
 
-// advance moves the clock to now and returns those to be pinged, and those whose token has expired.
+// advance moves the clock to now and returns the streams to ping and those whose time is over.
 func (r *roster) advance(now time.Time) (pings, expired []*Stream) {
 	upto := int(now.Sub(r.began) / time.Second)
 	for r.second = max(r.second, upto-pingSeconds); r.second < upto; {
@@ -103,7 +103,12 @@ func (r *roster) advance(now time.Time) (pings, expired []*Stream) {
 	return pings, expired
 }
 
-// expires tells whether s's token ends at that time, or before.
+// expires reports whether s must end at or before that time.
 func (s *Stream) expires(by time.Time) bool {
+	return s.tokenEnds(by) || s.ends > 0 && by.UnixNano() >= s.ends
+}
+
+// tokenEnds reports whether s's token expires at or before that time.
+func (s *Stream) tokenEnds(by time.Time) bool {
 	return !s.viewer.Expires.IsZero() && !by.Before(s.viewer.Expires)
 }

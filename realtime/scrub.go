@@ -2,12 +2,12 @@ package realtime
 
 import "tandem/chat"
 
-// scrub takes a deleted message's text out of the ring: whoever replays from now on does not see it. Everything that
-// has it is in the topics of its deletion. h.mu is held, so nobody reads the entries.
+// scrub removes a deleted message's text from the ring, so that later replays do not contain it. Everything with the
+// text is in the topics of its deletion. The caller holds h.mu, so nobody reads the entries.
 func (h *Hub) scrub(deleted chat.Event) {
 	message, err := chat.DeletedMessage(deleted)
 	if err != nil {
-		h.logger.Error("a deletion cannot be read", "id", deleted.ID, "error", err)
+		h.logger.Error("cannot read a deletion", "id", deleted.ID, "error", err)
 		return
 	}
 	for _, key := range [...]chat.Topic{deleted.Topic, deleted.Also} {

@@ -13,42 +13,43 @@ import (
 const (
 	// logRetry is how long a stream waits when the log cannot be read.
 	logRetry = time.Second
-	// lingerFor is how long a peer may take to see the end and close its side. Closing at once would reset
-	// the connection where it has sent something, and the peer could lose our last frames.
+	// lingerFor is how long a peer may take to see the end and close its side. Closing at once would reset the
+	// connection if it has sent something, and the peer could lose our last frames.
 	lingerFor = time.Second
 )
 
-// buffers hold what is being written; a stream that has nothing to send holds none.
+// buffers hold what is being written; a stream with nothing to send holds none.
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, burst+burst/4); return &b }}
 
-// sink is the client's end of a stream: a connection, or the body of an answer.
+// sink is the client's end of a stream: a connection, or a response body.
 type sink = io.WriteCloser
 
-// Serve sends the stream's events over conn until either ends, then drops the stream and closes conn. It runs
-// read, which handles what the peer sends and returns when the connection has ended.
+// Serve sends the stream's events over conn until either ends, then drops the stream and closes conn. It runs read,
+// which handles the peer's input and returns when the connection has ended.
 func (s *Stream) Serve(conn sink, read func() error) {
 	s.mu.Lock()
 	s.conn = conn
 	s.mu.Unlock()
-	// The writer has a goroutine while there is something to write, the reader has this one: an idle
+	// The writer has a goroutine only while there is something to write, and the reader uses this one: an idle
 	// connection costs a single stack.
 	go s.flush()
 	defer panics.Catch(s.hub.logger, "reading from a stream's client")
 	defer s.finish()
-	_ = read() // why it ended changes nothing
+	_ = read() // the reason changes nothing
 }
 
-// finish ends a stream whose reader has ended, by a panic too. Who waits for streams to end finds its connection closed.
+// finish ends a stream whose reader has ended, also by a panic. Callers that wait for streams to end then find its
+// connection closed.
 func (s *Stream) finish() {
 	defer s.Drop()
 	_ = s.conn.Close()
-	s.writing.Lock()    // a write that was under way has failed now
-	s.state.Store(busy) // never idle again: nobody wakes it
+	s.writing.Lock()    // a write in progress has failed by now
+	s.state.Store(busy) // never idle again: nothing wakes it
 	s.writing.Unlock()
 }
 
-// flush writes what there is to send, then rests. One is running while the stream's state is not idle. A panic ends the
-// connection; the client resumes.
+// flush writes pending frames until none are left. At most one flush runs per stream, while its state is not idle. A
+// panic ends the connection; the client resumes.
 func (s *Stream) flush() {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -57,7 +58,7 @@ func (s *Stream) flush() {
 	defer func() {
 		if !returned {
 			_ = s.conn.Close()
-			s.silence() // and stay busy: nobody wakes it
+			s.silence() // and stay busy: nothing wakes it
 		}
 	}()
 	s.writePending()
@@ -70,12 +71,12 @@ func (s *Stream) writePending() {
 	for {
 		out, done, err := s.Next(context.Background(), (*b)[:0])
 		if cap(out) <= 4*burst {
-			*b = out // grown by long messages, but not without bound
+			*b = out // keep a buffer grown by long messages, within bounds
 		}
 		if len(out) > 0 && s.write(out) != nil {
 			_ = s.conn.Close()
 			s.silence()
-			return // and stay busy: nobody wakes it
+			return // and stay busy: nothing wakes it
 		}
 		switch {
 		case done:
@@ -122,7 +123,7 @@ func (s *Stream) linger() {
 	_ = s.conn.Close()
 }
 
-// cut ends the connection, if there is one, without waiting for anything; its reader and writer see it.
+// cut ends the connection, if there is one, without waiting; its reader and writer notice.
 func (s *Stream) cut() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -131,7 +132,7 @@ func (s *Stream) cut() {
 	case *body:
 		c.cut()
 	case *tls.Conn:
-		_ = c.NetConn().Close() // its own Close says goodbye, to a client who does not read
+		_ = c.NetConn().Close() // its own Close would say goodbye to a client that does not read
 	default:
 		_ = c.Close()
 	}

@@ -10,18 +10,18 @@ import (
 	"tandem/panics"
 )
 
-// shared lets those who want the same read of the log at once share it. A read serves whoever asked before it began,
-// so that nobody gets what is older than their question.
+// shared merges simultaneous reads of the log. A read serves the callers that asked before it began, so that nobody
+// gets data older than their question.
 type shared[T any] struct {
 	read func(ctx context.Context) (T, error)
-	pace time.Duration // between the beginnings of two reads, so that a crowd costs reads by the time it takes
+	pace time.Duration // minimum time between the starts of two reads, so that a crowd costs reads by time
 
 	logger *slog.Logger
 
 	mu      sync.Mutex
 	running bool
-	began   time.Time  // the latest read
-	next    *answer[T] // of the read that has not begun; nil while nobody waits for it
+	began   time.Time  // of the latest read
+	next    *answer[T] // the read that has not begun; nil while nobody waits for it
 }
 
 type answer[T any] struct {
@@ -30,7 +30,7 @@ type answer[T any] struct {
 	err   error
 }
 
-// get returns what a read gave that began after get was called.
+// get returns the result of a read that began after get was called.
 func (s *shared[T]) get(ctx context.Context) (T, error) {
 	s.mu.Lock()
 	if s.next == nil {
@@ -51,7 +51,7 @@ func (s *shared[T]) get(ctx context.Context) (T, error) {
 	}
 }
 
-// run reads until nobody waits. No one client's end ends what others wait for.
+// run reads until nobody waits. No single client's end cancels what others wait for.
 func (s *shared[T]) run() {
 	for {
 		s.mu.Lock()
@@ -75,5 +75,5 @@ func (s *shared[T]) run() {
 	}
 }
 
-// errReadFailed is what a read gives that panicked.
-var errReadFailed = errors.New("the read failed; the log says why")
+// errReadFailed is the result of a read that panicked.
+var errReadFailed = errors.New("the read failed; see the server's log")

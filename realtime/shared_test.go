@@ -12,7 +12,7 @@ import (
 	"tandem/chat"
 )
 
-// slowHead is a log whose head takes a second to read, and says which read it was.
+// slowHead is a log whose head takes a second to read; it numbers the reads.
 func slowHead(reads *atomic.Int64) shared[chat.LogState] {
 	return shared[chat.LogState]{read: func(context.Context) (chat.LogState, error) {
 		n := reads.Add(1)
@@ -21,7 +21,7 @@ func slowHead(reads *atomic.Int64) shared[chat.LogState] {
 	}}
 }
 
-// However many ask while a read is under way, one more serves them all; and it began after they asked.
+// However many ask during a read, one more read serves all of them; it starts after they asked.
 func TestSharedReadBeginsAfterItWasAskedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var reads atomic.Int64
@@ -35,31 +35,31 @@ func TestSharedReadBeginsAfterItWasAskedFor(t *testing.T) {
 			got <- state.Head
 		}
 		go ask()
-		synctest.Wait() // the first read is under way: what it sees may be older than the next question
+		synctest.Wait() // the first read is under way; it may have missed what the next caller must see
 		for range 1000 {
 			go ask()
 		}
 		if first := <-got; first != 1 {
-			t.Errorf("the first asker got read %d", first)
+			t.Errorf("the first asker got read %d, want 1", first)
 		}
 		for range 1000 {
 			if n := <-got; n != 2 {
-				t.Fatalf("who asked during the first read got read %d", n)
+				t.Fatalf("the caller during the first read got read %d, want 2", n)
 			}
 		}
 		if reads.Load() != 2 {
-			t.Errorf("there were %d reads", reads.Load())
+			t.Errorf("%d reads, want 2", reads.Load())
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		if _, err := head.get(ctx); err == nil {
-			t.Error("who has gone waits")
+			t.Error("cancelled caller got no error")
 		}
-		time.Sleep(time.Minute) // until nothing reads any more
+		time.Sleep(time.Minute) // until all reads have finished
 	})
 }
 
-// Who asks again and again waits a little, so that there are no more reads than fit into the time.
+// A caller that asks repeatedly is delayed, to keep to the number of reads per second.
 func TestSharedReadsKeepTheirPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reads := 0
@@ -67,22 +67,22 @@ func TestSharedReadsKeepTheirPace(t *testing.T) {
 		began := time.Now()
 		for i := range 100 {
 			if got, err := head.get(t.Context()); got != i+1 || err != nil {
-				t.Fatalf("question %d got read %d, %v", i, got, err)
+				t.Fatalf("call %d got read %d, %v", i, got, err)
 			}
 		}
 		if took := time.Since(began); took != 99*5*time.Millisecond {
-			t.Errorf("100 reads took %s", took)
+			t.Errorf("100 reads took %s, want 495ms", took)
 		}
 		time.Sleep(time.Second)
 		began = time.Now()
 		if _, err := head.get(t.Context()); err != nil || time.Since(began) != 0 {
-			t.Error("who asks after a while waits")
+			t.Error("caller after a pause had to wait")
 		}
 		time.Sleep(time.Second)
 	})
 }
 
-// countedLog counts what is read for streams, which takes a while.
+// countedLog counts the reads for streams, which take a while.
 type countedLog struct {
 	*logbook
 	heads, reads atomic.Int64
@@ -99,7 +99,7 @@ func (l *countedLog) Read(ctx context.Context, topics []chat.TopicSince, upto in
 	return l.logbook.Read(ctx, topics, upto, limit)
 }
 
-// Streams that all come back at once are answered by the ring, and share the reads of the log's head.
+// Streams that all reconnect at once are served from the ring, and share the reads of the log's head.
 func TestReconnectStormReadsTheLogOnce(t *testing.T) {
 	inBubble(t, bigRing, func(b *bench) {
 		counted := &countedLog{logbook: b.log}
@@ -124,13 +124,13 @@ func TestReconnectStormReadsTheLogOnce(t *testing.T) {
 			s := <-streams
 			out, _, err := s.Next(b.ctx, nil)
 			if lines := strings.Count(string(out), "\n"); err != nil || lines != 1+6 || s.pos != 10 {
-				t.Fatalf("a stream came back to %d with %d lines, %v", s.pos, lines, err)
+				t.Fatalf("stream resumed at %d with %d lines, %v", s.pos, lines, err)
 			}
 			s.Drop()
 		}
-		// The hub's own looks, once a second, are among them.
+		// The hub's own polls, once a second, are included.
 		if heads, reads := counted.heads.Load()-before, counted.reads.Load(); heads > 5 || reads > 0 {
-			t.Errorf("5,000 streams brought %d reads of the head and %d of topics", heads, reads)
+			t.Errorf("5,000 streams: %d head reads and %d topic reads, want at most 5 and 0", heads, reads)
 		}
 	})
 }

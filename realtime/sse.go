@@ -14,7 +14,7 @@ type sse struct{}
 
 func (sse) Format() Format { return FormatSSE }
 
-// Frame needs no splitting of data: JSON as encoded by chat has no line breaks outside its escapes.
+// Frame does not need to split data: chat's JSON has no line breaks outside its escapes.
 func (sse) Frame(dst []byte, typ string, cursor chat.Cursor, json []byte) []byte {
 	if cursor.Log != "" {
 		dst = append(dst, "id: "...)
@@ -32,7 +32,7 @@ func (sse) End(dst []byte, _ string) []byte { return dst }
 
 func (sse) contentType() string { return "text/event-stream" }
 
-// begin says how long clients wait before they come back; the spread keeps them from coming all at once.
+// begin sets how long clients wait before reconnecting; the spread keeps them from reconnecting all at once.
 func (sse) begin(dst []byte) []byte {
 	dst = strconv.AppendInt(append(dst, "retry: "...), 1000+rand.N[int64](2000), 10)
 	return append(dst, "\n\n"...)

@@ -3,17 +3,29 @@ package realtime
 import (
 	"sync/atomic"
 	"time"
+
+	"tandem/chat"
 )
 
-// Stats are figures of a hub: what its own streams carry, and the log as far as it has seen it.
+// Stats are a hub's figures: of its own streams, and of the log as far as it knows.
 type Stats struct {
 	Head                int64
-	Streams             map[string]int // by transport; every transport is there
-	Online              int            // users of whom UserOnline is true
-	Posts               uint64         // messages that came into the log since the start
-	Deliveries          uint64         // events that were put into streams since the start
-	CaughtUp            uint64         // events that the bus had not brought, and were read from the log
-	PostsPerSecond      float64        // of the last 10 s
+	Streams             map[string]int    // by transport; every transport is present
+	Online              int               // users of whom UserOnline is true
+	Posts               uint64            // messages added to the log since the start
+	Deliveries          uint64            // events written to streams since the start
+	CaughtUp            uint64            // events that the bus did not deliver and that were read from the log
+	Refused             uint64            // streams refused for lack of memory since the start
+	Opened              map[string]uint64 // streams opened since the start, by transport
+	CatchUps            uint64            // times the hub found itself behind the log's head and read the log
+	Gaps                uint64            // gaps in the ids that did not close by themselves
+	LogReads            uint64            // reads of the log for streams that the ring could not serve
+	RingBytes           int               // memory that recent events use
+	RingLimit           int               // memory that they may use
+	RingEvents          int               // how many recent events
+	Topics              int               // rooms and inboxes that the hub has state for
+	Nodes               int               // other nodes that have announced themselves and still count
+	PostsPerSecond      float64           // over the last 10 s
 	DeliveriesPerSecond float64
 	Uptime              time.Duration
 }
@@ -24,7 +36,12 @@ type meter struct {
 	posts      atomic.Uint64
 	deliveries atomic.Uint64
 	caughtUp   atomic.Uint64
-	past       [11]sample // one a second, the clock's; guarded by Hub.mu
+	catchUps   atomic.Uint64
+	gaps       atomic.Uint64
+	logReads   atomic.Uint64
+	refused    atomic.Uint64
+	opened     [formats]atomic.Uint64
+	past       [11]sample // one per second, by the clock; guarded by Hub.mu
 	taken      int
 }
 
@@ -35,19 +52,18 @@ type sample struct {
 
 func (m *meter) now(at time.Time) sample { return sample{at, m.posts.Load(), m.deliveries.Load()} }
 
-// take keeps a sample. Hub.mu is held.
+// take stores a sample. The caller holds Hub.mu.
 func (m *meter) take(at time.Time) {
 	m.past[m.taken%len(m.past)] = m.now(at)
 	m.taken++
 }
 
-// rates are a second's posts and deliveries since the oldest sample. Hub.mu is held, for reading at least.
+// rates returns posts and deliveries per second since the oldest sample, or since the start while there are few samples.
+// The caller holds Hub.mu, at least for reading.
 func (m *meter) rates(at time.Time) (posts, deliveries float64) {
 	now, was := m.now(at), sample{at: m.started}
 	if m.taken >= len(m.past) {
 		was = m.past[m.taken%len(m.past)]
-	} else if m.taken > 0 {
-		was = m.past[0]
 	}
 	seconds := at.Sub(was.at).Seconds()
 	if seconds <= 0 {
@@ -56,24 +72,47 @@ func (m *meter) rates(at time.Time) (posts, deliveries float64) {
 	return float64(now.posts-was.posts) / seconds, float64(now.deliveries-was.deliveries) / seconds
 }
 
-// Stats are the figures of now.
+// Stats returns the current figures.
 func (h *Hub) Stats() Stats {
 	now := h.now()
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	s := Stats{
 		Head: h.pos, Streams: make(map[string]int, formats),
-		Posts: h.meter.posts.Load(), Deliveries: h.meter.deliveries.Load(), CaughtUp: h.meter.caughtUp.Load(), Uptime: now.Sub(h.meter.started),
+		Posts: h.meter.posts.Load(), Deliveries: h.meter.deliveries.Load(), CaughtUp: h.meter.caughtUp.Load(),
+		Refused: h.meter.refused.Load(), Uptime: now.Sub(h.meter.started),
+		Opened:   make(map[string]uint64, formats),
+		CatchUps: h.meter.catchUps.Load(), Gaps: h.meter.gaps.Load(), LogReads: h.meter.logReads.Load(),
+		RingBytes: h.ring.bytes, RingLimit: h.ring.limit, RingEvents: len(h.ring.entries),
+		Topics: len(h.topics), Nodes: len(h.nodes),
 	}
 	for f := range formats {
 		s.Streams[f.String()] = 0
+		s.Opened[f.String()] = h.meter.opened[f].Load()
 	}
 	for stream := range h.streams.all() {
 		s.Streams[stream.framer.Format().String()]++
 	}
 	if t := h.topics[siteTopic]; t != nil {
-		s.Online = len(t.names)
+		s.Online = t.names.count
 	}
 	s.PostsPerSecond, s.DeliveriesPerSecond = h.meter.rates(now)
 	return s
+}
+
+// sampled selects about one delivery in 16 to measure, by a hash of its number, so that it is not always the same
+// reader of a room.
+func sampled(delivery uint64) bool { return delivery*0x9e3779b97f4a7c15>>60 == 0 }
+
+// countDelivered counts the events sent to s, the last of which is e, and for a sample measures e's age. If s was
+// opened after e it is a replay, whose age means nothing.
+func (h *Hub) countDelivered(s *Stream, n uint64, e *entry) {
+	if n == 0 {
+		return
+	}
+	if total := h.meter.deliveries.Add(n); h.latency != nil && e.id > s.head && sampled(total) {
+		if at := chat.SentAt(string(e.json)); !at.IsZero() {
+			h.latency(max(0, h.now().Sub(at)))
+		}
+	}
 }

@@ -9,28 +9,28 @@ import (
 	"tandem/panics"
 )
 
-// sweeps write to the streams whose connections the poller has taken over. A few goroutines, which are there while there
-// is something to write, go from stream to stream: a delivery has no goroutine, no channel and no timer of its own, and
-// what it costs is the write itself. Nothing in a sweep waits: not for a reader whose socket is full, who is gone on with
-// when it has room again, and not for the log, which another goroutine reads (docs/decisions/0020).
+// sweeps write to the streams whose connections the poller has taken over. A few goroutines, which only exist while
+// there is something to write, go from stream to stream: a delivery has no goroutine, no channel and no timer, and
+// costs only the write. Nothing in a sweep blocks: not on a reader whose socket is full, which continues when it has
+// room again, and not on the log, which another goroutine reads (docs/decisions/0020).
 type sweeps struct {
 	mu      sync.Mutex
-	queue   []*Stream // those that are busy, and nobody is at
-	next    int       // of queue; those before were taken
+	queue   []*Stream // streams that are busy and not being swept
+	next    int       // into queue; earlier ones were taken
 	workers int
 }
 
 const (
-	// sweepShare is how many streams a sweeper takes at a time. Between two shares it lets others run.
+	// sweepShare is how many streams a sweeper takes at a time. Between two shares it yields.
 	sweepShare = 32
-	// sweepAlone is for how many waiting streams another sweeper is not worth starting.
+	// sweepAlone is up to how many queued streams one sweeper handles alone.
 	sweepAlone = 2 * sweepShare
 )
 
 // mostSweepers leaves one processor to everything else, such as the next post.
 func mostSweepers() int { return max(1, runtime.GOMAXPROCS(0)-1) }
 
-// add has these streams swept, which are busy, each once.
+// add queues these busy streams, each once.
 func (w *sweeps) add(streams ...*Stream) {
 	if len(streams) == 0 {
 		return
@@ -52,7 +52,7 @@ func (w *sweeps) add(streams ...*Stream) {
 	}
 }
 
-// run sweeps until nobody waits.
+// run sweeps until the queue is empty.
 func (w *sweeps) run() {
 	b := buffers.Get().(*[]byte)
 	defer buffers.Put(b)
@@ -69,7 +69,7 @@ func (w *sweeps) run() {
 	}
 }
 
-// take takes the next of the queue; where there are none the sweeper that called it is counted out.
+// take takes the next streams of the queue; if there are none, the calling sweeper is done.
 func (w *sweeps) take(share []*Stream) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -85,15 +85,15 @@ func (w *sweeps) take(share []*Stream) int {
 	return n
 }
 
-// sweep writes what the stream has to send, some 32 KiB at most, without waiting for the reader. The stream is busy, and
-// is so still if it is not done: it waits for room in its socket, or for the next sweep. A panic ends its connection.
+// sweep writes what the stream has to send, about 32 KiB at most, without waiting for the reader. The stream is busy
+// and stays so if it is not done: it waits for room in its socket, or for the next sweep. A panic ends its connection.
 func (s *Stream) sweep(b *[]byte, mayRead bool) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	defer panics.Catch(s.hub.logger, "writing to a stream's client")
 	goesOn := false
 	defer func() {
-		if !goesOn { // its reader drops the stream, which stays busy: nobody wakes it
+		if !goesOn { // its reader drops the stream, which stays busy: nothing wakes it
 			_ = s.conn.Close()
 			s.silence()
 		}
@@ -101,7 +101,7 @@ func (s *Stream) sweep(b *[]byte, mayRead bool) {
 	goesOn = s.sweepOnce(b, mayRead)
 }
 
-// sweepOnce returns false where the connection has ended.
+// sweepOnce returns false if the connection has ended.
 func (s *Stream) sweepOnce(b *[]byte, mayRead bool) bool {
 	c := s.conn.(*polled)
 	sent, done, err := c.sendRest()
@@ -111,12 +111,12 @@ func (s *Stream) sweepOnce(b *[]byte, mayRead bool) bool {
 	if !sent {
 		return true // until it has room
 	}
-	all := true // of what there was
+	all := true // everything available was written
 	if !done {
 		var out []byte
 		out, done, err = s.next(context.Background(), (*b)[:0], mayRead)
 		if cap(out) <= 4*burst {
-			*b = out // grown by long messages, but not without bound
+			*b = out // keep a buffer grown by long messages, within bounds
 		}
 		if len(out) > 0 {
 			sent, sendErr := c.send(out, done)
@@ -130,13 +130,13 @@ func (s *Stream) sweepOnce(b *[]byte, mayRead bool) bool {
 	case done:
 		s.silence()
 		s.linger()
-	case err == errLogNeeded: // bare, as it comes from us
+	case err == errLogNeeded: // unwrapped, as we return it
 		go s.sweepFromLog()
 	case err != nil:
 		s.state.Store(idle)
 		time.AfterFunc(logRetry, s.wake)
 	case !all || !s.rest():
-		s.hub.sweeps.add(s) // behind the others
+		s.hub.sweeps.add(s) // after the others
 	}
 	return true
 }

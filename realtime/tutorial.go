@@ -6,8 +6,8 @@ import (
 	"tandem/chat"
 )
 
-// Tutorial frames what the page of the Django Channels tutorial knows, as WebSocket does. Of the rest it would complain
-// in its console: that is left out, and its ping is the WebSocket's own.
+// Tutorial frames the events that the page of the Django Channels tutorial knows, like WebSocket. It leaves out the
+// others, about which the page would complain in its console; its ping is the WebSocket's own.
 var Tutorial Framer = tutorial{}
 
 type tutorial struct{ webSocket }
@@ -24,7 +24,7 @@ func (t tutorial) Frame(dst []byte, typ string, cursor chat.Cursor, json []byte)
 	return dst
 }
 
-// BeginWith has the stream say e too when it begins, behind all else. It is called before the stream is served.
+// BeginWith also sends e when the stream begins, after everything else. Call it before the stream is served.
 func (s *Stream) BeginWith(e chat.Ephemeral) {
 	s.opening = s.framer.Frame(s.opening, e.Type, chat.Cursor{}, e.JSON)
 }

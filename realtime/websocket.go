@@ -57,7 +57,7 @@ func appendWSFrame(dst []byte, opcode byte, payload []byte) []byte {
 	return append(dst, payload...)
 }
 
-// CheckHandshake returns ErrUpgrade where r's handshake is wrong, before a stream is opened for it.
+// CheckHandshake returns ErrUpgrade if r's handshake is invalid, before a stream is opened for it.
 func CheckHandshake(r *http.Request) error {
 	key, err := base64.StdEncoding.DecodeString(r.Header.Get("Sec-WebSocket-Key"))
 	switch {
@@ -74,29 +74,29 @@ func CheckHandshake(r *http.Request) error {
 // MaxFrame is the longest message that a client may send, in bytes.
 const MaxFrame = 64 << 10
 
-// handshakes has gorilla's write buffers, which serve the handshake alone: frames come finished.
+// handshakes has gorilla's write buffers, which are only used for the handshake: frames are already complete.
 var handshakes sync.Pool
 
 // ErrUpgrade means that a request cannot become a WebSocket.
 var ErrUpgrade = errors.New("no WebSocket handshake")
 
-// Handler answers a text message, which is valid UTF-8 of at most MaxFrame bytes, with JSON, or with nothing. With an
-// error the connection is closed behind the answer, for a breach of the server's policy. ctx ends with the connection.
+// Handler answers a text message, which is valid UTF-8 of at most MaxFrame bytes, with JSON or nothing. An error closes
+// the connection after the answer, for a policy violation. ctx ends with the connection.
 type Handler func(ctx context.Context, text []byte) (answer []byte, err error)
 
-// Commands makes the Handler of a connection whose client says something: most never do, and those have none.
+// Commands creates the Handler of a connection when the client first sends something, which most never do.
 type Commands func(chat.Viewer) Handler
 
-// ServeWebSocket makes r's connection a WebSocket and takes it over; commands answers what the client sends, one
-// message after another. Where ServeWebSocket returns ErrUpgrade nothing was sent; the stream is dropped with any error.
+// ServeWebSocket upgrades r's connection and takes it over; commands answers what the client sends, one message after
+// another. If ServeWebSocket returns ErrUpgrade, nothing was sent; with any error, the stream is dropped.
 func (s *Stream) ServeWebSocket(w http.ResponseWriter, r *http.Request, commands Commands) error {
 	var refused error
-	u := websocket.Upgrader{ // for the handshake alone; see wsread.go
+	u := websocket.Upgrader{ // only for the handshake; see wsread.go
 		ReadBufferSize:   16,
 		WriteBufferPool:  &handshakes,
 		Subprotocols:     []string{"tandem.v1"},
 		HandshakeTimeout: 10 * time.Second,
-		// A token or a ticket says who is calling, or a cookie whose page was looked at (api), so any page may.
+		// A token, a ticket or a cookie (whose origin api has checked) identifies the caller, so any page may connect.
 		CheckOrigin: func(*http.Request) bool { return true },
 		Error: func(_ http.ResponseWriter, _ *http.Request, _ int, reason error) {
 			refused = fmt.Errorf("%w: %s", ErrUpgrade, strings.TrimPrefix(reason.Error(), "websocket: "))
@@ -108,7 +108,7 @@ func (s *Stream) ServeWebSocket(w http.ResponseWriter, r *http.Request, commands
 		if refused != nil {
 			return refused
 		}
-		return nil // the connection is gone: the client left, or sent before it was answered (gorilla closes then)
+		return nil // the connection is gone: the client left, or sent before the handshake ended (gorilla then closes)
 	}
 	if conn := c.NetConn(); !s.hub.poller.take(s, conn, commands) {
 		go s.Serve(conn, func() error { return s.readWebSocket(conn, commands) })
@@ -132,7 +132,7 @@ func (s *Stream) readWebSocket(conn net.Conn, commands Commands) error {
 	}
 }
 
-// peer is a WebSocket's other side. What is sent to it, pongs, answers and the close frame, goes to the stream's writer.
+// peer is a WebSocket's client side. Pongs, answers and the close frame are sent by the stream's writer.
 type peer struct {
 	stream   *Stream
 	reader   wsReader
@@ -143,10 +143,10 @@ func newPeer(s *Stream, conn io.Reader, c Commands) *peer {
 	return &peer{stream: s, reader: wsReader{conn: conn, stream: s}, commands: commands{stream: s, handle: c(s.viewer)}}
 }
 
-// forgettable tells whether what comes next can be handled without what came before.
+// forgettable reports whether the next input can be handled without this state.
 func (p *peer) forgettable() bool { return !p.commands.used() && !p.reader.within }
 
-// read handles what has come, of which n bytes are read.
+// read handles the input, of which n bytes are read.
 func (p *peer) read(n int) error {
 	p.reader.begin(n)
 	defer p.reader.end()
@@ -164,17 +164,18 @@ func (p *peer) read(n int) error {
 			return err
 		}
 		if end.asked {
-			p.commands.wait() // whoever sends and closes has said all that they want done
+			p.commands.wait() // a client that sends and closes wants everything answered
 		}
 		p.stream.End(appendWSFrame(nil, websocket.CloseMessage, websocket.FormatCloseMessage(end.code, end.reason)))
 		return drain(p.reader.conn)
 	}
 }
 
-// drain waits for the peer to close after we have ended our side, discarding what it still sends.
+// drain waits for the peer to close after we have ended our side, discarding its input.
 func drain(conn io.Reader) error { return discard(conn, make([]byte, 512)) }
 
-// discardPause is between two reads of what nobody wants: without it, who sends without end keeps a processor busy.
+// discardPause is the time between two reads of unwanted input; without it, a client that sends endlessly would keep a
+// processor busy.
 const discardPause = 10 * time.Millisecond
 
 // discard reads until the connection ends.

@@ -13,7 +13,7 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// closing is how a client's side of a WebSocket ends: asked for by its close frame, or by what the protocol forbids.
+// closing is how a client's side of a WebSocket ends: by its close frame, or by a protocol violation.
 type closing struct {
 	code   int
 	reason string
@@ -24,47 +24,48 @@ func (c *closing) Error() string { return fmt.Sprintf("close %d %s", c.code, c.r
 
 func breach(reason string) error { return &closing{code: websocket.CloseProtocolError, reason: reason} }
 
-// wsReader reads what a client sends over a WebSocket (RFC 6455). While nothing comes it holds a few bytes: nearly all
-// connections are idle, and what they cost is what idle streams cost.
+// wsReader reads what a client sends over a WebSocket (RFC 6455). While there is no input it holds a few bytes: nearly
+// all connections are idle, so this is what a stream costs.
 type wsReader struct {
 	conn   io.Reader
 	stream *Stream // sends the pongs
 
-	first  [64]byte      // takes the first bytes of what comes
+	first  [64]byte      // receives the first bytes of input
 	unread []byte        // of first
-	buf    *bufio.Reader // nil while nothing comes
+	buf    *bufio.Reader // nil while there is no input
 
-	text    []byte // of the message so far
-	checked int    // so much of it is valid UTF-8
-	within  bool   // a fragment came that was not the last
+	text    []byte // the message so far
+	checked int    // how much of it is valid UTF-8
+	within  bool   // within a fragmented message
 
-	paid int64 // until when the frames that brought no message are paid for, Unix nanoseconds
+	paid int64 // until when the frames without a message are paid for, Unix nanoseconds
 }
 
 const (
-	// Control frames and fragments bring no message, so no limit on messages sees them. Clients ping every few seconds,
-	// and fragment, if they do, by their buffers' 4 KiB.
+	// Control frames and fragments complete no message, so no limit on messages counts them. Clients ping every few
+	// seconds and, if they fragment, do so at their buffers' 4 KiB.
 	pieceEvery   = 10 * time.Millisecond
 	piecesAtOnce = 1000
 )
 
-// pay counts a frame that brings no message; too many of them end the connection.
+// pay counts a frame that completes no message; too many of them end the connection.
 func (r *wsReader) pay() error {
 	now := time.Now().UnixNano()
 	r.paid = max(r.paid, now) + int64(pieceEvery)
 	if r.paid-now > piecesAtOnce*int64(pieceEvery) {
-		return &closing{code: websocket.ClosePolicyViolation, reason: "too many frames that bring no message"}
+		return &closing{code: websocket.ClosePolicyViolation, reason: "too many frames without a message"}
 	}
 	return nil
 }
 
-// readBuffers are lent to the readers that have something to read.
+// readBuffers are lent to readers with input.
 var readBuffers = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
 
-// errNothing means that nothing more is there now.
+// errNothing means that there is no more input now.
 var errNothing = errors.New("nothing to read")
 
-// next is the next text message, whole and valid, or a *closing, or errNothing, or why the connection ended.
+// next returns the next text message, complete and valid, or a *closing, errNothing, or the reason why the connection
+// ended.
 func (r *wsReader) next() ([]byte, error) {
 	for {
 		f, err := r.header()
@@ -83,7 +84,7 @@ func (r *wsReader) next() ([]byte, error) {
 			}
 			continue
 		case (f.opcode == continuation) != r.within:
-			return nil, breach("fragments of two messages")
+			return nil, breach("interleaved fragments of two messages")
 		case f.opcode == websocket.BinaryMessage:
 			return nil, &closing{code: websocket.CloseUnsupportedData, reason: "text frames only"}
 		case f.length > MaxFrame-uint64(len(r.text)):
@@ -122,15 +123,15 @@ func (r *wsReader) header() (f wsFrame, err error) {
 	f.final, f.opcode, f.length = b[0]&0x80 != 0, b[0]&0xf, uint64(b[1]&0x7f)
 	switch {
 	case b[0]&0x70 != 0:
-		return f, breach("reserved bits, without an extension")
+		return f, breach("reserved bits without an extension")
 	case f.opcode > websocket.BinaryMessage && f.opcode < websocket.CloseMessage || f.opcode > websocket.PongMessage:
 		return f, breach("a reserved opcode")
 	case b[1]&0x80 == 0:
 		return f, breach("an unmasked frame")
 	case f.opcode >= websocket.CloseMessage && (!f.final || f.length > 125):
-		return f, breach("a control frame that is fragmented or long")
+		return f, breach("a fragmented or too long control frame")
 	}
-	least := uint64(0) // what so long a length is for: the shortest form must be used
+	least := uint64(0) // the smallest length for this encoding: the shortest form is required
 	switch f.length {
 	case 126:
 		if b, err = r.take(2); err == nil {
@@ -142,7 +143,7 @@ func (r *wsReader) header() (f wsFrame, err error) {
 		}
 	}
 	if err == nil && (f.length < least || f.length>>63 != 0) {
-		err = breach("a length that is not written as it must be")
+		err = breach("a length that is not minimally encoded")
 	}
 	if err != nil {
 		return f, err
@@ -153,7 +154,7 @@ func (r *wsReader) header() (f wsFrame, err error) {
 	return f, err
 }
 
-// payload appends a frame's to the message. What is no UTF-8 is refused with its first byte, not with its last frame.
+// payload appends a frame's payload to the message. Invalid UTF-8 is refused at its first byte, not at its last frame.
 func (r *wsReader) payload(f wsFrame) error {
 	for done := 0; uint64(done) < f.length; {
 		if _, err := r.buf.Peek(1); err != nil {
@@ -178,7 +179,7 @@ func (r *wsReader) payload(f wsFrame) error {
 
 var invalidUTF8 = &closing{code: websocket.CloseInvalidFramePayloadData, reason: "invalid UTF-8"}
 
-// wholeRunes is the length of b without a character at its end whose other bytes may follow.
+// wholeRunes returns the length of b without an incomplete character at its end.
 func wholeRunes(b []byte) int {
 	for i := len(b) - 1; i >= max(0, len(b)-utf8.UTFMax); i-- {
 		if !utf8.RuneStart(b[i]) {
@@ -226,8 +227,8 @@ func (r *wsReader) control(f wsFrame) error {
 	return &closing{code: code, asked: true}
 }
 
-// mayBeSent tells whether a close code may be in a frame: those of RFC 6455 §7.4 and the IANA registry, and those that
-// libraries and applications may use.
+// mayBeSent reports whether a frame may have this close code: those of RFC 6455 §7.4 and the IANA registry, and those
+// for libraries and applications.
 func mayBeSent(code int) bool {
 	switch {
 	case code >= 1000 && code <= 1003, code >= 1007 && code <= 1014, code >= 3000 && code <= 4999:
@@ -236,7 +237,7 @@ func mayBeSent(code int) bool {
 	return false
 }
 
-// begin has the reader read the n bytes of first, and what follows; end is called when nothing more is there.
+// begin makes the reader read the n bytes of first, and what follows; end is called when there is no more input.
 func (r *wsReader) begin(n int) {
 	r.unread = r.first[:n]
 	r.buf = readBuffers.Get().(*bufio.Reader)
@@ -249,7 +250,7 @@ func (r *wsReader) end() {
 	r.buf = nil
 }
 
-// Read is the connection behind the first bytes.
+// Read reads the connection after the first bytes.
 func (r *wsReader) Read(p []byte) (int, error) {
 	if len(r.unread) == 0 {
 		return r.conn.Read(p)
@@ -259,7 +260,7 @@ func (r *wsReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// take is the next n bytes, good until the next call; n is at most a buffer's size.
+// take returns the next n bytes, valid until the next call; n is at most a buffer's size.
 func (r *wsReader) take(n int) ([]byte, error) {
 	b, err := r.buf.Peek(n)
 	if err == nil {

@@ -40,7 +40,7 @@ func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return h.conn, bufio.NewReadWriter(bufio.NewReader(h.conn), bufio.NewWriter(h.conn)), nil
 }
 
-// gorillaReads is what gorilla/websocket makes of the bytes: its messages, and why it stopped.
+// gorillaReads returns the messages that gorilla/websocket reads from the bytes, and why it stopped.
 func gorillaReads(sent []byte) (messages [][]byte, kinds []int, end error) {
 	r := httptest.NewRequest("GET", "/", nil)
 	for name, value := range map[string]string{
@@ -63,7 +63,7 @@ func gorillaReads(sent []byte) (messages [][]byte, kinds []int, end error) {
 	}
 }
 
-// late has nothing buffered when the handshake is looked at, which gorilla refuses.
+// late has nothing buffered during the handshake, since gorilla would refuse that.
 type late struct{ data []byte }
 
 func (l *late) Read(p []byte) (int, error) {
@@ -75,9 +75,9 @@ func (l *late) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// weRead is what wsReader makes of them.
+// weRead returns what wsReader reads.
 func weRead(sent io.Reader) (messages [][]byte, end error) {
-	s := &Stream{silent: true} // pongs go nowhere
+	s := &Stream{silent: true} // pongs are dropped
 	r := &wsReader{conn: bytesConn{Reader: sent}, stream: s}
 	for {
 		n, err := r.conn.Read(r.first[:])
@@ -98,7 +98,7 @@ func weRead(sent io.Reader) (messages [][]byte, end error) {
 	}
 }
 
-// wsReader reads what gorilla/websocket reads, in whatever pieces it comes, but for what it alone refuses.
+// wsReader reads the same as gorilla/websocket, however the bytes arrive, except for what wsReader alone refuses.
 func FuzzWebSocketReader(f *testing.F) {
 	frame := func(first byte, payload string) []byte {
 		b := appendWSFrame(nil, first&0xf, []byte(payload))
@@ -127,31 +127,31 @@ func FuzzWebSocketReader(f *testing.F) {
 		ours, end := weRead(&late{data: bytes.Clone(sent)})
 		inBytes, endInBytes := weRead(iotest.OneByteReader(bytes.NewReader(sent)))
 		if len(ours) != len(inBytes) || (end == nil) != (endInBytes == nil) || end != nil && end.Error() != endInBytes.Error() {
-			t.Fatalf("at once it reads %q and %v, byte by byte %q and %v", ours, end, inBytes, endInBytes)
+			t.Fatalf("read at once = %q, %v; byte by byte = %q, %v", ours, end, inBytes, endInBytes)
 		}
 		theirs, kinds, theirEnd := gorillaReads(bytes.Clone(sent))
 		for i, m := range ours {
 			if i >= len(theirs) || kinds[i] != websocket.TextMessage || !bytes.Equal(m, theirs[i]) {
-				t.Fatalf("message %d is %q; gorilla reads %q, %v", i, m, theirs, theirEnd)
+				t.Fatalf("message %d = %q; gorilla read %q, %v", i, m, theirs, theirEnd)
 			}
 		}
 		c, closed := errors.AsType[*closing](end)
-		_, theyComplain := errors.AsType[*websocket.CloseError](theirEnd)
+		complaint, theyComplain := errors.AsType[*websocket.CloseError](theirEnd)
 		switch {
-		case closed && !c.asked: // we are the stricter one, and say so in time
+		case closed && !c.asked: // ours is stricter, and refuses earlier
 			if len(theirs) > len(ours)+1 && kinds[len(ours)] == websocket.TextMessage && c.code == websocket.CloseUnsupportedData {
-				t.Fatalf("%v is said of a text message", c)
+				t.Fatalf("got %v for a text message", c)
 			}
 		case len(theirs) != len(ours):
-			t.Fatalf("we read %d messages and %v, gorilla %d and %v", len(ours), end, len(theirs), theirEnd)
-		case !closed && theyComplain && theirEnd.(*websocket.CloseError).Code != websocket.CloseAbnormalClosure:
-			t.Fatalf("gorilla is closed by %v, we by %v", theirEnd, end)
+			t.Fatalf("read %d messages, %v; gorilla read %d, %v", len(ours), end, len(theirs), theirEnd)
+		case !closed && theyComplain && complaint.Code != websocket.CloseAbnormalClosure:
+			t.Fatalf("gorilla closed with %v, we with %v", theirEnd, end)
 		case !closed && !isEOF(theirEnd):
-			// We look at a header once it is whole: then it is refused.
+			// Ours checks a header once it is complete, and then refuses it.
 			if _, end := weRead(io.MultiReader(bytes.NewReader(sent), bytes.NewReader(make([]byte, 16)))); isClosing(end) {
 				return
 			}
-			t.Fatalf("gorilla refuses with %v what we wait for more of: %v", theirEnd, end)
+			t.Fatalf("gorilla refused with %v, but we wait for more: %v", theirEnd, end)
 		}
 	})
 }
@@ -161,7 +161,7 @@ func isClosing(err error) bool {
 	return ok
 }
 
-// isEOF tells whether the bytes just ended.
+// isEOF reports whether the bytes just ended.
 func isEOF(err error) bool {
 	c, ok := errors.AsType[*websocket.CloseError](err)
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || ok && c.Code == websocket.CloseAbnormalClosure

@@ -56,24 +56,11 @@ func (s *Store) SetPassword(ctx context.Context, user int64, password string, ex
 		if _, err := t.exec(`UPDATE users SET password = ? WHERE id = ?`, password, user); err != nil {
 			return unavailable(err)
 		}
-		// One at a time, each with its control event; a user has few.
-		for {
-			var id int64
-			err := t.queryRow(`SELECT id FROM sessions WHERE user_id = ? AND id <> ? AND token IS NULL LIMIT 1`, user, except).Scan(&id)
-			if errors.Is(err, sql.ErrNoRows) {
-				return nil
-			}
-			if err != nil {
-				return unavailable(err)
-			}
-			if err := endSession(t, id); err != nil {
-				return err
-			}
-		}
+		return t.endSessions(`user_id = ? AND id <> ? AND token IS NULL`, user, except)
 	})
 }
 
-// SetAdmin gives a user the role admin, or takes it.
+// SetAdmin makes a user an admin, or no longer one.
 func (s *Store) SetAdmin(ctx context.Context, user int64, admin bool) error {
 	return s.log.do(ctx, func(t *tx) error { return setAdmin(t, user, admin) })
 }
@@ -82,8 +69,35 @@ func setAdmin(t *tx, user int64, admin bool) error {
 	if _, err := t.exec(`UPDATE users SET admin = ?, version = version + 1 WHERE id = ?`, admin, user); err != nil {
 		return unavailable(err)
 	}
+	if admin {
+		if err := endSessionsMadeBy(t, user); err != nil {
+			return err
+		}
+	}
 	_, err := t.append(chat.ControlEvent{User: user}.Event(user))
 	return err
+}
+
+// endSessionsMadeBy ends a user's sessions that a backend created: it cannot have sessions of an admin.
+func endSessionsMadeBy(t *tx, user int64) error {
+	return t.endSessions(`user_id = ? AND made_by IS NOT NULL`, user)
+}
+
+// endSessions ends the sessions that match where, one at a time, each with its control event; a user has few.
+func (t *tx) endSessions(where string, args ...any) error {
+	for {
+		var id int64
+		err := t.queryRow(`SELECT id FROM sessions WHERE `+where+` LIMIT 1`, args...).Scan(&id)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return unavailable(err)
+		}
+		if err := endSession(t, id); err != nil {
+			return err
+		}
+	}
 }
 
 // SetDisabled implements auth.Store.
@@ -108,13 +122,21 @@ func setDisabled(t *tx, user int64, disabled, deleted bool) error {
 	c := chat.ControlEvent{User: user}
 	if disabled {
 		c.Reason = chat.CloseDisabled
-		if _, err := t.exec(`DELETE FROM sessions WHERE user_id = ?`, user); err != nil {
-			return unavailable(err)
+		for _, q := range []string{`DELETE FROM sessions WHERE user_id = ?`, `DELETE FROM push_subscriptions WHERE user_id = ?`} {
+			if _, err := t.exec(q, user); err != nil {
+				return unavailable(err)
+			}
 		}
 	}
 	if deleted {
-		t.scrubbed = true // the password's hash
+		t.scrubbed = true // the password's hash, and the profile
+		if err := clearProfile(t, user); err != nil {
+			return err
+		}
 		if err := leaveAll(t, user); err != nil {
+			return err
+		}
+		if err := t.removeFilesOf(user); err != nil {
 			return err
 		}
 	}
@@ -156,22 +178,32 @@ func (s *Store) CreateSession(ctx context.Context, n auth.Session) (int64, error
 }
 
 func insertSession(t *tx, n auth.Session) (int64, error) {
-	var rooms any
-	if n.Rooms != nil {
-		numbers, err := json.Marshal(n.Rooms)
-		if err != nil {
-			return 0, err
+	rooms, err := nullList(n.Rooms)
+	if err != nil {
+		return 0, err
+	}
+	scopes, err := nullList(n.Scopes)
+	if err != nil {
+		return 0, err
+	}
+	if n.MadeBy != 0 {
+		var admin bool
+		if err := t.queryRow(`SELECT admin FROM users WHERE id = ?`, n.User).Scan(&admin); err != nil {
+			return 0, unavailable(err)
 		}
-		rooms = string(numbers)
+		if admin {
+			return 0, auth.ErrNotToBeHad // since the check
+		}
 	}
 	seed := n.Seed
 	if seed == nil {
 		seed = []byte{}
 	}
 	var made int64
-	err := t.queryRow(`INSERT INTO sessions (user_id, seed, generation, created_at, rotated_at, expires_at, token, name, rooms)
-		SELECT id, ?, ?, ?, ?, ?, ?, ?, ? FROM users WHERE id = ? AND NOT disabled RETURNING id`,
-		seed, n.Generation, n.CreatedAt.UnixMilli(), n.RotatedAt.UnixMilli(), nullTime(n.ExpiresAt), n.Token, n.Name, rooms, n.User).Scan(&made)
+	err = t.queryRow(`INSERT INTO sessions (user_id, seed, generation, created_at, rotated_at, expires_at, token, name, rooms, scopes, agent, address, made_by)
+		SELECT id, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, ''), nullif(?, ''), nullif(?, 0) FROM users WHERE id = ? AND NOT disabled RETURNING id`,
+		seed, n.Generation, n.CreatedAt.UnixMilli(), n.RotatedAt.UnixMilli(), nullTime(n.ExpiresAt), n.Token, n.Name, rooms, scopes,
+		n.Device.Agent, n.Device.Address, n.MadeBy, n.User).Scan(&made)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, auth.ErrBadCredentials // disabled between the check and here
 	}
@@ -185,14 +217,16 @@ func insertSession(t *tx, n auth.Session) (int64, error) {
 		`SELECT count(*) FROM sessions WHERE user_id = ? AND token IS NOT NULL`, n.User)
 }
 
-const selectSessions = `SELECT s.id, s.user_id, u.name, s.seed, s.generation, s.created_at, s.rotated_at, s.expires_at, s.token, s.name, s.rooms, s.rotated_before
+const selectSessions = `SELECT s.id, s.user_id, u.name, s.seed, s.generation, s.created_at, s.rotated_at, s.expires_at, s.token, s.name, s.rooms, s.rotated_before,
+	s.scopes, coalesce(s.agent, ''), coalesce(s.address, ''), coalesce(s.made_by, 0)
 	FROM sessions s JOIN users u ON u.id = s.user_id`
 
 func scanSession(row scanner) (n auth.Session, err error) {
 	var created, rotated int64
 	var expires sql.NullInt64
-	var rooms, before sql.NullString
-	err = row.Scan(&n.ID, &n.User, &n.Username, &n.Seed, &n.Generation, &created, &rotated, &expires, &n.Token, &n.Name, &rooms, &before)
+	var rooms, before, scopes sql.NullString
+	err = row.Scan(&n.ID, &n.User, &n.Username, &n.Seed, &n.Generation, &created, &rotated, &expires, &n.Token, &n.Name, &rooms, &before,
+		&scopes, &n.Device.Agent, &n.Device.Address, &n.MadeBy)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return auth.Session{}, auth.ErrNoSession
@@ -205,6 +239,9 @@ func scanSession(row scanner) (n auth.Session, err error) {
 	}
 	if rooms.Valid {
 		err = json.Unmarshal([]byte(rooms.String), &n.Rooms)
+	}
+	if scopes.Valid && err == nil {
+		err = json.Unmarshal([]byte(scopes.String), &n.Scopes)
 	}
 	if before.Valid && err == nil {
 		var times []int64
@@ -232,6 +269,12 @@ func (s *Store) Tokens(ctx context.Context, user, after int64, limit int) ([]aut
 		user, after, limit)
 }
 
+// Logins implements auth.Store.
+func (s *Store) Logins(ctx context.Context, user, after int64, now time.Time, limit int) ([]auth.Session, error) {
+	return list(ctx, s, scanSession, selectSessions+` WHERE s.user_id = ? AND s.id > ? AND s.token IS NULL
+		AND (s.expires_at IS NULL OR s.expires_at >= ?) ORDER BY s.id LIMIT ?`, user, after, now.UnixMilli(), limit)
+}
+
 // Rotate implements auth.Store.
 func (s *Store) Rotate(ctx context.Context, n auth.Session) error {
 	times := make([]int64, len(n.RotatedBefore))
@@ -243,8 +286,9 @@ func (s *Store) Rotate(ctx context.Context, n auth.Session) error {
 		return err
 	}
 	return s.log.do(ctx, func(t *tx) error {
-		_, err := t.exec(`UPDATE sessions SET generation = ?, rotated_at = ?, rotated_before = ?, expires_at = ? WHERE id = ? AND generation = ?`,
-			n.Generation, n.RotatedAt.UnixMilli(), string(before), n.ExpiresAt.UnixMilli(), n.ID, n.Generation-1)
+		_, err := t.exec(`UPDATE sessions SET generation = ?, rotated_at = ?, rotated_before = ?, expires_at = ?,
+			agent = nullif(?, ''), address = nullif(?, '') WHERE id = ? AND generation = ?`,
+			n.Generation, n.RotatedAt.UnixMilli(), string(before), n.ExpiresAt.UnixMilli(), n.Device.Agent, n.Device.Address, n.ID, n.Generation-1)
 		return unavailable(err)
 	})
 }
@@ -278,7 +322,7 @@ func (s *Store) CreateTicket(ctx context.Context, hash []byte, id auth.Identity,
 		if err != nil {
 			return unavailable(err)
 		}
-		return t.within(t.w.bounds.Tickets, "a user can have %d tickets at a time; use one, or wait until one has expired",
+		return t.within(t.w.bounds.Tickets, "a user can have %d unused tickets; use one, or wait until one expires",
 			`SELECT count(*) FROM tickets WHERE user_id = ? AND expires_at > ?`, id.User, t.now.UnixMilli())
 	})
 }
@@ -306,7 +350,16 @@ func (s *Store) SpendTicket(ctx context.Context, hash []byte) (auth.Identity, ti
 	return id, time.UnixMilli(expires), nil
 }
 
-// nullTime is t as stored; null for the zero time.
+// nullList returns a list as it is stored; null for nil.
+func nullList[T any](list []T) (any, error) {
+	if list == nil {
+		return nil, nil
+	}
+	b, err := json.Marshal(list)
+	return string(b), err
+}
+
+// nullTime returns t as it is stored; null for the zero time.
 func nullTime(t time.Time) any {
 	if t.IsZero() {
 		return nil
@@ -314,7 +367,7 @@ func nullTime(t time.Time) any {
 	return t.UnixMilli()
 }
 
-// Setting returns the value kept under name, after keeping made under it if there was none.
+// Setting returns the value stored under name, after storing made if there was none.
 func (s *Store) Setting(ctx context.Context, name string, made []byte) ([]byte, error) {
 	var value []byte
 	err := s.log.do(ctx, func(t *tx) error {

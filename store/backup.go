@@ -9,9 +9,9 @@ import (
 	"tandem/chat"
 )
 
-// Backup writes a consistent copy of the database to file, which must not be there yet, while a server may be running.
-// The copy is another log: what happens in it and in the original from here on gets the same ids, so that it must not
-// honour the original's cursors. PostgreSQL has tools of its own.
+// Backup writes a consistent copy of the database to file, which must not exist, while a server may be running. The
+// copy becomes a different log: from here on, events in it and in the original get the same ids, so it must not accept
+// the original's cursors. PostgreSQL has its own tools.
 func (s *Store) Backup(ctx context.Context, file string) (err error) {
 	if s.dialect != sqliteDialect {
 		return errors.New("the data is in PostgreSQL: use pg_dump")
@@ -20,7 +20,7 @@ func (s *Store) Backup(ctx context.Context, file string) (err error) {
 	if err := s.queryRow(ctx, `SELECT file FROM pragma_database_list WHERE name = 'main'`).Scan(&from); err != nil {
 		return err
 	}
-	// SQLite takes an empty file for none; this one is ours, and like the original nobody else's to read.
+	// SQLite treats an empty file as a new one; we create it so that, like the original, nobody else can read it.
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
@@ -43,7 +43,7 @@ func (s *Store) Backup(ctx context.Context, file string) (err error) {
 	return f.Sync()
 }
 
-// AllRooms lists every room, by name, behind after.
+// AllRooms lists every room, by name, starting after the name after.
 func (s *Store) AllRooms(ctx context.Context, after string, limit int) ([]chat.RoomView, error) {
 	return list(ctx, s, scanRoom, selectRooms+` WHERE r.name > ? ORDER BY r.name LIMIT ?`, 0, after, limit)
 }

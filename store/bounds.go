@@ -7,11 +7,11 @@ import (
 	"tandem/chat"
 )
 
-// Bounds are checked behind the write that they are about and in its transaction, whose lock of the log's head lets one
-// run at a time: of writes that come at once on whatever nodes none slips through, and one that changes nothing is
-// never refused. A row too many goes with the job's savepoint.
+// Bounds are checked after the write that they concern, in its transaction, whose lock of the log's head lets one run
+// at a time. So concurrent writes on any nodes cannot exceed them, and a write that changes nothing is never refused. A
+// row too many is undone with the job's savepoint.
 
-// within returns chat.ErrLimitReached where a query counts more than most. What may be had is said by what.
+// within returns chat.ErrLimitReached if a query counts more than most. what describes the limit.
 func (t *tx) within(most int, what, query string, args ...any) error {
 	if most == 0 {
 		return nil
@@ -26,20 +26,20 @@ func (t *tx) within(most int, what, query string, args ...any) error {
 	return nil
 }
 
-// withinMemberships is called for who has become a member of a room, or its owner.
+// withinMemberships is called after a user has become a member of a room, or its owner.
 func (t *tx) withinMemberships(user int64, role chat.Role) error {
 	err := t.within(t.w.bounds.Memberships, "a user can be a member of %d rooms",
 		`SELECT count(*) FROM members WHERE user_id = ?`, user)
 	if err == nil && role == chat.RoleOwner {
-		// Also the rooms that they have made and left: leaving is no way to make more.
-		err = t.within(t.w.bounds.Rooms, "a user can have made, or own, %d rooms",
+		// Include rooms that they created and left: leaving must not allow creating more.
+		err = t.within(t.w.bounds.Rooms, "a user can have created, or own, %d rooms",
 			`SELECT count(*) FROM (SELECT id FROM rooms WHERE created_by = ?
 				UNION SELECT room_id FROM members WHERE user_id = ? AND role = '`+string(chat.RoleOwner)+`') r`, user, user)
 	}
 	return err
 }
 
-// endOldSessions ends the logins of a user that are too many: those that were refreshed the longest ago.
+// endOldSessions ends a user's surplus sessions: those refreshed longest ago.
 func (t *tx) endOldSessions(user int64) error {
 	if t.w.bounds.Sessions == 0 {
 		return nil

@@ -13,13 +13,32 @@ import (
 var _ chat.Store = (*Store)(nil)
 
 // Post implements chat.Store.
-func (s *Store) Post(ctx context.Context, g chat.Guard, e chat.Event, key *chat.Key) (chat.Event, bool, error) {
-	j := &job{post: &post{guard: g, event: e, key: key}, done: make(chan struct{})}
-	// A job may outlive this call (see writer.do), so what came of it is read only after it succeeded.
+func (s *Store) Post(ctx context.Context, g chat.Guard, m chat.Message, key *chat.Key) (chat.Event, bool, error) {
+	if len(m.Files) > 0 {
+		return s.postFiles(ctx, &post{guard: g, message: m, key: key})
+	}
+	j := &job{post: &post{guard: g, message: m, key: key}, done: make(chan struct{})}
+	// A job may outlive this call (see writer.do), so its result is only read after it succeeded.
 	if err := s.log.submit(ctx, j); err != nil {
 		return chat.Event{}, false, err
 	}
-	return j.post.event, j.post.fresh, nil
+	return j.post.message.Event, j.post.fresh, nil
+}
+
+// postFiles posts a message with files. It is not a post job: one that fails there after writing takes its whole batch
+// with it.
+func (s *Store) postFiles(ctx context.Context, p *post) (chat.Event, bool, error) {
+	err := s.log.do(ctx, func(t *tx) error {
+		p.fresh = false // an earlier attempt may have been undone
+		if err := t.post(p); err != nil || !p.fresh {
+			return err
+		}
+		return t.takeFiles(p.message.Files, p.message.Author, p.message.Topic, p.message.ID)
+	})
+	if err != nil {
+		return chat.Event{}, false, err
+	}
+	return p.message.Event, p.fresh, nil
 }
 
 // CreateRoom implements chat.Store.
@@ -31,10 +50,10 @@ func (s *Store) CreateRoom(ctx context.Context, g chat.Guard, r chat.Room, event
 		}
 		made = r
 		made.Version = 1
-		err := t.queryRow(`INSERT INTO rooms (name, title, visibility, posting, created_by, created_at, name_since)
-			VALUES (?, ?, ?, ?, ?, ?, coalesce((SELECT max(deleted) FROM former_rooms WHERE name = ?), 0))
+		err := t.queryRow(`INSERT INTO rooms (name, title, visibility, posting, receipts, slow_mode, created_by, created_at, name_since)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, coalesce((SELECT max(deleted) FROM former_rooms WHERE name = ?), 0))
 			ON CONFLICT DO NOTHING RETURNING id, name_since`,
-			r.Name, r.Title, r.Visibility, r.Posting, g.User, r.CreatedAt.UnixMilli(), r.Name).Scan(&made.ID, &made.NameSince)
+			r.Name, r.Title, r.Visibility, r.Posting, r.Receipts, r.SlowMode, g.User, r.CreatedAt.UnixMilli(), r.Name).Scan(&made.ID, &made.NameSince)
 		if errors.Is(err, sql.ErrNoRows) {
 			return chat.ErrRoomExists
 		}
@@ -72,7 +91,7 @@ func (s *Store) SetMember(ctx context.Context, g chat.Guard, room, user int64, f
 		case err != nil && !errors.Is(err, sql.ErrNoRows):
 			return unavailable(err)
 		case have == to:
-			return nil // somebody was faster; saying it twice would be an event about nothing
+			return nil // another call was faster; a second event would be about nothing
 		case have != from:
 			return chat.ErrStale
 		}
@@ -134,7 +153,7 @@ func (s *Store) SetBlock(ctx context.Context, user, other int64, blocked bool) e
 			return err
 		}
 		if blocked {
-			if err := t.within(t.w.bounds.Blocks, "a user can block %d others", `SELECT count(*) FROM blocks WHERE user_id = ?`, user); err != nil {
+			if err := t.within(t.w.bounds.Blocks, "a user can block %d users", `SELECT count(*) FROM blocks WHERE user_id = ?`, user); err != nil {
 				return err
 			}
 		}
@@ -152,19 +171,30 @@ func (s *Store) Blocks(ctx context.Context, user int64, after string, limit int)
 
 // selectRooms takes the viewer's number as its first argument.
 const selectRooms = `
-	SELECT r.id, r.name, r.title, r.visibility, r.posting, r.created_at, r.name_since, r.version, c.name,
-		coalesce(m.role, ''), b.user_id IS NOT NULL, v.admin IS TRUE,
-		coalesce((SELECT e.id FROM events e WHERE e.topic = r.id * 2 AND e.type = 'chat_message' ORDER BY e.id DESC LIMIT 1), 0)
+	SELECT r.id, r.name, r.title, r.visibility, r.posting, r.receipts, r.slow_mode, r.retention, r.created_at, r.name_since, r.version, c.name,
+		coalesce(m.role, ''), b.user_id IS NOT NULL, v.admin IS TRUE, coalesce(q.until, 0), w.url, w.secret, w.on_failure,
+		coalesce((SELECT e.id FROM events e WHERE e.topic BETWEEN r.id * 2 AND r.id * 2 AND ` + isMain + `
+			ORDER BY e.topic DESC, e.id DESC LIMIT 1), 0), ` + notifyInRoom + `
 	FROM rooms r
 	JOIN users c ON c.id = r.created_by
 	LEFT JOIN users v ON v.id = ?
 	LEFT JOIN members m ON m.room_id = r.id AND m.user_id = v.id
-	LEFT JOIN bans b ON b.room_id = r.id AND b.user_id = v.id`
+	LEFT JOIN bans b ON b.room_id = r.id AND b.user_id = v.id
+	LEFT JOIN mutes q ON q.room_id = r.id AND q.user_id = v.id
+	LEFT JOIN before_posts w ON w.room_id = r.id`
 
 func scanRoom(row scanner) (r chat.RoomView, err error) {
-	var created int64
-	err = row.Scan(&r.ID, &r.Name, &r.Title, &r.Visibility, &r.Posting, &created, &r.NameSince, &r.Version, &r.CreatedBy, &r.Role, &r.Banned, &r.Admin, &r.LastID)
+	var created, muted int64
+	var url, secret, onFailure *string
+	err = row.Scan(&r.ID, &r.Name, &r.Title, &r.Visibility, &r.Posting, &r.Receipts, &r.SlowMode, &r.Retention, &created, &r.NameSince, &r.Version, &r.CreatedBy,
+		&r.Role, &r.Banned, &r.Admin, &muted, &url, &secret, &onFailure, &r.LastID, &r.Level)
 	r.CreatedAt = time.UnixMilli(created)
+	if muted != 0 {
+		r.MutedUntil = time.UnixMilli(muted)
+	}
+	if url != nil && secret != nil && onFailure != nil {
+		r.BeforePost = &chat.BeforePost{Room: r.ID, URL: *url, Secret: *secret, Closed: *onFailure == failsClosed}
+	}
 	return r, err
 }
 
@@ -191,15 +221,17 @@ func (s *Store) OpenRoom(ctx context.Context, name string) (chat.Room, error) {
 	return r, unavailable(err)
 }
 
+// numbersOf returns a JSON list; null for nil, which means no limit.
+func numbersOf(numbers []int64) (string, error) {
+	list, err := json.Marshal(numbers)
+	return string(list), err
+}
+
 // Rooms implements chat.Store.
 func (s *Store) Rooms(ctx context.Context, v chat.Viewer, after string, limit int) ([]chat.RoomView, error) {
-	only := "null" // every room
-	if v.Only != nil {
-		numbers, err := json.Marshal(v.Only)
-		if err != nil {
-			return nil, err
-		}
-		only = string(numbers)
+	only, err := numbersOf(v.Only)
+	if err != nil {
+		return nil, err
 	}
 	return list(ctx, s, scanRoom, selectRooms+` WHERE r.name > ? AND (r.visibility = 'public' OR m.user_id IS NOT NULL) AND b.user_id IS NULL
 		AND (?3 = 'null' OR r.id IN (`+s.dialect.numbers(`?3`)+`)) ORDER BY r.name LIMIT ?4`, v.User, after, only, limit)

@@ -1,6 +1,6 @@
 // Package store is the SQL of tandem: the log and its group commit, accounts, rooms and messages.
 //
-// Open starts one goroutine, the log writer, through which every write goes; Close ends it after the last
-// write that waits is answered. Reads go beside it, on connections of their own. Another follows the log for the
-// index that searches use, in a file of its own.
+// Open starts one goroutine, the log writer, through which every write goes; Close ends it after the last queued write
+// is answered. Reads run beside it, on their own connections. Another goroutine follows the log for the search index,
+// which has its own file.
 package store

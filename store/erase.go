@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	// eraseAfter is how long after a text was deleted its last copies are removed; those that are deleted meanwhile go
-	// with it.
+	// eraseAfter is how long after a text was deleted its last copies are erased, together with texts deleted
+	// meanwhile.
 	eraseAfter = 10 * time.Second
-	// eraseAgain is between two attempts.
+	// eraseAgain is the time between two attempts.
 	eraseAgain = 250 * time.Millisecond
 )
 
-// eraser empties the WAL of an SQLite database after texts were deleted: until then it has the pages as they were
-// before, and SQLite overwrites them only when it gets there. Its goroutine is started by startEraser and ends with close.
+// eraser empties the WAL of an SQLite database after texts were deleted: until then the WAL has the previous pages, and
+// SQLite overwrites them only eventually. startEraser starts its goroutine; close ends it.
 type eraser struct {
 	db    *sql.DB
 	due   chan struct{}
@@ -28,9 +28,9 @@ type eraser struct {
 	done  chan struct{}
 }
 
-// startEraser erases at once what a process has left behind that was killed.
+// startEraser first erases what a killed process has left behind.
 func startEraser(file string, after time.Duration, logger *slog.Logger) *eraser {
-	// Its own connection. While that holds the lock it waits only as long for readers as writers do not mind.
+	// Its own connection. While it holds the lock, it waits for readers only as long as writers can bear.
 	e := &eraser{db: open(file, "busy_timeout(20)"), due: make(chan struct{}, 1), after: after, done: make(chan struct{})}
 	e.db.SetMaxOpenConns(1)
 	var ctx context.Context
@@ -81,7 +81,7 @@ func (e *eraser) run(ctx context.Context, logger *slog.Logger) {
 				break
 			}
 			if !errors.Is(err, errStillRead) && ctx.Err() == nil {
-				logger.Warn("what was deleted is still in the WAL; trying again", "error", err)
+				logger.Warn("deleted data is still in the WAL; trying again", "error", err)
 			}
 		}
 	}
@@ -89,15 +89,15 @@ func (e *eraser) run(ctx context.Context, logger *slog.Logger) {
 
 var errStillRead = errors.New("the WAL is in use")
 
-// erase moves what the WAL has into the database, which others read and write meanwhile, then, with their lock, the
-// little that came meanwhile, and cuts the WAL off.
+// erase moves the WAL's content into the database while others read and write, then, with their lock, the little that
+// was added meanwhile, and truncates the WAL.
 func (e *eraser) erase(ctx context.Context) error {
 	for _, mode := range []string{"PASSIVE", "TRUNCATE"} {
 		var busy, log, moved int
 		if err := e.db.QueryRowContext(ctx, `PRAGMA wal_checkpoint(`+mode+`)`).Scan(&busy, &log, &moved); err != nil {
 			return err
 		}
-		if busy != 0 || mode == "PASSIVE" && log-moved > 1000 { // a reader is behind, and would keep writers waiting
+		if busy != 0 || mode == "PASSIVE" && log-moved > 1000 { // a reader is behind and would keep writers waiting
 			return errStillRead
 		}
 	}

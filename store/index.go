@@ -12,55 +12,37 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
-	"tandem/activity"
 	"tandem/chat"
+	"tandem/followers"
 	"tandem/panics"
 )
 
-// index is the full-text index of messages. It follows the log by a cursor of its own, in a file of its own, so that
-// posting never waits for it. Whatever it holds can be made anew from the log; where it does not fit the log, it is.
-//
-// Its goroutine is started by openIndex and ends with close.
+// index is the full-text index of messages. It follows the log with its own cursor, in its own file, so that posting
+// never waits for it. It can always be rebuilt from the log, and is if it does not match the log.
 type index struct {
-	log *Store
-	db  *sql.DB
-
+	db     *sql.DB
 	logger *slog.Logger
 	take   takeWords
 	eraser *eraser
-	gate   *activity.Gate
 
-	more chan struct{} // something was committed
-	stop context.CancelFunc
-	done chan struct{} // closed when it has stopped
-
-	mu      sync.Mutex
-	at      int64         // everything up to it is indexed
-	err     error         // why it does not go on; it tries again
-	moved   chan struct{} // closed when at or err changes
-	waiting int           // searches that wait for it
-	hurry   chan struct{} // one began to wait
+	at       int64                              // everything up to it is indexed, as far as this process knows; only its follower uses it
+	position atomic.Pointer[followers.Position] // nil before it follows
 }
 
 const (
-	// indexVersion changes with the tables and with chat.Words; an index of another version is made anew.
+	// indexVersion changes with the tables and with chat.Words; an index of a different version is rebuilt.
 	indexVersion = 2
 	indexPage    = 500
-	// indexPause lets events gather, and indexShare keeps the index from the posts' processor: after each page it rests
-	// so many times as long as that took. A search that waits lets it do neither.
+	// indexPause lets events accumulate, and indexShare leaves the processor to posts: after each page the index rests
+	// this many times as long as the page took. A waiting search skips both.
 	indexPause = 200 * time.Millisecond
 	indexShare = 9
-	// indexLook is how often it looks for what other processes committed.
-	indexLook = 2 * time.Second
-	// searchPatience is how long a search waits for what was posted before it, and how long it may then take.
+	// searchPatience is how long a search waits until earlier posts are indexed, and how long it may take then.
 	searchPatience = 2 * time.Second
 )
-
-// errIndexFailed is why the index does not go on where following the log panicked.
-var errIndexFailed = errors.New("following the log failed; the server's log says why")
 
 const indexSchema = `
 CREATE TABLE progress (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL, log TEXT NOT NULL, id INTEGER NOT NULL);
@@ -70,8 +52,25 @@ CREATE VIRTUAL TABLE words USING fts5 (text, tokenize = "ascii tokenchars '` + c
 -- A deleted message's words are taken out of the index, not marked as deleted there.
 INSERT INTO words (words, rank) VALUES ('secure-delete', 1);`
 
-// takeWords takes an event's words into the index: indexEvent, but for tests.
-type takeWords func(context.Context, *sql.Tx, chat.Event) error
+// takeWords adds an event's words to the index: indexEvent, except in tests.
+type takeWords func(context.Context, *wordsTx, chat.Event) error
+
+// wordsTx is a transaction of the index.
+type wordsTx struct {
+	*sql.Tx
+	insert *sql.Stmt // nil until it is needed; it ends with the transaction
+}
+
+// add adds a message's words.
+func (t *wordsTx) add(ctx context.Context, message int64, words string) (err error) {
+	if t.insert == nil {
+		if t.insert, err = t.PrepareContext(ctx, `INSERT INTO words (rowid, text) VALUES (?, ?)`); err != nil {
+			return err
+		}
+	}
+	_, err = t.insert.ExecContext(ctx, message, words)
+	return err
+}
 
 func openIndex(ctx context.Context, cfg Config, log *Store) (*index, error) {
 	state, err := log.Head(ctx)
@@ -79,12 +78,10 @@ func openIndex(ctx context.Context, cfg Config, log *Store) (*index, error) {
 		return nil, err
 	}
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the data directory: %w", err)
+		return nil, fmt.Errorf("create the data directory: %w", err)
 	}
 	file := filepath.Join(cfg.Dir, "search.db")
-	x := &index{
-		log: log, logger: log.logger, take: cfg.takeWords, gate: cfg.Gate, more: make(chan struct{}, 1), done: make(chan struct{}), moved: make(chan struct{}), hurry: make(chan struct{}, 1),
-	}
+	x := &index{logger: log.logger, take: cfg.takeWords}
 	for attempt := 0; ; attempt++ {
 		x.db, x.at, err = openIndexFile(ctx, file, state)
 		if err == nil {
@@ -100,14 +97,10 @@ func openIndex(ctx context.Context, cfg Config, log *Store) (*index, error) {
 		}
 	}
 	x.eraser = startEraser(file, cmp.Or(cfg.eraseAfter, eraseAfter), log.logger)
-	running, stop := context.WithCancel(context.WithoutCancel(ctx))
-	x.stop = stop
-	go x.run(running)
-	x.signal()
 	return x, nil
 }
 
-// openIndexFile opens the index if it fits the log, or makes it if there is none.
+// openIndexFile opens the index if it matches the log, or creates it if there is none.
 func openIndexFile(ctx context.Context, file string, state chat.LogState) (_ *sql.DB, at int64, err error) {
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -116,7 +109,7 @@ func openIndexFile(ctx context.Context, file string, state chat.LogState) (_ *sq
 	if err := f.Close(); err != nil {
 		return nil, 0, err
 	}
-	// What a power cut takes from the end is indexed again.
+	// What a power cut removes from the end is indexed again.
 	db := open(file, "journal_mode(WAL)", "synchronous(NORMAL)", "busy_timeout(2000)", "secure_delete(ON)", "temp_store(MEMORY)")
 	defer func() {
 		if err != nil {
@@ -132,7 +125,7 @@ func openIndexFile(ctx context.Context, file string, state chat.LogState) (_ *sq
 		if err != nil {
 			return nil, 0, err
 		}
-		defer func() { _ = tx.Rollback() }() // does nothing behind a commit
+		defer func() { _ = tx.Rollback() }() // no effect after a commit
 		if _, err := tx.ExecContext(ctx, indexSchema); err != nil {
 			return nil, 0, err
 		}
@@ -153,105 +146,87 @@ func openIndexFile(ctx context.Context, file string, state chat.LogState) (_ *sq
 }
 
 func (x *index) close() error {
-	x.stop()
-	<-x.done
 	erasing := x.eraser.close()
 	_, err := x.db.Exec(`PRAGMA wal_checkpoint(TRUNCATE)`)
 	return errors.Join(erasing, err, x.db.Close())
 }
 
-// signal says that the log has grown.
-func (x *index) signal() {
-	select {
-	case x.more <- struct{}{}:
-	default:
+// Follow makes the message index, if there is one, follow the log. Call it once, before r runs; r must have ended
+// before the store is closed.
+func (s *Store) Follow(r *followers.Runner) {
+	x := s.index
+	if x == nil {
+		return
 	}
+	x.position.Store(r.AddLocal(followers.Local{
+		Follower: followers.Follower{
+			Name: "words", Batch: indexPage, Control: true, Handle: x.follow,
+			Rest: func(took time.Duration) time.Duration { return max(indexPause, indexShare*took) },
+		},
+		Cursor: x.cursor,
+	}))
 }
 
-func (x *index) run(ctx context.Context) {
-	defer close(x.done)
-	look := time.NewTicker(indexLook)
-	defer look.Stop()
-	for {
-		select {
-		case <-x.more:
-		case <-look.C:
-			if !x.gate.Open() {
-				continue
-			}
-		case <-x.hurry:
-		case <-ctx.Done():
-			return
-		}
-		for more := true; more && ctx.Err() == nil; {
-			start := time.Now()
-			at, err := x.at, errIndexFailed
-			panics.Do(x.logger, "following the log for the index of messages", func() { at, err = x.follow(ctx) })
-			more = at > x.at || err != nil
-			x.mu.Lock()
-			x.at, x.err = max(x.at, at), err
-			close(x.moved)
-			x.moved = make(chan struct{})
-			hurry := x.waiting > 0 && err == nil
-			x.mu.Unlock()
-			if hurry {
-				continue
-			}
-			rest := time.NewTimer(max(indexPause, indexShare*time.Since(start)))
-			select {
-			case <-rest.C:
-			case <-x.hurry:
-			case <-ctx.Done():
-			}
-			rest.Stop()
-		}
-	}
+// cursor returns up to where everything is indexed.
+func (x *index) cursor(ctx context.Context) (int64, error) {
+	err := x.db.QueryRowContext(ctx, `SELECT id FROM progress`).Scan(&x.at)
+	return x.at, err
 }
 
-// follow indexes the next events of the log and returns up to where.
-func (x *index) follow(ctx context.Context) (int64, error) {
-	state, err := x.log.Head(ctx)
-	if err != nil || state.Head == x.at {
-		return x.at, err
-	}
-	upto := min(state.Head, x.at+indexPage)
-	events, err := x.log.ReadAll(ctx, x.at, upto, indexPage)
-	if err != nil {
-		return x.at, err
-	}
+// follow indexes the next events of the log.
+func (x *index) follow(ctx context.Context, b followers.Batch) error {
 	tx, err := x.db.BeginTx(ctx, nil)
 	if err != nil {
-		return x.at, err
+		return err
 	}
-	defer func() { _ = tx.Rollback() }() // does nothing behind a commit
-	res, err := tx.ExecContext(ctx, `UPDATE progress SET id = ? WHERE id = ?`, upto, x.at)
+	defer func() { _ = tx.Rollback() }() // no effect after a commit
+	res, err := tx.ExecContext(ctx, `UPDATE progress SET id = ? WHERE id = ?`, b.Upto, x.at)
 	if err != nil {
-		return x.at, err
+		return err
 	}
 	if n, err := res.RowsAffected(); err != nil || n == 0 {
-		// Another process on the same data was here.
-		var at int64
-		err = errors.Join(err, tx.QueryRowContext(ctx, `SELECT id FROM progress`).Scan(&at))
-		return at, err
+		return errors.Join(err, followers.ErrMoved) // another process on the same data was here
 	}
-	for _, e := range events {
-		// A message whose words cannot be taken is left out; else no message behind it could be found.
-		panics.Do(x.logger, fmt.Sprintf("indexing event %d", e.ID), func() { err = x.take(ctx, tx, e) })
+	words := &wordsTx{Tx: tx}
+	for _, e := range b.Events {
+		// Skip a message whose words cannot be indexed; otherwise no later message could be found.
+		panics.Do(x.logger, fmt.Sprintf("indexing event %d", e.ID), func() { err = x.take(ctx, words, e) })
 		if err != nil {
-			return x.at, fmt.Errorf("index event %d: %w", e.ID, err)
+			return fmt.Errorf("index event %d: %w", e.ID, err)
 		}
 	}
 	if err := tx.Commit(); err != nil {
-		return x.at, err
+		return err
 	}
-	if slices.ContainsFunc(events, func(e chat.Event) bool { return e.Type == chat.TypeMessageDeleted || e.Type == chat.TypeMessageEdited }) {
+	x.at = b.Upto
+	if slices.ContainsFunc(b.Events, takesWords) {
 		x.eraser.soon()
 	}
-	return upto, nil
+	return nil
 }
 
-func indexEvent(ctx context.Context, tx *sql.Tx, e chat.Event) error {
+// takesWords reports whether e removes words from the index.
+func takesWords(e chat.Event) bool {
 	switch e.Type {
+	case chat.TypeMessageDeleted, chat.TypeMessageEdited:
+		return true
+	case chat.TypeControl:
+		c, _ := chat.ParseControl(e)
+		return len(c.Expired) > 0
+	}
+	return false
+}
+
+func indexEvent(ctx context.Context, tx *wordsTx, e chat.Event) error {
+	switch e.Type {
+	case chat.TypeControl:
+		c, err := chat.ParseControl(e)
+		for _, message := range c.Expired {
+			if err == nil {
+				_, err = tx.ExecContext(ctx, `DELETE FROM words WHERE rowid = ?`, message)
+			}
+		}
+		return err
 	case chat.TypeChatMessage, chat.TypePrivateMessage, chat.TypeMessageEdited, chat.TypeMessageDeleted:
 	default:
 		return nil
@@ -271,40 +246,25 @@ func indexEvent(ctx context.Context, tx *sql.Tx, e chat.Event) error {
 	}
 	slices.Sort(words)
 	words = append(slices.Compact(words), topicWord(chat.Within(e)))
-	_, err = tx.ExecContext(ctx, `INSERT INTO words (rowid, text) VALUES (?, ?)`, message, strings.Join(words, " "))
-	return err
+	return tx.add(ctx, message, strings.Join(words, " "))
 }
 
-// reach waits until everything up to id is indexed, and returns ErrUnavailable where that takes too long.
+// reach waits until everything up to id is indexed, and returns ErrUnavailable if that takes too long.
 func (x *index) reach(ctx context.Context, id int64) error {
-	patience := time.NewTimer(searchPatience)
-	defer patience.Stop()
-	x.mu.Lock()
-	x.waiting++
-	defer func() {
-		x.mu.Lock()
-		x.waiting--
-		x.mu.Unlock()
-	}()
-	for {
-		at, moved, err := x.at, x.moved, x.err
-		x.mu.Unlock()
-		if at >= id {
-			return nil
-		}
-		select { // also again: the one before us may have come while it did not look
-		case x.hurry <- struct{}{}:
-		default:
-		}
-		select {
-		case <-moved:
-		case <-patience.C:
-			return errors.Join(fmt.Errorf("%w: the index of messages stands at %d of %d", chat.ErrUnavailable, at, id), err)
-		case <-x.done:
-			return errClosed
-		case <-ctx.Done():
-			return unavailable(ctx.Err())
-		}
-		x.mu.Lock()
+	p := x.position.Load()
+	if p == nil {
+		return fmt.Errorf("%w: the index is not following the log", chat.ErrUnavailable)
 	}
+	patient, cancel := context.WithTimeout(ctx, searchPatience)
+	defer cancel()
+	err := p.Reach(patient, id)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, followers.ErrStopped):
+		return errClosed
+	case ctx.Err() != nil:
+		return unavailable(ctx.Err())
+	}
+	return fmt.Errorf("%w: the index of messages has not reached %d: %w", chat.ErrUnavailable, id, err)
 }

@@ -8,17 +8,30 @@ import (
 	"tandem/chat"
 )
 
-const selectEvents = `SELECT id, topic, coalesce(also, 0), author, type, body FROM events`
+const (
+	eventColumns = `SELECT id, topic, coalesce(also, 0), author, coalesce(thread, 0), type, body`
+	selectEvents = eventColumns + ` FROM events`
+	// eventColumnsOf selects from a table named e.
+	eventColumnsOf = `SELECT e.id, e.topic, coalesce(e.also, 0), e.author, coalesce(e.thread, 0), e.type, e.body`
+)
 
-// Head says where the log stands.
+// A room's events are in two indexes: messages outside threads in one, all others in the other, so that the former are
+// found without walking past the rest. These are the indexes' own conditions, as literals: neither database uses a
+// partial index if the type is an argument.
+const (
+	isMain = `(type = '` + chat.TypeChatMessage + `' AND thread IS NULL)`
+	isRest = `(type <> '` + chat.TypeChatMessage + `' OR thread IS NOT NULL)`
+)
+
+// Head returns the state of the log.
 func (s *Store) Head(ctx context.Context) (chat.LogState, error) {
 	var l chat.LogState
-	err := s.queryRow(ctx, `SELECT name, floor, head FROM log`).Scan(&l.Name, &l.Floor, &l.Head)
+	err := s.queryRow(ctx, `SELECT name, floor, `+s.dialect.head+` FROM log`).Scan(&l.Name, &l.Floor, &l.Head)
 	return l, unavailable(err)
 }
 
-// Shared is up to which id a log that had another name is this one; 0 if it never was. Logs part where a server
-// took over that had not got all of what was committed.
+// Shared returns up to which id a log of another name equals this one; 0 if it never did. Logs diverge when a server
+// takes over that had not received all commits.
 func (s *Store) Shared(ctx context.Context, name string) (int64, error) {
 	return s.dialect.shared(ctx, s, name)
 }
@@ -28,18 +41,18 @@ func (s *Store) ReadAll(ctx context.Context, after, upto int64, limit int) ([]ch
 	return s.events(ctx, selectEvents+` WHERE id > ? AND id <= ? ORDER BY id LIMIT ?`, after, upto, limit)
 }
 
-// Read returns, in order of id and each once, the first limit events of these topics with ids behind each
-// topic's own start and up to upto.
+// Read returns, in order of id and without duplicates, the first limit events of these topics with ids after each
+// topic's start and up to upto.
 func (s *Store) Read(ctx context.Context, topics []chat.TopicSince, upto int64, limit int) ([]chat.Event, error) {
 	return s.dialect.read(ctx, s, topics, upto, limit)
 }
 
-// Start is the id before the n-th last message of a topic; 0 where it has fewer.
+// Start returns the id before the n-th last message of a topic; 0 if it has fewer.
 func (s *Store) Start(ctx context.Context, topic chat.Topic, n int) (int64, error) {
 	var id int64
 	err := s.queryRow(ctx,
-		`SELECT id FROM events WHERE topic = ? AND type = ? ORDER BY id DESC LIMIT 1 OFFSET ?`,
-		int64(topic), chat.TypeChatMessage, n-1).Scan(&id)
+		`SELECT id FROM events WHERE topic BETWEEN ?1 AND ?1 AND `+isMain+` ORDER BY topic DESC, id DESC LIMIT 1 OFFSET ?2`,
+		int64(topic), n-1).Scan(&id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil
 	}
@@ -52,6 +65,6 @@ func (s *Store) events(ctx context.Context, query string, args ...any) ([]chat.E
 
 // scanEvent reads a row of selectEvents.
 func scanEvent(row scanner) (e chat.Event, err error) {
-	err = row.Scan(&e.ID, &e.Topic, &e.Also, &e.Author, &e.Type, &e.Body)
+	err = row.Scan(&e.ID, &e.Topic, &e.Also, &e.Author, &e.Thread, &e.Type, &e.Body)
 	return e, err
 }

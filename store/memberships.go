@@ -7,8 +7,8 @@ import (
 	"tandem/chat"
 )
 
-// Memberships implements chat.Store. When a membership began is in the log: its first member_added behind the last
-// member_removed, as later ones change the role alone.
+// Memberships implements chat.Store. The log has the start of a membership: the first member_added after the last
+// member_removed, because later ones only change the role.
 func (s *Store) Memberships(ctx context.Context, user int64) ([]chat.Membership, error) {
 	inbox := int64(chat.InboxTopic(user))
 	return list(ctx, s, func(row scanner) (m chat.Membership, err error) {

@@ -6,7 +6,7 @@ import (
 	"tandem/chat"
 )
 
-// A change of role does not begin a membership; coming back does.
+// A change of role does not start a new membership; returning does.
 func TestMembershipsSayWhenTheyBegan(t *testing.T) { onBoth(t, testMembershipsSayWhenTheyBegan) }
 
 func testMembershipsSayWhenTheyBegan(t *testing.T, p place) {

@@ -12,24 +12,54 @@ import (
 )
 
 // Edit implements chat.Store.
-func (s *Store) Edit(ctx context.Context, g chat.Guard, topic chat.Topic, message int64, e chat.Event) error {
+func (s *Store) Edit(ctx context.Context, g chat.Guard, topic chat.Topic, message int64, edit func(last *chat.Event) (chat.Edit, error)) error {
 	return s.log.do(ctx, func(t *tx) error {
 		if err := errors.Join(t.check(g), t.notDeleted(topic, message)); err != nil {
 			return err
 		}
-		edit, err := t.append(e)
+		last, err := t.lastEdit(message)
 		if err != nil {
 			return err
 		}
-		_, err = t.exec(`INSERT INTO edits (message_id, event_id) VALUES (?, ?)`, message, edit.ID)
-		return unavailable(err)
+		e, err := edit(last)
+		if err != nil {
+			return err
+		}
+		if e.Event, err = t.append(e.Event); err != nil {
+			return err
+		}
+		if _, err := t.exec(`INSERT INTO edits (message_id, event_id) VALUES (?, ?)`, message, e.ID); err != nil {
+			return unavailable(err)
+		}
+		if e.Report != "" {
+			if _, err := t.report(topic, message, 0, e.Report); err != nil {
+				return err
+			}
+		}
+		if !e.Retold {
+			return nil
+		}
+		if _, err := t.exec(`DELETE FROM mentions WHERE message_id = ?`, message); err != nil {
+			return unavailable(err)
+		}
+		return t.mention(topic, message, e.Mentions)
 	})
 }
 
-// notDeleted returns chat.ErrNoMessage where the message is deleted, which is for ever.
+// lastEdit returns the last message_edited of a message, nil if there is none.
+func (t *tx) lastEdit(message int64) (*chat.Event, error) {
+	e, err := scanEvent(t.queryRow(selectEvents+` WHERE id = (SELECT max(event_id) FROM edits WHERE message_id = ?)`, message))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return &e, unavailable(err)
+}
+
+// notDeleted returns chat.ErrNoMessage if the message is deleted, or has gone for its age, which is final.
 func (t *tx) notDeleted(topic chat.Topic, message int64) error {
 	var deleted bool
-	err := t.queryRow(`SELECT EXISTS (SELECT 1 FROM deletions WHERE topic = ? AND message_id = ?)`, int64(topic), message).Scan(&deleted)
+	err := t.queryRow(`SELECT EXISTS (SELECT 1 FROM deletions WHERE topic = ?1 AND message_id = ?2)
+		OR NOT EXISTS (SELECT 1 FROM events WHERE id = ?2)`, int64(topic), message).Scan(&deleted)
 	if err == nil && deleted {
 		return chat.ErrNoMessage
 	}
@@ -46,7 +76,7 @@ func (s *Store) Delete(ctx context.Context, g chat.Guard, topic chat.Topic, mess
 		if err != nil || n == 0 {
 			return err
 		}
-		if err := t.scrub(message); err != nil {
+		if err := t.scrub(topic, message); err != nil {
 			return err
 		}
 		_, err = t.append(e)
@@ -54,16 +84,9 @@ func (s *Store) Delete(ctx context.Context, g chat.Guard, topic chat.Topic, mess
 	})
 }
 
-// scrub takes a message's text out of the log, and what else became of it away.
-func (t *tx) scrub(message int64) error {
-	t.scrubbed = true
-	// What tells the sender of a private message that it was delivered is directly behind it.
-	rows, err := t.w.conn.QueryContext(t.ctx, t.w.dialect.bind(selectEvents+` WHERE id = ? OR id = ? AND type = ?
-		OR id IN (SELECT event_id FROM edits WHERE message_id = ?)`), message, message+1, chat.TypeDelivered, message)
-	if err != nil {
-		return unavailable(err)
-	}
-	events, err := scanAll(rows, scanEvent)
+// scrubEvents removes the texts from events.
+func (t *tx) scrubEvents(where string, args ...any) error {
+	events, err := listIn(t, scanEvent, selectEvents+` WHERE `+where, args...)
 	if err != nil {
 		return err
 	}
@@ -75,14 +98,37 @@ func (t *tx) scrub(message int64) error {
 			return unavailable(err)
 		}
 	}
-	_, err = t.exec(`DELETE FROM edits WHERE message_id = ?`, message)
-	if err == nil {
-		_, err = t.exec(`DELETE FROM reactions WHERE message_id = ?`, message)
-	}
-	return unavailable(err)
+	return nil
 }
 
-// emojiKind is what the forms of one emoji have in common. Rows of before may have any of them.
+// scrub removes a message's text from the log, and what else belongs to it.
+func (t *tx) scrub(topic chat.Topic, message int64) error {
+	t.scrubbed = true
+	// The event that tells the sender of a private message about its delivery directly follows it.
+	if err := t.scrubEvents(`id = ? OR id = ? AND type = ? OR id IN (SELECT event_id FROM edits WHERE message_id = ?)`,
+		message, message+1, chat.TypeDelivered, message); err != nil {
+		return err
+	}
+	for _, q := range []string{
+		`DELETE FROM edits WHERE message_id = ?`,
+		`DELETE FROM reactions WHERE message_id = ?`,
+		`DELETE FROM mentions WHERE message_id = ?`,
+		`DELETE FROM thread_authors WHERE root_id = ?`,
+	} {
+		if _, err := t.exec(q, message); err != nil {
+			return unavailable(err)
+		}
+	}
+	if _, err := t.exec(`DELETE FROM pins WHERE topic = ? AND message_id = ?`, int64(topic), message); err != nil {
+		return unavailable(err)
+	}
+	if _, err := t.removeFiles(`message_id = ?`, message); err != nil {
+		return err
+	}
+	return t.leaveThread(message)
+}
+
+// emojiKind is what the forms of one emoji have in common. Old rows may have any form.
 const emojiKind = `replace(emoji, '` + chat.EmojiSelector + `', '')`
 
 // React implements chat.Store.
@@ -118,19 +164,34 @@ func (s *Store) React(ctx context.Context, g chat.Guard, topic chat.Topic, messa
 	})
 }
 
-// messagesOf is the condition for a topic's messages, and its arguments. What they are of has its own index for
-// either column.
-func messagesOf(topic chat.Topic) (string, []any) {
+// messagesOf returns the column in which messages have this topic, and the condition for messages.
+func messagesOf(topic chat.Topic) (column, only string) {
 	if topic.IsRoom() {
-		return `topic = ? AND type = ?`, []any{int64(topic), chat.TypeChatMessage}
+		return `topic`, `type = '` + chat.TypeChatMessage + `'`
 	}
-	return `also = ? AND type = ?`, []any{int64(topic), chat.TypePrivateMessage}
+	return `also`, `type = '` + chat.TypePrivateMessage + `'`
+}
+
+// messages returns the end of a query for the messages of a topic outside threads, with ids in (after, upto], the
+// latest first if descending.
+func (d *dialect) messages(topic chat.Topic, after, upto string, descending bool) string {
+	column, only := messagesOf(topic)
+	if topic.IsRoom() {
+		only = isMain
+	} else {
+		only += ` AND also IS NOT NULL AND thread IS NULL` // the second part is the index's condition
+	}
+	end := ` FROM events WHERE ` + d.within(column, `?1`, after, upto) + ` AND ` + only
+	if descending {
+		return end + ` ORDER BY ` + column + ` DESC, id DESC`
+	}
+	return end + ` ORDER BY ` + column + `, id`
 }
 
 // Message implements chat.Store.
 func (s *Store) Message(ctx context.Context, topic chat.Topic, id int64) (chat.Event, error) {
-	where, args := messagesOf(topic)
-	e, err := scanEvent(s.queryRow(ctx, selectEvents+` WHERE id = ? AND `+where, append([]any{id}, args...)...))
+	column, only := messagesOf(topic)
+	e, err := scanEvent(s.queryRow(ctx, selectEvents+` WHERE id = ? AND `+column+` = ? AND `+only, id, int64(topic)))
 	if errors.Is(err, sql.ErrNoRows) {
 		return chat.Event{}, chat.ErrNoMessage
 	}
@@ -142,33 +203,43 @@ func (s *Store) Messages(ctx context.Context, topic chat.Topic, p chat.Page) (ch
 	if p.Query != nil {
 		return s.search(ctx, topic, p)
 	}
-	where, args := messagesOf(topic)
-	from, side := p.Before, ` AND id < ? ORDER BY id DESC LIMIT ?`
-	switch {
-	case p.HasAfter:
-		from, side = p.After, ` AND id > ? ORDER BY id LIMIT ?`
-	case p.Before == 0:
+	from := p.Before
+	if from == 0 {
 		from = chat.MaxID + 1
 	}
-	events, err := s.events(ctx, selectEvents+` WHERE `+where+side, append(slices.Clone(args), from, p.Limit)...)
+	after, upto := int64(0), from-1
+	if p.HasAfter {
+		from, after, upto = p.After, p.After, chat.MaxID
+	}
+	of, end := int64(topic), func(descending bool) string { return s.dialect.messages(topic, `?2`, `?3`, descending) }
+	if p.Thread != 0 {
+		of, end = p.Thread, func(descending bool) string { return threadMessages(`?2`, `?3`, descending) }
+	}
+	events, err := s.events(ctx, eventColumns+end(!p.HasAfter)+` LIMIT ?4`, of, after, upto, p.Limit)
 	if err != nil {
 		return chat.MessagePage{}, err
 	}
-	edge := func(side string, id int64) (bool, error) {
-		var there bool
-		err := s.queryRow(ctx, `SELECT EXISTS (SELECT 1 FROM events WHERE `+where+side+`)`, append(slices.Clone(args), id)...).Scan(&there)
-		return there, unavailable(err)
-	}
-	return makePage(events, p, from, edge)
+	return makePage(events, p, from, func(before bool, id int64) (bool, error) {
+		after, upto := id, int64(chat.MaxID)
+		if before {
+			after, upto = 0, id-1
+		}
+		// Not EXISTS, in which ORDER BY has no effect.
+		err := s.queryRow(ctx, `SELECT id`+end(before)+` LIMIT 1`, of, after, upto).Scan(&id)
+		if errors.Is(err, sql.ErrNoRows) {
+			return false, nil
+		}
+		return err == nil, unavailable(err)
+	})
 }
 
-// makePage is a page of events found from the id from on, with its edges: edge tells whether there are more on that
-// side of an id.
-func makePage(events []chat.Event, p chat.Page, from int64, edge func(side string, id int64) (bool, error)) (chat.MessagePage, error) {
+// makePage returns a page of events found from the id from on, with its edges: edge reports whether there are more
+// before or after an id.
+func makePage(events []chat.Event, p chat.Page, from int64, edge func(before bool, id int64) (bool, error)) (chat.MessagePage, error) {
 	if !p.HasAfter {
 		slices.Reverse(events)
 	}
-	// Where the page is empty, what it was asked from is its edge on both sides.
+	// An empty page has its starting point as its edge on both sides.
 	first, last := from, from-1
 	if p.HasAfter {
 		first, last = from+1, from
@@ -177,14 +248,14 @@ func makePage(events []chat.Event, p chat.Page, from int64, edge func(side strin
 		first, last = events[0].ID, events[len(events)-1].ID
 	}
 	page := chat.MessagePage{Events: events}
-	before, err := edge(` AND id < ?`, first)
+	before, err := edge(true, first)
 	if before {
 		page.Prev = &first
 	}
 	if err != nil {
 		return page, err
 	}
-	behind, err := edge(` AND id > ?`, last)
+	behind, err := edge(false, last)
 	if behind {
 		page.Next = &last
 	}
@@ -248,34 +319,44 @@ func (s *Store) Changes(ctx context.Context, viewer int64, messages []int64) (ma
 		last.Users = append(last.Users, r.user)
 		changes[r.message] = c
 	}
+	if err != nil {
+		return nil, err
+	}
+	threads, err := s.threads(ctx, string(ids))
+	for root, thread := range threads {
+		c := changes[root]
+		c.Thread = thread
+		changes[root] = c
+	}
 	return changes, err
 }
+
+// markerOf is how far the user ?2 has read the topic ?1.
+const markerOf = `coalesce((SELECT message_id FROM markers WHERE user_id = ?2 AND topic = ?1), 0)`
 
 // Unread implements chat.Store.
 func (s *Store) Unread(ctx context.Context, user int64, topic chat.Topic) (int, error) {
 	if user == 0 {
-		return 0, nil // nobody has read nothing
+		return 0, nil // anonymous callers have no marker
 	}
-	where, args := messagesOf(topic)
 	var n int
-	// The inner limit is for who posts and never reads: a script's own messages are many, and do not count.
+	// The inner limit is for users who post and never read: a script's own messages are many, and do not count.
 	err := s.queryRow(ctx, `SELECT count(*) FROM (SELECT 1 FROM (
-			SELECT id, author FROM events WHERE `+where+`
-				AND id > coalesce((SELECT message_id FROM markers WHERE user_id = ? AND topic = ?), 0)
-			ORDER BY id DESC LIMIT ?) e
-		WHERE author <> ? AND NOT EXISTS (SELECT 1 FROM deletions d WHERE d.topic = ? AND d.message_id = e.id)
-		LIMIT ?) latest`,
-		append(args, user, int64(topic), 10*chat.MaxUnread, user, int64(topic), chat.MaxUnread)...).Scan(&n)
+			SELECT id, author`+s.dialect.messages(topic, markerOf, `?3`, true)+` LIMIT ?4) m
+		WHERE author <> ?2 AND NOT EXISTS (SELECT 1 FROM deletions d WHERE d.topic = ?1 AND d.message_id = m.id)
+		LIMIT ?5) latest`,
+		int64(topic), user, chat.MaxID, 10*chat.MaxUnread, chat.MaxUnread).Scan(&n)
 	return n, unavailable(err)
 }
 
 // MarkRead implements chat.Store.
 func (s *Store) MarkRead(ctx context.Context, user int64, topic chat.Topic, id int64) (int64, error) {
-	where, args := messagesOf(topic)
 	var at int64
-	err := s.queryRow(ctx, `SELECT id FROM events WHERE `+where+` AND id <= ?
-			AND id > coalesce((SELECT message_id FROM markers WHERE user_id = ? AND topic = ?), 0)
-		ORDER BY id DESC LIMIT 1`, append(args, id, user, int64(topic))...).Scan(&at)
+	// A message in a thread is not in the main history, but may be the latest that mentions the user.
+	_, err := s.Message(ctx, topic, id)
+	if at = id; errors.Is(err, chat.ErrNoMessage) {
+		err = s.queryRow(ctx, `SELECT id`+s.dialect.messages(topic, markerOf, `?3`, true)+` LIMIT 1`, int64(topic), user, id).Scan(&at)
+	}
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil
 	}
@@ -287,7 +368,14 @@ func (s *Store) MarkRead(ctx context.Context, user int64, topic chat.Topic, id i
 		n, err := affected(t, `INSERT INTO markers (user_id, topic, message_id) VALUES (?, ?, ?)
 			ON CONFLICT (user_id, topic) DO UPDATE SET message_id = excluded.message_id WHERE excluded.message_id > markers.message_id`,
 			user, int64(topic), at)
-		moved = n == 1
+		if moved = n == 1; !moved || err != nil {
+			return err
+		}
+		take, err := t.notePushRead(user, topic, at)
+		if err != nil || !take {
+			return err
+		}
+		_, err = t.append(chat.ControlEvent{Push: true}.Event(user))
 		return err
 	})
 	if err != nil || !moved {

@@ -30,8 +30,8 @@ func insertUser(t *tx, name, password string) (int64, error) {
 	return made, unavailable(err)
 }
 
-// fillSkeletons works out what names look like where nobody has, most of them at once, and tells whether there may be
-// more. Those that already look the same stay.
+// fillSkeletons computes missing skeletons of names, up to most at once, and reports whether there may be more. Names
+// that already look alike stay.
 func fillSkeletons(t *tx, most int) (more bool, err error) {
 	for range most {
 		var id int64

@@ -13,7 +13,7 @@ import (
 	"tandem/auth"
 )
 
-// Users of before, and those that the version before adds to the same database while we run, have no skeleton.
+// Users from before the column, and those that the previous version adds while we run, have no skeleton.
 func TestNamesWithoutSkeletonsAreLookedAtToo(t *testing.T) {
 	onBoth(t, func(t *testing.T, p place) {
 		s := p.open(t, Config{})
@@ -28,19 +28,19 @@ func TestNamesWithoutSkeletonsAreLookedAtToo(t *testing.T) {
 			}
 		}
 		add("coco")
-		add("сосо") // which looked the same already
+		add("сосо") // these looked alike already
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
 		s = p.open(t, Config{})
 		var left int
 		if err := s.queryRow(t.Context(), `SELECT count(*) FROM users WHERE skeleton IS NULL`).Scan(&left); err != nil || left != 0 {
-			t.Errorf("opening leaves %d, %v", left, err)
+			t.Errorf("%d users without a skeleton after opening, %v", left, err)
 		}
 		add("ann1")
 		for name, want := range map[string]error{"cосо": auth.ErrLooksTaken, "annl": auth.ErrLooksTaken, "сосо": auth.ErrNameTaken, "ann1": auth.ErrNameTaken} {
 			if _, _, err := s.CreateUser(t.Context(), name, "hash", nil); err != want {
-				t.Errorf("%s: %v, not %v", name, err, want)
+				t.Errorf("%s: %v, want %v", name, err, want)
 			}
 		}
 		if _, _, err := s.CreateUser(t.Context(), "grace", "hash", nil); err != nil {
@@ -49,7 +49,7 @@ func TestNamesWithoutSkeletonsAreLookedAtToo(t *testing.T) {
 	})
 }
 
-// An account without the session that its maker waits for would answer the next try with username_taken.
+// If an account were created without the requested session, a retry would get username_taken.
 func TestUserAndFirstSessionAreOneTransaction(t *testing.T) {
 	onBoth(t, func(t *testing.T, p place) {
 		s, _, _ := world(t, p, nil)
@@ -59,13 +59,13 @@ func TestUserAndFirstSessionAreOneTransaction(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n, err := s.Session(t.Context(), session); err != nil || n.User != bob.ID {
-			t.Errorf("the first session is %+v, %v", n, err)
+			t.Errorf("first session = %+v, %v", n, err)
 		}
 		if _, _, err := s.CreateUser(t.Context(), "eve", "hash", &taken); err == nil {
-			t.Error("a session that cannot be is no error")
+			t.Error("invalid session: got no error")
 		}
 		if _, err := s.UserByName(t.Context(), "eve"); !errors.Is(err, auth.ErrNoUser) {
-			t.Errorf("eve is there: %v", err)
+			t.Errorf("UserByName(eve): got %v, want auth.ErrNoUser", err)
 		}
 	})
 }
@@ -90,7 +90,7 @@ func TestSweepThatFailsIsLogged(t *testing.T) {
 			return
 		}
 		if time.Now().After(end) {
-			t.Fatalf("the log is %q", text)
+			t.Fatalf("log = %q", text)
 		}
 	}
 }

@@ -22,7 +22,7 @@ func (s *Store) CreateOutsideUser(ctx context.Context, issuer, subject, password
 	err := s.log.do(ctx, func(t *tx) error {
 		u, err := scanUser(t.queryRow(selectOutsideUser, issuer, subject))
 		if err == nil {
-			made = u // first seen twice at once
+			made = u // two nodes saw the user first at once
 			return nil
 		}
 		if !errors.Is(err, auth.ErrNoUser) {

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,10 +12,11 @@ import (
 	"time"
 
 	"tandem/chat"
+	"tandem/followers"
 	"tandem/panics"
 )
 
-// wantDense fails the test unless exactly n events are in the log, without a hole, and a post follows them.
+// wantDense checks that the log has exactly n events with consecutive ids, and that another post follows them.
 func wantDense(t *testing.T, s *Store, u chat.User, r chat.Room, n int64) {
 	t.Helper()
 	e, _, err := s.Post(t.Context(), guardOf(u, r), message(u, r, "after all"), nil)
@@ -29,7 +29,7 @@ func wantDense(t *testing.T, s *Store, u chat.User, r chat.Room, n int64) {
 	}
 }
 
-// together has jobs be in one batch.
+// together puts jobs into one batch.
 func together(s *Store, jobs ...func() error) (errs []error) {
 	hold, held := make(chan struct{}), make(chan struct{})
 	var all sync.WaitGroup
@@ -49,7 +49,7 @@ func together(s *Store, jobs ...func() error) (errs []error) {
 	return errs
 }
 
-// A write that panics, having written, fails alone; its neighbours in the batch are done.
+// A job that panics after writing fails alone; the other jobs in its batch succeed.
 func TestPanicInAWriteCostsThatWrite(t *testing.T) { onBoth(t, testPanicInAWriteCostsThatWrite) }
 
 func testPanicInAWriteCostsThatWrite(t *testing.T, p place) {
@@ -61,25 +61,25 @@ func testPanicInAWriteCostsThatWrite(t *testing.T, p place) {
 	before := panics.Total()
 	errs := together(s, post, func() error {
 		return s.log.do(context.Background(), func(tx *tx) error {
-			if _, err := tx.append(message(u, r, "undone")); err != nil {
+			if _, err := tx.append(message(u, r, "undone").Event); err != nil {
 				return err
 			}
 			panic("a write")
 		})
 	}, post)
 	if errs[0] != nil || errs[2] != nil || !errors.Is(errs[1], chat.ErrUnavailable) {
-		t.Errorf("the writes came to %v; want the middle one alone to be unavailable", errs)
+		t.Errorf("the writes returned %v; want only the middle one to be unavailable", errs)
 	}
 	if panics.Total() == before {
-		t.Error("the panic is not counted")
+		t.Error("panic not counted")
 	}
 	wantDense(t, s, u, r, 2)
 }
 
-// Where something panics once, the batch is rolled back and its jobs are done one by one on a new connection.
+// If something else panics, the batch is rolled back and its jobs run one by one on a new connection.
 func TestPanicInAPostIsMadeUpFor(t *testing.T) {
 	s, u, r := world(t, place{Dir: t.TempDir()}, nil)
-	if err := s.log.do(t.Context(), func(t *tx) error { // whoever looks for a key panics
+	if err := s.log.do(t.Context(), func(t *tx) error { // looking for a key panics
 		t.w.prepared[`SELECT fingerprint, event_id FROM idempotency WHERE user_id = ? AND topic = ? AND key = ?`] = &sql.Stmt{}
 		return nil
 	}); err != nil {
@@ -93,12 +93,12 @@ func TestPanicInAPostIsMadeUpFor(t *testing.T) {
 	}
 	errs := together(s, post(nil), post(&chat.Key{Name: "k", Fingerprint: []byte("f")}), post(nil))
 	if err := errors.Join(errs...); err != nil {
-		t.Errorf("the posts came to %v; want all to be done", errs)
+		t.Errorf("the posts returned %v; want all to succeed", errs)
 	}
 	wantDense(t, s, u, r, 3)
 }
 
-// Where the commit itself panics its jobs are unavailable, and the next batch has a new connection.
+// If the commit itself panics, its jobs get ErrUnavailable and the next batch gets a new connection.
 func TestPanicInACommitAnswersItsPosters(t *testing.T) {
 	onBoth(t, testPanicInACommitAnswersItsPosters)
 }
@@ -133,7 +133,7 @@ func testPanicInACommitAnswersItsPosters(t *testing.T, p place) {
 	wantDense(t, s, u, r, 0)
 }
 
-// What is durable is acknowledged, although nobody could be told of it.
+// A durable post is acknowledged even if publishing it panics.
 func TestPanicInTellingOfACommit(t *testing.T) { onBoth(t, testPanicInTellingOfACommit) }
 
 func testPanicInTellingOfACommit(t *testing.T, p place) {
@@ -144,15 +144,15 @@ func testPanicInTellingOfACommit(t *testing.T, p place) {
 		}
 	})
 	if e, _, err := s.Post(t.Context(), guardOf(u, r), message(u, r, "durable"), nil); err != nil || e.ID != 1 {
-		t.Errorf("the post gives %d, %v", e.ID, err)
+		t.Errorf("Post = %d, %v", e.ID, err)
 	}
 	wantDense(t, s, u, r, 1)
 	if told != 2 {
-		t.Errorf("told %d times, want to be told of the next commit too", told)
+		t.Errorf("published %d times, want the next commit to be published too", told)
 	}
 }
 
-// The writer looks after its connection, and goes on where that panics.
+// The writer's connection check may panic; the writer continues.
 func TestPanicInKeepingTheConnection(t *testing.T) {
 	s, _, _ := world(t, place{Dir: t.TempDir()}, nil)
 	kept := make(chan struct{}, 64)
@@ -168,20 +168,21 @@ func TestPanicInKeepingTheConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-kept
-	<-kept // the clock's again
+	<-kept // real time again
 	if err := s.log.do(t.Context(), func(*tx) error { return nil }); !errors.Is(err, chat.ErrUnavailable) {
-		t.Errorf("a write without a connection gives %v", err)
+		t.Errorf("a write without a connection: got %v, want chat.ErrUnavailable", err)
 	}
 }
 
-// A message whose words cannot be taken is left out of the index; what was posted behind it is found.
+// A message that panics in the indexer is skipped; later ones are found.
 func TestPanicInTheIndexCostsThatMessage(t *testing.T) {
-	s := place{Dir: t.TempDir()}.open(t, Config{Search: true, takeWords: func(ctx context.Context, tx *sql.Tx, e chat.Event) error {
+	s := place{Dir: t.TempDir()}.open(t, Config{Search: true, takeWords: func(ctx context.Context, tx *wordsTx, e chat.Event) error {
 		if strings.Contains(e.Body, "poison") {
 			panic("taking words")
 		}
 		return indexEvent(ctx, tx, e)
 	}})
+	runFollowers(t, s, s)
 	a, _, err := s.CreateUser(t.Context(), "ada", "hash", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -204,19 +205,20 @@ func TestPanicInTheIndexCostsThatMessage(t *testing.T) {
 	}
 }
 
-// Whatever else panics in the index is tried again; searches say that it does not go on.
+// Other panics in the indexer are retried, and searches report that the index is behind.
 func TestPanicInFollowingTheLogIsTriedAgain(t *testing.T) {
-	x := &index{ // without a log to read
-		logger: slog.New(slog.DiscardHandler), done: make(chan struct{}),
-		more: make(chan struct{}, 1), moved: make(chan struct{}), hurry: make(chan struct{}, 1),
-	}
-	ctx, stop := context.WithCancel(t.Context())
+	s := place{Dir: t.TempDir()}.open(t, Config{Search: true})
+	runFollowers(t, s, brokenLog{s})
 	before := panics.Total()
-	go x.run(ctx)
-	err := x.reach(t.Context(), 1)
-	stop()
-	<-x.done
-	if !errors.Is(err, chat.ErrUnavailable) || !errors.Is(err, errIndexFailed) || panics.Total() < before+2 {
-		t.Errorf("a search gives %v after %d panics; want several, and to be told why", err, panics.Total()-before)
+	err := s.index.reach(t.Context(), 1)
+	if !errors.Is(err, chat.ErrUnavailable) || !errors.Is(err, followers.ErrPanicked) || panics.Total() < before+2 {
+		t.Errorf("a search returns %v after %d panics; want several panics, and an error that says why", err, panics.Total()-before)
 	}
+}
+
+// brokenLog panics when it is read.
+type brokenLog struct{ *Store }
+
+func (brokenLog) ReadAll(context.Context, int64, int64, int) ([]chat.Event, error) {
+	panic("reading the log")
 }

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"encoding/json"
 	"strings"
 	"time"
 
@@ -17,14 +19,65 @@ func scanAccount(row scanner) (a chat.Account, err error) {
 	return a, err
 }
 
-// likeEscaper takes their meaning from what LIKE knows.
+// likeEscaper escapes the special characters of LIKE.
 var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
 
 // Users implements chat.Store.
-func (s *Store) Users(ctx context.Context, p chat.People, all bool) ([]chat.Account, error) {
-	return list(ctx, s, scanAccount, `SELECT `+accountColumns+` FROM users
-		WHERE name > ? AND name LIKE ? ESCAPE '\' AND (? OR NOT disabled) ORDER BY name LIMIT ?`,
-		p.After, "%"+likeEscaper.Replace(p.Part)+"%", all, p.Limit)
+func (s *Store) Users(ctx context.Context, p chat.People) ([]chat.Account, error) {
+	where, args, err := s.wherePeople(p)
+	if err != nil {
+		return nil, err
+	}
+	return list(ctx, s, scanAccount, `SELECT `+accountColumns+` FROM users WHERE `+where+` ORDER BY name LIMIT ?`, append(args, p.Limit)...)
+}
+
+// People implements chat.Store.
+func (s *Store) People(ctx context.Context, p chat.People) ([]chat.Person, error) {
+	where, args, err := s.wherePeople(p)
+	if err != nil {
+		return nil, err
+	}
+	return list(ctx, s, func(row scanner) (p chat.Person, err error) {
+		var data sql.NullString
+		var seen sql.NullInt64
+		err = row.Scan(&p.ID, &p.Name, &p.DisplayName, &p.Avatar, &data, &seen)
+		if data.Valid {
+			p.Data = json.RawMessage(data.String)
+		}
+		if seen.Valid {
+			p.LastSeen = time.UnixMilli(seen.Int64)
+		}
+		return p, err
+	}, `SELECT id, name, coalesce(display_name, ''), coalesce(avatar, ''), data, last_seen FROM users WHERE NOT disabled AND `+where+` ORDER BY name LIMIT ?`,
+		append(args, p.Limit)...)
+}
+
+// wherePeople returns the condition for the requested users.
+func (s *Store) wherePeople(p chat.People) (where string, args []any, err error) {
+	where, args = `name > ? AND name LIKE ? ESCAPE '\'`, []any{p.After, "%" + likeEscaper.Replace(p.Part) + "%"}
+	for _, c := range []struct {
+		condition string
+		users     []int64
+	}{{`id IN`, p.Among}, {`id NOT IN`, p.Except}} {
+		if c.users == nil {
+			continue
+		}
+		numbers, err := json.Marshal(c.users)
+		if err != nil {
+			return "", nil, err
+		}
+		where += ` AND ` + c.condition + ` (` + s.dialect.numbers(`?`) + `)`
+		args = append(args, string(numbers))
+	}
+	if len(p.Names) > 0 {
+		names, err := json.Marshal(p.Names)
+		if err != nil {
+			return "", nil, err
+		}
+		where += ` AND name IN (` + s.dialect.texts(`?`) + `)`
+		args = append(args, string(names))
+	}
+	return where, args, nil
 }
 
 // ChangeAccount implements chat.Store.
@@ -69,7 +122,7 @@ func (s *Store) ChangeAccount(ctx context.Context, g chat.Guard, user int64, c c
 	return is, nil
 }
 
-// keepsAdmin returns ErrLastAdmin where no admin is left who is not disabled.
+// keepsAdmin returns ErrLastAdmin if no enabled admin is left.
 func keepsAdmin(t *tx) error {
 	var left bool
 	err := t.queryRow(`SELECT EXISTS (SELECT 1 FROM users WHERE admin AND NOT disabled)`).Scan(&left)

@@ -10,11 +10,11 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// A pooler such as PgBouncer gives each transaction to whichever session of the server is free. So behind one nothing
-// may be left in a session, or be expected there: no prepared statements, no settings, no locks beyond a transaction.
+// A pooler such as PgBouncer gives each transaction to any free session of the server. So behind one, nothing may be
+// left in a session or expected there: no prepared statements, no settings, no locks beyond a transaction.
 
-// findPooler tells whether there is a pooler before the server: it gives its clients other process numbers than the
-// server's own. One that passes sessions on whole is taken for the same; that only costs a little.
+// findPooler detects a pooler in front of the server: it gives its clients process numbers that differ from the
+// server's own. A pooler of whole sessions is detected too; that only costs a little.
 func findPooler(ctx context.Context, c *pgx.ConnConfig) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*postgresWait)
 	defer cancel()
@@ -30,8 +30,8 @@ func findPooler(ctx context.Context, c *pgx.ConnConfig) (bool, error) {
 	return err == nil && pid != conn.PgConn().PID(), err
 }
 
-// behindPooler has the dialect and its connections go by transactions alone. Another server may take over without any
-// connection being lost, so each transaction makes sure that the log is the one that the writer knows.
+// behindPooler restricts the dialect and its connections to transactions. Another server may take over without any
+// connection being lost, so each transaction checks that the log is the one that the writer knows.
 func behindPooler(d *dialect, c *pgx.ConnConfig) {
 	c.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe // only unnamed statements
 	set := make([]string, len(sessionSettings))
@@ -43,7 +43,7 @@ func behindPooler(d *dialect, c *pgx.ConnConfig) {
 		ELSE ('another server has taken over the log ' || name)::int END FROM log`
 }
 
-// explained is err in one line, with what to do about it where that is known.
+// explained returns err in one line, with what to do about it if known.
 func explained(err error) error {
 	if err == nil {
 		return nil
@@ -53,18 +53,20 @@ func explained(err error) error {
 	text := strings.Join(strings.Fields(err.Error()), " ")
 	switch {
 	case pg != nil && strings.HasPrefix(pg.Message, "unsupported startup parameter"):
-		advice = "the pooler does not pass it on; take it out of database-url and set it for the role: ALTER ROLE … SET …"
+		advice = "the pooler does not pass it on; remove it from database-url and set it for the role: ALTER ROLE … SET …"
 	case pg != nil && pg.Code == "42501" && strings.Contains(pg.Message, "for schema"):
-		advice = "the role may not make tables there; GRANT CREATE ON SCHEMA … TO it, or let a role that may start tandem once, which migrates"
+		advice = "the role cannot create tables there; GRANT CREATE ON SCHEMA … TO it, or start tandem once with a role that can, to migrate"
 	case pg != nil && pg.Code == "42501":
 		advice = "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA … TO the role, or let the tables' owner migrate"
+	case pg != nil && pg.Code == "55P03":
+		advice = "something else in the database, such as pg_dump, takes too long; start again when it has ended"
 	case pg != nil && pg.Code == "3F000":
-		advice = "the role's search_path names no schema that is there; CREATE SCHEMA … first"
+		advice = "the role's search_path has no existing schema; CREATE SCHEMA … first"
 	case strings.Contains(text, "certificate signed by unknown authority"):
-		advice = "sslrootcert in database-url names the file of the authority that signed the server's certificate"
+		advice = "set sslrootcert in database-url to the file of the authority that signed the server's certificate"
 	case strings.Contains(text, "certificate is valid for"), strings.Contains(text, "certificate is not valid for any names"),
 		strings.Contains(text, "doesn't contain any IP SANs"):
-		advice = "database-url must have the host's name as the server's certificate has it"
+		advice = "database-url must use the host name in the server's certificate"
 	}
 	if advice == "" && text == err.Error() {
 		return err
@@ -75,7 +77,7 @@ func explained(err error) error {
 	return &explainedError{text, err}
 }
 
-// explainedError is an error with another text.
+// explainedError is an error with a different text.
 type explainedError struct {
 	text string
 	err  error

@@ -11,7 +11,7 @@ import (
 	"tandem/testservers"
 )
 
-// pooledPostgres is a server and a pooler before it, both of which a test may harm.
+// pooledPostgres is a server behind a pooler, both of which a test may damage.
 func pooledPostgres(t *testing.T, settings ...string) (*testservers.Postgres, *testservers.PgBouncer, string) {
 	t.Helper()
 	pg := testservers.NewPostgres(t, settings...)
@@ -22,8 +22,8 @@ func pooledPostgres(t *testing.T, settings ...string) (*testservers.Postgres, *t
 	return pg, testservers.NewPgBouncer(t, pg), name
 }
 
-// Behind a pooler, whether that is said or found out, every transaction brings what it needs with it: a commit waits
-// for the disk although the server's default is not to, and whoever waits for the head gives up.
+// Behind a pooler, configured or detected, each transaction sets what it needs: commits wait for the disk even if that
+// is not the server's default, and waiting for the head times out.
 func TestPoolerKeepsThePromises(t *testing.T) {
 	for _, said := range []bool{false, true} {
 		t.Run(fmt.Sprint("said: ", said), func(t *testing.T) {
@@ -41,7 +41,7 @@ func TestPoolerKeepsThePromises(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := s.Delete(t.Context(), guardOf(u, r), chat.RoomTopic(r.ID), e.ID, message(u, r, "gone")); err != nil {
+			if err := s.Delete(t.Context(), guardOf(u, r), chat.RoomTopic(r.ID), e.ID, message(u, r, "gone").Event); err != nil {
 				t.Fatal(err)
 			}
 			seen, err := list(t.Context(), s, scanOne[string], `SELECT DISTINCT setting || '=' || value FROM seen ORDER BY 1`)
@@ -51,23 +51,23 @@ func TestPoolerKeepsThePromises(t *testing.T) {
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
-			// The second start prepares nothing that the first has left in the server's sessions.
+			// The second start creates no prepared statements that the first left in the server's sessions.
 			s, other := p.open(t, Config{}), p.open(t, Config{})
 			for i, at := range []*Store{s, other, s, other} {
 				if _, _, err := at.Post(t.Context(), guardOf(u, r), message(u, r, "hi"), &chat.Key{Name: fmt.Sprint(i / 2), Fingerprint: []byte{1}}); err != nil {
 					t.Error(err)
 				}
 			}
-			if state, err := other.Head(t.Context()); err != nil || state.Head != e.ID+3 { // its deletion, and two posts of which each was made twice
+			if state, err := other.Head(t.Context()); err != nil || state.Head != e.ID+3 { // its deletion, and two posts that were each made twice
 				t.Errorf("the log is %+v, %v; want the head %d", state, err, e.ID+3)
 			}
 		})
 	}
 }
 
-// A pooler may bring a connection to another server without ending it: the log gets a new name before anything is
+// A pooler may switch a connection to another server without closing it: the log gets a new name before anything is
 // written to that server.
-func TestPoolerThatGoesToAnotherServerNamesTheLogAnew(t *testing.T) {
+func TestPoolerThatSwitchesServersRenamesTheLog(t *testing.T) {
 	pg, pooler, name := pooledPostgres(t)
 	var told []string
 	p := place{URL: pooler.URL(name)}
@@ -83,7 +83,7 @@ func TestPoolerThatGoesToAnotherServerNamesTheLogAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// What another server's number would be is only to be seen in what the log says of its own.
+	// The other server's identity shows only in what its log records.
 	if err := pg.Exec(name, `UPDATE log SET origin = 'another/00000001'`); err != nil {
 		t.Fatal(err)
 	}
@@ -92,22 +92,22 @@ func TestPoolerThatGoesToAnotherServerNamesTheLogAnew(t *testing.T) {
 			break
 		}
 		if !errors.Is(err, chat.ErrUnavailable) || time.Since(began) > 20*time.Second {
-			t.Fatalf("posting after it gives %v", err)
+			t.Fatalf("post after the failover: got %v, want chat.ErrUnavailable", err)
 		}
 	}
 	after, err := s.Head(t.Context())
 	if err != nil || after.Name == before.Name {
-		t.Errorf("the log is %+v, %v; before it was %+v", after, err, before)
+		t.Errorf("log = %+v, %v; want a new name, was %+v", after, err, before)
 	}
 	if upto, err := s.Shared(t.Context(), before.Name); err != nil || upto != before.Head {
 		t.Errorf("the logs share ids up to %d, %v; want %d", upto, err, before.Head)
 	}
 	if last := told[len(told)-1]; last != after.Name {
-		t.Errorf("the post was told of as one of the log %s; it is %s", last, after.Name)
+		t.Errorf("the post was published for log %s, want %s", last, after.Name)
 	}
 }
 
-// While the pooler is gone every call says so, and the same store goes on when it is back.
+// While the pooler is down every call fails with an error, and the same store continues when it is back.
 func TestPoolerComesBack(t *testing.T) {
 	_, pooler, name := pooledPostgres(t)
 	s, u, r := world(t, place{URL: pooler.URL(name)}, nil)
@@ -125,33 +125,33 @@ func TestPoolerComesBack(t *testing.T) {
 		}
 		pooler.Kill()
 		if err := post(); !errors.Is(err, chat.ErrUnavailable) {
-			t.Errorf("a post without the pooler gives %v", err)
+			t.Errorf("a post without the pooler: got %v, want chat.ErrUnavailable", err)
 		}
 		if err := pooler.Start(); err != nil {
 			t.Fatal(err)
 		}
 		for began := time.Now(); post() != nil; {
 			if time.Since(began) > 20*time.Second {
-				t.Fatal("posting did not come back with the pooler")
+				t.Fatal("posts still fail after the pooler is back")
 			}
 		}
 	}
 	events, err := s.ReadAll(t.Context(), 0, chat.MaxID, 100)
 	if err != nil || int64(len(events)) < acknowledged {
-		t.Fatalf("%d events, %v; %d were acknowledged", len(events), err, acknowledged)
+		t.Fatalf("%d events, %v; want %d, as acknowledged", len(events), err, acknowledged)
 	}
 	for i, e := range events {
 		if e.ID != int64(i+1) {
-			t.Errorf("event %d has the id %d", i+1, e.ID)
+			t.Errorf("event %d has id %d", i+1, e.ID)
 		}
 	}
 }
 
-// What a pooler does not let through is said in one line, with what to do.
+// What the pooler refuses is reported on one line, with what to do.
 func TestPoolerThatRefusesASettingSaysSo(t *testing.T) {
 	_, pooler, name := pooledPostgres(t)
 	_, err := place{URL: pooler.URL(name) + "&search_path=chat"}.try(Config{})
 	if err == nil || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "search_path") || !strings.Contains(err.Error(), "ALTER ROLE") {
-		t.Errorf("it says %v", err)
+		t.Errorf("error = %v", err)
 	}
 }

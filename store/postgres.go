@@ -16,22 +16,30 @@ import (
 	"tandem/chat"
 )
 
-// headLock is the advisory lock of the log's head. Row locks queue unfairly; this one does not.
+// headLock is the advisory lock on the log's head. Row locks queue unfairly; this one does not.
 const headLock = 0x7a6e64656d
 
-// postgresWait is how long PostgreSQL may take, so that a request hears within 2 s that it is gone.
+// postgresWait is how long PostgreSQL may take, so that a request fails within 2 s if it is gone.
 const postgresWait = 1900 * time.Millisecond
 
 func postgresDialect() *dialect {
 	return &dialect{
-		// Alone in its statement: the snapshot of the next must not be older than the wait.
+		head:     `head`,
+		keepHead: `UPDATE log SET head = ?`,
+		// Alone in its statement: the next snapshot must not be older than the wait.
 		begin:      []string{`BEGIN`, lockHead},
+		ahead:      true,
 		bind:       bindNumbered,
 		list:       `SELECT value::bigint FROM jsonb_array_elements_text(CAST(%s AS text)::jsonb)`,
+		textList:   `SELECT value FROM jsonb_array_elements_text(CAST(%s AS text)::jsonb)`,
+		rows:       `jsonb_array_elements(CAST(? AS text)::jsonb) AS v (value)`,
+		clock:      `CAST(1000 * extract(epoch FROM clock_timestamp()) AS bigint)`,
 		connected:  sameServer,
 		reconnect:  true,
 		wait:       postgresWait,
 		posts:      pipelinePosts,
+		expire:     pipelineExpiry,
+		within:     withinPostgres,
 		read:       readPostgres,
 		shared:     sharedPostgres,
 		goose:      goose.DialectPostgres,
@@ -40,9 +48,11 @@ func postgresDialect() *dialect {
 	}
 }
 
-var lockHead = fmt.Sprintf(`SELECT pg_advisory_xact_lock(%d)`, headLock)
+// lockHead takes the lock, and returns for how many microseconds it waited.
+var lockHead = fmt.Sprintf(`WITH lock AS MATERIALIZED (SELECT clock_timestamp() AS asked, pg_advisory_xact_lock(%d))
+SELECT CAST(1000000 * extract(epoch FROM clock_timestamp() - asked) AS bigint) FROM lock`, headLock)
 
-// CheckURL tells whether a database's URL is well formed. Its errors do not show the password.
+// CheckURL checks that a database's URL is well formed. Its errors do not contain the password.
 func CheckURL(url string) error {
 	_, err := parseURL(url)
 	return err
@@ -50,7 +60,7 @@ func CheckURL(url string) error {
 
 func parseURL(url string) (*pgx.ConnConfig, error) {
 	if !strings.HasPrefix(url, "postgres://") && !strings.HasPrefix(url, "postgresql://") {
-		return nil, errors.New("database-url begins with postgres://")
+		return nil, errors.New("database-url must start with postgres://")
 	}
 	c, err := pgx.ParseConfig(url)
 	if err != nil {
@@ -59,14 +69,14 @@ func parseURL(url string) (*pgx.ConnConfig, error) {
 	return c, nil
 }
 
-// sessionSettings are what the writer needs. A pooler does not pass them on: there they are set in each transaction.
+// sessionSettings are what the writer needs. A pooler does not pass them on: they are then set in each transaction.
 var sessionSettings = []struct{ name, value string }{
-	{"lock_timeout", "2000"},                        // a node that cannot have the head says so
-	{"idle_in_transaction_session_timeout", "2000"}, // a node that is frozen does not keep it
-	{"synchronous_commit", "on"},                    // whatever the server's default: what is answered is durable
+	{"lock_timeout", "2000"},                        // a node that cannot get the head returns an error
+	{"idle_in_transaction_session_timeout", "2000"}, // a frozen node loses it
+	{"synchronous_commit", "on"},                    // whatever the server's default: acknowledged writes are durable
 }
 
-// openPostgres opens the database at cfg.URL, and gives its name for errors.
+// openPostgres opens the database at cfg.URL, and returns its name for errors.
 func openPostgres(ctx context.Context, cfg Config) (*Store, string, error) {
 	c, err := parseURL(cfg.URL)
 	if err != nil {
@@ -79,7 +89,7 @@ func openPostgres(ctx context.Context, cfg Config) (*Store, string, error) {
 	if _, given := c.RuntimeParams["application_name"]; !given {
 		c.RuntimeParams["application_name"] = "tandem"
 	}
-	if c.ValidateConnect == nil { // a standby may lag, and a reader that saw less than it was told would be wrong
+	if c.ValidateConnect == nil { // a standby may lag, and a read that misses known events would be wrong
 		c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
 	}
 	pooler := cfg.Pooler
@@ -102,7 +112,7 @@ func openPostgres(ctx context.Context, cfg Config) (*Store, string, error) {
 	reads.SetMaxOpenConns(16)
 	reads.SetMaxIdleConns(16)
 	reads.SetConnMaxIdleTime(5 * time.Minute)
-	// One connection writes, and a second migrates while the first holds the migration's lock.
+	// One connection writes; a second one migrates while the first holds the migration's lock.
 	write.SetMaxOpenConns(2)
 	return &Store{dialect: d, reads: reads, write: write}, name, nil
 }
@@ -110,44 +120,68 @@ func openPostgres(ctx context.Context, cfg Config) (*Store, string, error) {
 // migrationLock is goose's own, which nodes of earlier versions take.
 const migrationLock = 4097083626
 
-// lockMigrations has nodes that start at once migrate one after the other. The lock is that of a transaction, since a
-// pooler gives nobody a session.
+// migrationLook is how often a node checks whether another has migrated.
+const migrationLook = 100 * time.Millisecond
+
+// lockMigrations makes nodes that start at once migrate one after the other. The lock is a transaction's, because a
+// pooler provides no sessions. Nodes try again and again, each time in a new transaction: one that waited for the lock
+// would hold a snapshot, and building an index CONCURRENTLY waits for all snapshots.
 func lockMigrations(ctx context.Context, db *sql.DB) (unlock func() error, err error) {
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
-	for _, q := range []string{
-		`SELECT set_config('lock_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '0', true)`,
-		fmt.Sprintf(`SELECT pg_advisory_xact_lock(%d)`, migrationLock),
-	} {
-		if _, err := tx.ExecContext(ctx, q); err != nil {
-			return nil, errors.Join(err, tx.Rollback())
+	for {
+		tx, err := db.BeginTx(ctx, nil)
+		if err != nil {
+			return nil, err
+		}
+		_, err = tx.ExecContext(ctx, `SELECT set_config('idle_in_transaction_session_timeout', '0', true)`)
+		locked := false
+		if err == nil {
+			// By the simple protocol: what the other one leaves open has a snapshot too.
+			err = tx.QueryRowContext(ctx, fmt.Sprintf(`SELECT pg_try_advisory_xact_lock(%d)`, migrationLock), pgx.QueryExecModeSimpleProtocol).Scan(&locked)
+		}
+		if err == nil && locked {
+			return tx.Rollback, nil
+		}
+		if err = errors.Join(err, tx.Rollback()); err != nil {
+			return nil, err
+		}
+		select {
+		case <-time.After(migrationLook):
+		case <-ctx.Done():
+			return nil, ctx.Err()
 		}
 	}
-	return tx.Rollback, nil
 }
 
-// readPostgres is the dialect's read: per topic its first ids from the index, then one sort and the rows. A filter
-// by = ANY would walk the whole tail of a log for a quiet room (DESIGN.md §10).
+// withinPostgres implements within as a range of pairs. With an equality of topics, the order of an index on (topic,
+// id) would be that of ids alone, and in the hope of finding them soon PostgreSQL would walk the whole log.
+func withinPostgres(column, topic, after, upto string) string {
+	pair := `(` + column + `, id)`
+	return pair + ` > (` + topic + `, ` + after + `) AND ` + pair + ` <= (` + topic + `, ` + upto + `)`
+}
+
+// readPostgres implements read: the first ids of each topic from two indexes, then one sort and the rows. A filter by =
+// ANY would walk the whole tail of a log for a quiet room (DESIGN.md §10). A room has messages and is never an event's
+// second topic; an inbox is, and has none.
 func readPostgres(ctx context.Context, s *Store, topics []chat.TopicSince, upto int64, limit int) ([]chat.Event, error) {
-	keys, after := make([]int64, len(topics)), make([]int64, len(topics))
+	keys, after, rooms := make([]int64, len(topics)), make([]int64, len(topics)), make([]bool, len(topics))
 	for i, t := range topics {
-		keys[i], after[i] = int64(t.Topic), t.After
+		keys[i], after[i], rooms[i] = int64(t.Topic), t.After, t.Topic.IsRoom()
 	}
-	return s.events(ctx, selectEvents+` WHERE id IN (
-		SELECT f.id FROM unnest(CAST(?1 AS bigint[]), CAST(?2 AS bigint[])) AS t (topic, since), LATERAL (
-			(SELECT e.id FROM events e WHERE e.topic = t.topic AND e.id > t.since AND e.id <= ?3 ORDER BY e.id LIMIT ?4)
+	return s.events(ctx, selectEvents+` WHERE id IN (SELECT DISTINCT id FROM (
+		SELECT f.id FROM unnest(CAST(?1 AS bigint[]), CAST(?2 AS bigint[]), CAST(?3 AS boolean[])) AS t (key, since, room), LATERAL (
+			(SELECT e.id FROM events e WHERE e.topic = t.key AND `+isRest+` AND e.id > t.since AND e.id <= ?4 ORDER BY e.id LIMIT ?5)
 			UNION ALL
-			(SELECT e.id FROM events e WHERE e.also = t.topic AND e.id > t.since AND e.id <= ?3 ORDER BY e.id LIMIT ?4)
-		) f ORDER BY f.id LIMIT 2 * CAST(?4 AS bigint)) ORDER BY id LIMIT ?4`, keys, after, upto, limit)
+			(SELECT e.id FROM events e WHERE t.room AND e.topic = t.key AND `+isMain+` AND e.id > t.since AND e.id <= ?4 ORDER BY e.id LIMIT ?5)
+			UNION ALL
+			(SELECT e.id FROM events e WHERE NOT t.room AND e.also = t.key AND e.id > t.since AND e.id <= ?4 ORDER BY e.id LIMIT ?5)
+		) f ORDER BY f.id LIMIT 2 * CAST(?5 AS bigint)) twice ORDER BY id LIMIT ?5) ORDER BY id`, keys, after, rooms, upto, limit)
 }
 
-// origin is which server this is, and which timeline of it.
+// origin identifies this server and its timeline.
 const origin = `(SELECT system_identifier FROM pg_control_system()) || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)`
 
-// sameServer begins a new name for the log where another server, or another timeline of it, has taken over: it may
-// not have got all that was committed, and numbers that were given out may come again. Nothing is written before.
+// sameServer renames the log if another server, or another timeline of it, has taken over: it may not have received all
+// commits, and ids that were assigned may be assigned again. Nothing is written before.
 func sameServer(ctx context.Context, conn *sql.Conn) error {
 	var same bool
 	if err := conn.QueryRowContext(ctx, `SELECT origin IS NOT DISTINCT FROM `+origin+` FROM log`).Scan(&same); err != nil || same {
@@ -157,7 +191,7 @@ func sameServer(ctx context.Context, conn *sql.Conn) error {
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() //nolint:errcheck // does nothing once it is committed
+	defer tx.Rollback() //nolint:errcheck // no effect after a commit
 	for _, q := range []string{
 		lockHead,
 		// Another node may have been faster.
@@ -173,7 +207,7 @@ func sameServer(ctx context.Context, conn *sql.Conn) error {
 	return tx.Commit()
 }
 
-// sharedPostgres is the dialect's shared.
+// sharedPostgres implements shared.
 func sharedPostgres(ctx context.Context, s *Store, name string) (upto int64, err error) {
 	err = s.queryRow(ctx, `SELECT upto FROM past_logs WHERE name = ?`, name).Scan(&upto)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -182,11 +216,11 @@ func sharedPostgres(ctx context.Context, s *Store, name string) (upto int64, err
 	return upto, unavailable(err)
 }
 
-// pipelinePosts commits posts in one round trip: the head's lock, then one guarded statement; the end of the
-// pipeline commits. A batch whose commit got no answer is not tried again: its posters retry with their keys.
+// pipelinePosts commits posts in one round trip: the lock on the head, then one guarded statement; the end of the
+// pipeline commits. A batch whose commit got no response is not tried again: its posters retry with their keys.
 func pipelinePosts(w *writer, jobs []*job) (events []chat.Event) {
 	for len(jobs) > 0 {
-		// Of those with the same key the first goes now; the others then find it.
+		// Of posts with the same key, the first goes now; the others then find it.
 		type keyed struct {
 			user  int64
 			topic chat.Topic
@@ -196,7 +230,7 @@ func pipelinePosts(w *writer, jobs []*job) (events []chat.Event) {
 		var now, later []*job
 		for _, j := range jobs {
 			if k := j.post.key; k != nil {
-				id := keyed{j.post.event.Author, j.post.event.Topic, k.Name}
+				id := keyed{j.post.message.Author, j.post.message.Topic, k.Name}
 				if seen[id] {
 					later = append(later, j)
 					continue
@@ -207,7 +241,7 @@ func pipelinePosts(w *writer, jobs []*job) (events []chat.Event) {
 		}
 		posted, err := w.pipeline(now)
 		if err != nil {
-			w.disconnect()
+			w.drop()
 			for _, j := range append(now, later...) {
 				j.err = unavailable(err)
 			}
@@ -219,10 +253,13 @@ func pipelinePosts(w *writer, jobs []*job) (events []chat.Event) {
 	return events
 }
 
+// postAll has its lists from subqueries, whose length the planner does not look at: it would find plans for the very
+// lists cheaper, and planning takes longer than running one.
 const postAll = `
 WITH asked AS (
-	SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
-		$8::text[], $9::text[], $10::text[], $11::bytea[])
+	SELECT * FROM unnest((SELECT $1::bigint[]), (SELECT $2::bigint[]), (SELECT $3::bigint[]), (SELECT $4::bigint[]),
+		(SELECT $5::bigint[]), (SELECT $6::bigint[]), (SELECT $7::bigint[]),
+		(SELECT $8::text[]), (SELECT $9::text[]), (SELECT $10::text[]), (SELECT $11::bytea[]))
 	WITH ORDINALITY AS a (room, room_version, member, member_version, topic, also, author, type, body, key, fingerprint, n)
 ), judged AS (
 	SELECT a.n, k.event_id AS earlier, k.fingerprint = a.fingerprint AS same,
@@ -246,7 +283,7 @@ WITH asked AS (
 SELECT coalesce(j.fits, false), coalesce(j.earlier, 0), coalesce(j.same, false), coalesce(moved.head + i, 0)
 FROM moved, judged j LEFT JOIN numbered USING (n) ORDER BY j.n`
 
-// pipeline commits posts of which no two have the same key.
+// pipeline commits posts with distinct keys.
 func (w *writer) pipeline(jobs []*job) (events []chat.Event, err error) {
 	ctx, cancel := w.dialect.patience(context.Background())
 	defer cancel()
@@ -261,8 +298,8 @@ func (w *writer) pipeline(jobs []*job) (events []chat.Event, err error) {
 	for i, j := range jobs {
 		p := j.post
 		rooms[i], roomVersions[i], users[i], userVersions[i] = p.guard.Room, p.guard.RoomVersion, p.guard.User, p.guard.UserVersion
-		topics[i], also[i], authors[i] = int64(p.event.Topic), int64(p.event.Also), p.event.Author
-		types[i], bodies[i] = p.event.Type, p.event.Body
+		topics[i], also[i], authors[i] = int64(p.message.Topic), int64(p.message.Also), p.message.Author
+		types[i], bodies[i] = p.message.Type, p.message.Body
 		if p.key != nil {
 			keys[i], fingerprints[i] = &p.key.Name, p.key.Fingerprint
 		}
@@ -278,8 +315,9 @@ func (w *writer) pipeline(jobs []*job) (events []chat.Event, err error) {
 	err = w.conn.Raw(func(driver any) error {
 		conn := driver.(*stdlib.Conn).Conn()
 		var batch pgx.Batch
-		for _, q := range w.dialect.begin[1:] { // the end of the pipeline is the transaction's
-			batch.Queue(q)
+		locked := w.takeLock()
+		if !locked {
+			w.queueBegin(&batch, w.dialect.begin[1:]) // the end of the pipeline ends the transaction
 		}
 		if w.dialect.guard != "" {
 			batch.Queue(w.dialect.bind(w.dialect.guard), w.name)
@@ -289,14 +327,22 @@ func (w *writer) pipeline(jobs []*job) (events []chat.Event, err error) {
 			outcomes, err = pgx.CollectRows(rows, pgx.RowToStructByPos[outcome])
 			return err
 		})
+		if locked {
+			batch.Queue(`COMMIT`)
+		}
+		began := time.Now()
 		if err := conn.SendBatch(ctx, &batch).Close(); err != nil {
 			return err
+		}
+		w.turn.took = time.Since(began)
+		if !locked {
+			w.turn.took -= w.turn.waited
 		}
 		for _, o := range outcomes {
 			if o.Earlier != 0 && o.Same {
 				e, err := scanEvent(conn.QueryRow(ctx, selectEvents+` WHERE id = $1`, o.Earlier))
 				if err != nil {
-					return err // a retry; it may be made again
+					return err // a retry; it may be sent again
 				}
 				earlier[o.Earlier] = e
 			}
@@ -317,10 +363,10 @@ func (w *writer) pipeline(jobs []*job) (events []chat.Event, err error) {
 		case o.Earlier != 0 && !o.Same:
 			j.err = chat.ErrKeyMismatch
 		case o.Earlier != 0:
-			j.post.event = earlier[o.Earlier]
+			j.post.message.Event = earlier[o.Earlier]
 		default:
-			j.post.event.ID, j.post.fresh = o.ID, true
-			events = append(events, j.post.event)
+			j.post.message.ID, j.post.fresh = o.ID, true
+			events = append(events, j.post.message.Event)
 		}
 	}
 	return events, nil

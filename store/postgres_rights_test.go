@@ -21,7 +21,7 @@ import (
 	"tandem/testservers"
 )
 
-// asRole is a database's URL for another role, with more parameters.
+// asRole returns a database URL for another role, with more parameters.
 func asRole(t *testing.T, address, role string, parameters ...string) place {
 	t.Helper()
 	u, err := url.Parse(address)
@@ -33,22 +33,22 @@ func asRole(t *testing.T, address, role string, parameters ...string) place {
 	return place{URL: u.String()}
 }
 
-// refused asserts that a database cannot be opened, and that one line says so with these words.
+// refused checks that a database cannot be opened, with a one-line error that has these words.
 func (p place) refused(t *testing.T, words ...string) {
 	t.Helper()
 	s, err := p.try(Config{})
 	if err == nil {
 		_ = s.Close()
-		t.Fatalf("it opens; it is to say %q", words)
+		t.Fatalf("the database opened; want an error with %q", words)
 	}
 	for _, word := range words {
 		if !strings.Contains(err.Error(), word) || strings.Contains(err.Error(), "\n") {
-			t.Errorf("it says %v; not in one line %q", err, word)
+			t.Errorf("the error is %v; want one line with %q", err, word)
 		}
 	}
 }
 
-// writes asserts that a store does what a served chat needs: an account, a room, a post, its change, a reader's marker.
+// writes checks that a store can do what a server needs: an account, a room, a post, an edit, a read marker.
 func writes(t *testing.T, s *Store, name string) {
 	t.Helper()
 	a, _, err := s.CreateUser(t.Context(), name, "hash", nil)
@@ -64,15 +64,15 @@ func writes(t *testing.T, s *Store, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Delete(t.Context(), guardOf(u, r), chat.RoomTopic(r.ID), e.ID, message(u, r, "gone")); err != nil {
+	if err := s.Delete(t.Context(), guardOf(u, r), chat.RoomTopic(r.ID), e.ID, message(u, r, "gone").Event); err != nil {
 		t.Fatal(err)
 	}
 	if page, err := s.Messages(t.Context(), chat.RoomTopic(r.ID), chat.Page{Limit: 10}); err != nil || len(page.Events) == 0 {
-		t.Fatalf("the room has %v, %v", page, err)
+		t.Fatalf("messages = %v, %v", page, err)
 	}
 }
 
-// A role with a schema of its own needs none of public, whether the role or the URL says so.
+// A role with its own schema needs no rights in public, whether the schema is set for the role or in the URL.
 func TestPostgresSchemaOfItsOwn(t *testing.T) {
 	pg := testservers.NewPostgres(t, "fsync=off")
 	for _, by := range []string{"role", "url"} {
@@ -113,8 +113,8 @@ func TestPostgresSchemaOfItsOwn(t *testing.T) {
 	}
 }
 
-// A role that may not make tables serves what their owner has migrated; before that, and without rights on them, one
-// line says what to do.
+// A role that may not create tables can serve what their owner has migrated. Before that, or without rights on them, a
+// one-line error says what to do.
 func TestPostgresRoleThatOnlyServes(t *testing.T) {
 	pg := testservers.NewPostgres(t, "fsync=off")
 	database, err := pg.NewDatabase()
@@ -125,7 +125,7 @@ func TestPostgresRoleThatOnlyServes(t *testing.T) {
 		t.Fatal(err)
 	}
 	owner, server := asRole(t, pg.URL(database), "keeper"), asRole(t, pg.URL(database), "waiter")
-	server.refused(t, "may not make tables", "GRANT CREATE ON SCHEMA")
+	server.refused(t, "cannot create tables", "GRANT CREATE ON SCHEMA")
 	if err := owner.open(t, Config{}).Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -142,26 +142,26 @@ func TestPostgresRoleThatOnlyServes(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	// The name of the log, too, is a row: a takeover is one that this role can write down.
+	// The log's name is a row too: this role can record a takeover.
 	if err := pg.Exec(database, `UPDATE log SET origin = 'another/00000001'`); err != nil {
 		t.Fatal(err)
 	}
 	s = server.open(t, Config{})
 	writes(t, s, "bob")
 	if after, err := s.Head(t.Context()); err != nil || after.Name == before.Name {
-		t.Errorf("after a takeover the log is %+v, %v; before it was %+v", after, err, before)
+		t.Errorf("log after a takeover = %+v, %v; before it was %+v", after, err, before)
 	}
-	// After an upgrade, until its owner has migrated, it says so.
+	// After an upgrade the error remains until the owner has migrated.
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := pg.Exec(database, `DELETE FROM goose_db_version WHERE version_id = (SELECT max(version_id) FROM goose_db_version)`); err != nil {
+	if err := pg.Exec(database, `DELETE FROM goose_db_version WHERE version_id >= 8`); err != nil {
 		t.Fatal(err)
 	}
 	server.refused(t, "migrate", "owner")
 }
 
-// authority is a certificate authority of a test.
+// authority is a certificate authority for a test.
 type authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
@@ -177,7 +177,7 @@ func newAuthority(t *testing.T, dir, name string) *authority {
 	return a
 }
 
-// issue writes a certificate that an authority signs, or that signs itself where the authority has none, and its key.
+// issue writes a certificate and its key. The authority signs it; without one it is self-signed.
 func issue(t *testing.T, by *authority, template *x509.Certificate, certFile, keyFile string) (*x509.Certificate, *ecdsa.PrivateKey) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -211,7 +211,7 @@ func issue(t *testing.T, by *authority, template *x509.Certificate, certFile, ke
 	return cert, key
 }
 
-// With sslmode=verify-full a server is whom its certificate says, or one line says what to do.
+// With sslmode=verify-full the server must match its certificate, or a one-line error says what to do.
 func TestPostgresOverTLS(t *testing.T) {
 	dir := t.TempDir()
 	right, wrong := newAuthority(t, dir, "right"), newAuthority(t, dir, "wrong")
@@ -237,8 +237,8 @@ func TestPostgresOverTLS(t *testing.T) {
 	s := at("localhost", right).open(t, Config{})
 	writes(t, s, "ada")
 	if n, err := list(t.Context(), s, scanOne[string], `SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl`); err != nil || len(n) != 1 {
-		t.Errorf("the connection's TLS is %v, %v", n, err)
+		t.Errorf("connection's TLS = %v, %v", n, err)
 	}
 	at("localhost", wrong).refused(t, "unknown authority", "sslrootcert")
-	at("127.0.0.1", right).refused(t, "certificate", "host's name")
+	at("127.0.0.1", right).refused(t, "certificate", "host name")
 }

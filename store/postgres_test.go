@@ -12,7 +12,7 @@ import (
 	"tandem/testservers"
 )
 
-// ownPostgres is a server that a test may harm.
+// ownPostgres returns a server that a test may damage.
 func ownPostgres(t *testing.T, settings ...string) (*testservers.Postgres, place) {
 	t.Helper()
 	pg := testservers.NewPostgres(t, settings...)
@@ -23,8 +23,8 @@ func ownPostgres(t *testing.T, settings ...string) (*testservers.Postgres, place
 	return pg, place{URL: pg.URL(name)}
 }
 
-// While PostgreSQL is gone every call says so soon, and after it is back the same store goes on: with what was
-// acknowledged, and without holes.
+// While PostgreSQL is down every call fails soon, and afterwards the same store continues with everything acknowledged
+// and no gaps.
 func TestPostgresComesBack(t *testing.T) {
 	pg, p := ownPostgres(t)
 	s, u, r := world(t, p, nil)
@@ -45,38 +45,38 @@ func TestPostgresComesBack(t *testing.T) {
 		pg.Crash()
 		began := time.Now()
 		if err := post(); !errors.Is(err, chat.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) && time.Since(began) > 9*time.Second {
-			t.Fatalf("a post into a database that is gone gives %v after %s", err, time.Since(began))
+			t.Fatalf("post without a database: got %v after %s", err, time.Since(began))
 		}
 		if _, err := s.Messages(t.Context(), chat.RoomTopic(r.ID), chat.Page{Limit: 10}); !errors.Is(err, chat.ErrUnavailable) {
-			t.Fatalf("a history of a database that is gone gives %v", err)
+			t.Fatalf("history without a database: got %v, want chat.ErrUnavailable", err)
 		}
-		t.Logf("both said so within %s", time.Since(began).Round(time.Millisecond))
+		t.Logf("both failed within %s", time.Since(began).Round(time.Millisecond))
 		if err := pg.Start(); err != nil {
 			t.Fatal(err)
 		}
 		began = time.Now()
 		for post() != nil {
 			if time.Since(began) > 20*time.Second {
-				t.Fatal("posting did not come back with the database")
+				t.Fatal("posts still fail after the database is back")
 			}
 		}
 		if _, err := s.Messages(t.Context(), chat.RoomTopic(r.ID), chat.Page{Limit: 10}); err != nil {
-			t.Errorf("reading did not come back with the database: %v", err)
+			t.Errorf("reads still fail after the database is back: %v", err)
 		}
-		t.Logf("posting came back within %s", time.Since(began).Round(time.Millisecond))
+		t.Logf("posts succeeded again within %s", time.Since(began).Round(time.Millisecond))
 	}
 	events, err := s.ReadAll(t.Context(), 0, chat.MaxID, 100)
 	if err != nil || len(events) < len(acknowledged) {
-		t.Fatalf("%d events, %v; %d were acknowledged", len(events), err, len(acknowledged))
+		t.Fatalf("%d events, %v; want %d, as acknowledged", len(events), err, len(acknowledged))
 	}
 	for i, e := range events {
 		if e.ID != int64(i+1) {
-			t.Errorf("event %d has the id %d", i+1, e.ID)
+			t.Errorf("event %d has id %d", i+1, e.ID)
 		}
 	}
 }
 
-// A node that is frozen with the head's lock in hand does not keep it: the others wait, and go on.
+// A node that is frozen while it holds the head's lock loses it: the others wait, and continue.
 func TestFrozenNodeDoesNotKeepTheHead(t *testing.T) {
 	_, p := ownPostgres(t)
 	frozen, u, r := world(t, p, nil)
@@ -87,7 +87,7 @@ func TestFrozenNodeDoesNotKeepTheHead(t *testing.T) {
 		ended <- frozen.log.do(context.Background(), func(tx *tx) error {
 			close(locked)
 			<-thaw
-			_, err := tx.append(message(u, r, "from the grave"))
+			_, err := tx.append(message(u, r, "from the grave").Event)
 			return err
 		})
 	}()
@@ -102,21 +102,21 @@ func TestFrozenNodeDoesNotKeepTheHead(t *testing.T) {
 		}
 	}
 	if err != nil {
-		t.Error("the other node never got the head")
+		t.Error("timed out waiting for the other node to get the head")
 	}
 	close(thaw)
 	if err := <-ended; !errors.Is(err, chat.ErrUnavailable) {
-		t.Errorf("the frozen node's work, which the server had given up, ended with %v", err)
+		t.Errorf("work of the frozen node that the server had given up: got %v, want chat.ErrUnavailable", err)
 	}
 	if _, _, err := frozen.Post(t.Context(), guardOf(u, r), message(u, r, "awake"), nil); err != nil {
-		t.Errorf("the frozen node, awake, gives %v", err)
+		t.Errorf("post of the thawed node: %v", err)
 	}
 	if events, err := other.ReadAll(t.Context(), 0, chat.MaxID, 10); err != nil || len(events) != 2 || events[1].ID != 2 {
-		t.Errorf("the log has %v, %v", events, err)
+		t.Errorf("log = %v, %v", events, err)
 	}
 }
 
-// Two nodes that write at once number one log.
+// Two nodes that write at once share one numbering.
 func TestNodesShareTheLog(t *testing.T) {
 	_, p := ownPostgres(t)
 	a, u, r := world(t, p, nil)
@@ -143,12 +143,12 @@ func TestNodesShareTheLog(t *testing.T) {
 	if err != nil || len(events) != 4*each || events[len(events)-1].ID != 4*each {
 		t.Errorf("%d events, %v; want %d", len(events), err, 4*each)
 	}
-	// What one has decided on and the other has changed is seen.
+	// A decision of one node is checked against changes by the other.
 	if err := a.SetAdmin(t.Context(), u.ID, true); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := b.Post(t.Context(), guardOf(u, r), message(u, r, "stale"), nil); !errors.Is(err, chat.ErrStale) {
-		t.Errorf("a post decided on what the other node changed gives %v", err)
+		t.Errorf("post authorized before the other node's change: got %v, want chat.ErrStale", err)
 	}
 }
 
@@ -159,23 +159,23 @@ func TestReadOnlyPostgresSaysSo(t *testing.T) {
 		t.Fatal(err)
 	}
 	var err error
-	for range 100 { // the reload takes a moment
+	for range 100 { // reloading takes a moment
 		if _, _, err = s.Post(t.Context(), guardOf(u, r), message(u, r, "hi"), nil); err != nil {
 			break
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
 	if !errors.Is(err, chat.ErrUnavailable) {
-		t.Errorf("a post into a database that only reads gives %v", err)
+		t.Errorf("a post into a database that only reads: got %v, want chat.ErrUnavailable", err)
 	}
 	if _, err := s.Messages(t.Context(), chat.RoomTopic(r.ID), chat.Page{Limit: 10}); err != nil {
-		t.Errorf("reading it gives %v", err)
+		t.Errorf("reading a read-only database: %v", err)
 	}
 }
 
-// A standby that takes over without the last of what was committed begins a new name for the log, and says up to
-// where it is the old one. A promotion that lost nothing does too: nobody can tell from within.
-func TestFailoverNamesTheLogAnew(t *testing.T) {
+// A standby that takes over without the last commits starts a new name for the log, and records up to which id it is
+// the old log. So does one that lost nothing: it cannot tell.
+func TestFailoverRenamesTheLog(t *testing.T) {
 	pg, p := ownPostgres(t)
 	s, u, r := world(t, p, nil)
 	post := func(text string) chat.Event {
@@ -212,18 +212,37 @@ func TestFailoverNamesTheLogAnew(t *testing.T) {
 	s = p.open(t, Config{})
 	after, err := s.Head(t.Context())
 	if err != nil || after.Name == before.Name {
-		t.Fatalf("after the failover the log is %+v, %v; before it was %+v", after, err, before)
+		t.Fatalf("log after the failover = %+v, %v; before it was %+v", after, err, before)
 	}
 	if upto, err := s.Shared(t.Context(), before.Name); err != nil || upto != after.Head || upto != kept.ID {
 		t.Errorf("the logs share ids up to %d, %v; want %d", upto, err, kept.ID)
 	}
 	if upto, err := s.Shared(t.Context(), "unknown"); err != nil || upto != 0 {
-		t.Errorf("a log that never was shares ids up to %d, %v", upto, err)
+		t.Errorf("Shared(unknown) = %d, %v, want 0", upto, err)
 	}
 	if again := p.open(t, Config{}); again != nil {
 		if state, err := again.Head(t.Context()); err != nil || state.Name != after.Name {
-			t.Errorf("a second node names the log %+v, %v", state, err)
+			t.Errorf("log of a second node = %+v, %v", state, err)
 		}
 	}
 	post("anew")
+}
+
+// Planning the statement that posts takes longer than running it, so PostgreSQL has to keep its plan.
+func TestPostsAreNotPlannedEachTime(t *testing.T) {
+	s, u, r := world(t, postgresPlace(t), nil)
+	for range 20 {
+		if _, _, err := s.Post(t.Context(), guardOf(u, r), message(u, r, "hi"), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var kept, each int
+	if err := s.log.do(t.Context(), func(tx *tx) error {
+		return tx.queryRow(`SELECT sum(generic_plans), sum(custom_plans) FROM pg_prepared_statements WHERE statement LIKE '%judged%'`).Scan(&kept, &each)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if each > 5 || kept < 15 { // PostgreSQL plans five before it decides
+		t.Errorf("%d of 20 posts were planned and %d used the cached plan, want at most 5 and at least 15", each, kept)
+	}
 }

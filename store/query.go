@@ -8,19 +8,61 @@ import (
 // scanner is a *sql.Row or *sql.Rows.
 type scanner interface{ Scan(dest ...any) error }
 
-// list reads all rows of a query, each by scan.
+// list reads all rows of a query with scan.
 func list[T any](ctx context.Context, s *Store, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
 	s.asked.Add(1)
 	ctx, cancel := s.dialect.patience(ctx)
 	defer cancel()
-	rows, err := s.reads.QueryContext(ctx, s.dialect.bind(query), args...)
+	rows, err := s.query(ctx, query, args...)
 	if err != nil {
 		return nil, unavailable(err)
 	}
 	return scanAll(rows, scan)
 }
 
-// scanAll reads rows to their end, each by scan, and closes them.
+// query runs a query outside writing transactions.
+func (s *Store) query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	query = s.dialect.bind(query)
+	if st := s.statement(ctx, query); st != nil {
+		return st.QueryContext(ctx, args...)
+	}
+	return s.reads.QueryContext(ctx, query, args...)
+}
+
+// statement returns the query prepared, or nil if that does not help. SQLite takes several times as long to plan a
+// short read as to run it.
+func (s *Store) statement(ctx context.Context, query string) *sql.Stmt {
+	if !s.dialect.prepare {
+		return nil
+	}
+	if st, ok := s.prepared.Load(query); ok {
+		return st.(*sql.Stmt)
+	}
+	if s.kept.Load() >= maxPrepared {
+		return nil
+	}
+	st, err := s.reads.PrepareContext(ctx, query)
+	if err != nil {
+		return nil // running it returns the error
+	}
+	if earlier, ok := s.prepared.LoadOrStore(query, st); ok {
+		_ = st.Close()
+		return earlier.(*sql.Stmt)
+	}
+	s.kept.Add(1)
+	return st
+}
+
+// listIn is list in the writer's transaction.
+func listIn[T any](t *tx, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
+	rows, err := t.query(query, args...)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return scanAll(rows, scan)
+}
+
+// scanAll reads all remaining rows with scan and closes them.
 func scanAll[T any](rows *sql.Rows, scan func(scanner) (T, error)) ([]T, error) {
 	defer rows.Close()
 	var all []T
@@ -40,7 +82,7 @@ func scanOne[T any](row scanner) (v T, err error) {
 	return v, err
 }
 
-// row is the one row of a query, to be scanned.
+// row is the only row of a query, to be scanned.
 type row struct {
 	*sql.Row
 	cancel context.CancelFunc
@@ -51,12 +93,19 @@ func (r row) Scan(dest ...any) error {
 	return r.Row.Scan(dest...)
 }
 
-// queryRow asks for one row.
+// queryRow queries one row.
 func (s *Store) queryRow(ctx context.Context, query string, args ...any) row {
 	s.asked.Add(1)
 	ctx, cancel := s.dialect.patience(ctx)
-	return row{s.reads.QueryRowContext(ctx, s.dialect.bind(query), args...), cancel}
+	query = s.dialect.bind(query)
+	if st := s.statement(ctx, query); st != nil {
+		return row{st.QueryRowContext(ctx, args...), cancel}
+	}
+	return row{s.reads.QueryRowContext(ctx, query, args...), cancel}
 }
 
-// Reads is how often the database was read since Open, other than in a transaction that writes.
+// Reads returns how often the database was read since Open, outside writing transactions.
 func (s *Store) Reads() uint64 { return s.asked.Load() }
+
+// Waiting returns how many writes are queued.
+func (s *Store) Waiting() int { return len(s.log.jobs) }

@@ -7,8 +7,8 @@ import (
 	"tandem/chat"
 )
 
-// Rows of before have emoji as they were typed: the forms of one are one reaction, and one user's count once.
-func TestReactionsOfBeforeAreReadQualified(t *testing.T) {
+// Older rows have emoji as typed: all forms of one are one reaction, and each user counts once.
+func TestOldReactionsAreReadQualified(t *testing.T) {
 	onBoth(t, func(t *testing.T, p place) {
 		s, ada, r := world(t, p, nil)
 		made, _, err := s.CreateUser(t.Context(), "bob", "hash", nil)
@@ -32,7 +32,7 @@ func TestReactionsOfBeforeAreReadQualified(t *testing.T) {
 			t.Helper()
 			got, err := s.Changes(t.Context(), ada.ID, []int64{m.ID})
 			if err != nil || len(want) != len(got[m.ID].Reactions) || len(want) > 0 && !reflect.DeepEqual(got[m.ID].Reactions, want) {
-				t.Errorf("the reactions are %+v, %v; not %+v", got[m.ID].Reactions, err, want)
+				t.Errorf("reactions = %+v, %v; want %+v", got[m.ID].Reactions, err, want)
 			}
 		}
 		for i, old := range []struct {

@@ -9,7 +9,7 @@ import (
 	"tandem/chat"
 )
 
-// change runs f where g fits, then appends the events; f returns false where there is nothing to change.
+// change runs f if g matches, then appends the events; f returns false if there is nothing to change.
 func (s *Store) change(ctx context.Context, g chat.Guard, f func(*tx) (bool, error), events ...chat.Event) error {
 	return s.log.do(ctx, func(t *tx) error {
 		if err := t.check(g); err != nil {
@@ -27,7 +27,7 @@ func (s *Store) change(ctx context.Context, g chat.Guard, f func(*tx) (bool, err
 	})
 }
 
-// touchRoom moves a room's version: somebody has lost a right in it.
+// touchRoom moves a room's version: a user has lost a right in it.
 func touchRoom(t *tx, room int64) error {
 	_, err := t.exec(`UPDATE rooms SET version = version + 1 WHERE id = ?`, room)
 	return unavailable(err)
@@ -74,8 +74,11 @@ func (s *Store) Unban(ctx context.Context, g chat.Guard, room, user int64) error
 func (s *Store) ChangeRoom(ctx context.Context, g chat.Guard, r chat.Room, events []chat.Event) (int64, error) {
 	var version int64
 	err := s.change(ctx, g, func(t *tx) (bool, error) {
-		err := t.queryRow(`UPDATE rooms SET title = ?, visibility = ?, posting = ?, version = version + 1 WHERE id = ? RETURNING version`,
-			r.Title, r.Visibility, r.Posting, r.ID).Scan(&version)
+		err := t.queryRow(`UPDATE rooms SET title = ?, visibility = ?, posting = ?, receipts = ?, slow_mode = ?, retention = ?, version = version + 1
+			WHERE id = ? RETURNING version`, r.Title, r.Visibility, r.Posting, r.Receipts, r.SlowMode, r.Retention, r.ID).Scan(&version)
+		if err == nil && r.SlowMode == 0 {
+			_, err = t.exec(`DELETE FROM last_posts WHERE room_id = ?`, r.ID)
+		}
 		return true, unavailable(err)
 	}, events...)
 	if err != nil {
@@ -90,17 +93,32 @@ func (s *Store) DeleteRoom(ctx context.Context, g chat.Guard, room int64, e chat
 		if err := t.check(g); err != nil {
 			return err
 		}
-		// Idempotency keys go by their topic, which no other room gets, and the sweep takes them.
+		if err := t.removeHooks(`room_id = ?`, room); err != nil {
+			return err
+		}
+		// Idempotency keys belong to their topic, which no other room gets, and the sweep deletes them.
 		var name string
 		if err := t.queryRow(`DELETE FROM rooms WHERE id = ? RETURNING name`, room).Scan(&name); err != nil {
 			return unavailable(err)
+		}
+		for _, q := range []string{`DELETE FROM pins WHERE topic = ?`, `DELETE FROM push_notices WHERE topic = ?`, `DELETE FROM notify_levels WHERE topic = ?`,
+			`DELETE FROM reports WHERE topic = ?`} {
+			if _, err := t.exec(q, int64(e.Topic)); err != nil {
+				return unavailable(err)
+			}
+		}
+		if _, err := t.removeFiles(`topic = ?`, int64(chat.RoomTopic(room))); err != nil {
+			return err
 		}
 		deleted, err := t.append(e)
 		if err != nil {
 			return err
 		}
 		_, err = t.exec(`INSERT INTO former_rooms (name, made, deleted)
-			VALUES (?, (SELECT id FROM events WHERE topic = ? ORDER BY id LIMIT 1), ?)`, name, int64(e.Topic), deleted.ID)
+			VALUES (?, (SELECT min(id) FROM (
+				SELECT min(id) AS id FROM events WHERE topic = ? AND `+isMain+`
+				UNION ALL SELECT min(id) FROM events WHERE topic = ? AND `+isRest+`) e), ?)`,
+			name, int64(e.Topic), int64(e.Topic), deleted.ID)
 		return unavailable(err)
 	})
 }
@@ -154,7 +172,7 @@ func (s *Store) Owners(ctx context.Context, room int64) (n int, err error) {
 	return n, unavailable(err)
 }
 
-// affected runs a statement and says how many rows it touched.
+// affected runs a statement and returns how many rows it changed.
 func affected(t *tx, query string, args ...any) (int64, error) {
 	res, err := t.exec(query, args...)
 	if err != nil {

@@ -2,12 +2,13 @@ package store
 
 import (
 	"errors"
+	"io/fs"
 	"testing"
 
 	"tandem/chat"
 )
 
-// What was decided before somebody lost a right, and comes to the store after it, changes nothing.
+// A decision that reaches the store after its user has lost the right changes nothing.
 func TestAGuardSeesEveryLostRight(t *testing.T) { onBoth(t, testAGuardSeesEveryLostRight) }
 
 func testAGuardSeesEveryLostRight(t *testing.T, p place) {
@@ -52,7 +53,7 @@ func testAGuardSeesEveryLostRight(t *testing.T, p place) {
 		}
 		view, err := s.Room(t.Context(), name, bob.ID)
 		if err != nil || view.Role != chat.RoleModerator || view.Version != r.Version {
-			t.Fatalf("%s: bob, who was made a moderator, sees %+v, %v", name, view, err)
+			t.Fatalf("%s: view of bob, now a moderator = %+v, %v", name, view, err)
 		}
 		decided := guardOf(bob, view.Room)
 		if _, _, err := s.Post(t.Context(), decided, message(bob, r, "before"), nil); err != nil {
@@ -62,7 +63,7 @@ func testAGuardSeesEveryLostRight(t *testing.T, p place) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		if _, _, err := s.Post(t.Context(), decided, message(bob, r, "after"), nil); !errors.Is(err, chat.ErrStale) {
-			t.Errorf("%s: a post that was decided before gives %v", name, err)
+			t.Errorf("%s: post authorized earlier: got %v, want chat.ErrStale", name, err)
 		}
 		if name == "disabled" {
 			no := false
@@ -73,7 +74,7 @@ func testAGuardSeesEveryLostRight(t *testing.T, p place) {
 	}
 }
 
-// Nothing is said twice: what is so already appends no event, and another role than the decision's is stale.
+// A change without effect appends no event, and a change of a role other than the decided one is stale.
 func TestMembershipsChangeOnce(t *testing.T) { onBoth(t, testMembershipsChangeOnce) }
 
 func testMembershipsChangeOnce(t *testing.T, p place) {
@@ -100,10 +101,89 @@ func testMembershipsChangeOnce(t *testing.T, p place) {
 		{func() error { return s.Ban(t.Context(), g, r.ID, a.ID, e) }, nil, 3},
 	} {
 		if err := step.do(); !errors.Is(err, step.err) {
-			t.Errorf("step %d: %v", i, err)
+			t.Errorf("step %d: got %v, want %v", i, err, step.err)
 		}
 		if state, err := s.Head(t.Context()); err != nil || state.Head != step.heads {
-			t.Errorf("after step %d the head is %d, %v; want %d", i, state.Head, err, step.heads)
+			t.Errorf("head after step %d = %d, %v; want %d", i, state.Head, err, step.heads)
+		}
+	}
+}
+
+// Rooms deleted before names were kept are known from the log.
+func TestFormerRoomsAreKnownFromTheLog(t *testing.T) { onBoth(t, testFormerRoomsAreKnownFromTheLog) }
+
+func testFormerRoomsAreKnownFromTheLog(t *testing.T, p place) {
+	s, ada, first := world(t, p, nil)
+	post := func(r chat.Room) int64 {
+		e, _, err := s.Post(t.Context(), guardOf(ada, r), message(ada, r, "x"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e.ID
+	}
+	inFirst := post(first)
+	deleted := chat.Event{Topic: chat.RoomTopic(first.ID), Type: chat.TypeRoomDeleted, Author: ada.ID, Body: `"room":"` + first.Name + `","user":"ada"}`}
+	if err := s.DeleteRoom(t.Context(), guardOf(ada, first), first.ID, deleted); err != nil {
+		t.Fatal(err)
+	}
+	inSecond := post(makeRoom(t, s, ada, first.Name))
+	migration, err := fs.Glob(migrations, s.dialect.migrations+"/*_former.sql")
+	if err != nil || len(migration) != 1 {
+		t.Fatal(migration, err)
+	}
+	text, err := migrations.ReadFile(migration[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range []string{`DELETE FROM former_rooms`, `UPDATE rooms SET name_since = 0`, string(text)} {
+		err := s.log.do(t.Context(), func(tx *tx) error {
+			_, err := tx.exec(q)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for id, want := range map[int64]bool{inFirst: true, inSecond: false} {
+		if was, err := s.WasAnother(t.Context(), first.Name, id); err != nil || was != want {
+			t.Errorf("name at %d of %d and %d belongs to another room: %v, %v", id, inFirst, inSecond, was, err)
+		}
+	}
+	r, err := s.OpenRoom(t.Context(), first.Name)
+	if err != nil || r.NameSince <= inFirst || r.NameSince >= inSecond {
+		t.Errorf("NameSince = %d, %v; want between %d and %d", r.NameSince, err, inFirst, inSecond)
+	}
+}
+
+// A change by another process, such as the command line, applies to the next write.
+func TestAGuardSeesOtherProcesses(t *testing.T) { onBoth(t, testAGuardSeesOtherProcesses) }
+
+func testAGuardSeesOtherProcesses(t *testing.T, p place) {
+	s, ada, r := world(t, p, nil)
+	other := p.open(t, Config{})
+	post := func() error {
+		_, _, err := s.Post(t.Context(), guardOf(ada, r), message(ada, r, "x"), nil)
+		return err
+	}
+	for range 3 {
+		if err := post(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	yes, no := true, false
+	for _, disabled := range []*bool{&yes, &no} {
+		if _, err := other.ChangeAccount(t.Context(), chat.Guard{}, ada.ID, chat.AccountChange{Disabled: disabled}); err != nil {
+			t.Fatal(err)
+		}
+		if err := post(); !errors.Is(err, chat.ErrStale) {
+			t.Errorf("post authorized before an account change: got %v, want chat.ErrStale", err)
+		}
+		var err error
+		if ada, err = s.User(t.Context(), ada.ID); err != nil {
+			t.Fatal(err)
+		}
+		if err := post(); err != nil {
+			t.Errorf("post authorized after it: %v", err)
 		}
 	}
 }

@@ -6,12 +6,11 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"tandem/chat"
 )
 
-// search is Messages for those that p.Query finds.
+// search is Messages for a p.Query.
 func (s *Store) search(ctx context.Context, topic chat.Topic, p chat.Page) (chat.MessagePage, error) {
 	if s.index == nil {
 		return chat.MessagePage{}, fmt.Errorf("%w: there is no index", chat.ErrUnavailable)
@@ -20,7 +19,7 @@ func (s *Store) search(ctx context.Context, topic chat.Topic, p chat.Page) (chat
 	if err != nil {
 		return chat.MessagePage{}, err
 	}
-	// What was posted before this call is found by it, and what was deleted is not.
+	// It finds what was posted before this call, and nothing that was deleted before.
 	if err := s.index.reach(ctx, state.Head); err != nil {
 		return chat.MessagePage{}, err
 	}
@@ -55,20 +54,22 @@ func (s *Store) search(ctx context.Context, topic chat.Topic, p chat.Page) (chat
 		}
 		return int(b.ID - a.ID)
 	})
-	return makePage(events, p, from, func(side string, id int64) (bool, error) {
-		switch ahead := strings.Contains(side, "<") != p.HasAfter; {
+	return makePage(events, p, from, func(before bool, id int64) (bool, error) {
+		switch ahead := before != p.HasAfter; {
 		case ahead:
 			return more, nil
-		case from > chat.MaxID: // the page is the latest
+		case from > chat.MaxID: // the latest page
 			return false, nil
+		case before:
+			return s.index.finds(within, match, ` AND rowid < ?`, id)
 		}
-		return s.index.finds(within, match, strings.ReplaceAll(side, "id", "rowid"), id)
+		return s.index.finds(within, match, ` AND rowid > ?`, id)
 	})
 }
 
 const matching = `SELECT rowid FROM words WHERE words MATCH ?`
 
-// find gives the messages that match, on that side of an id and in the order that side asks for.
+// find returns the matching messages on that side of an id, in that side's order.
 func (x *index) find(ctx context.Context, match, side string, from int64, limit int) ([]int64, error) {
 	rows, err := x.db.QueryContext(ctx, matching+side, match, from, limit)
 	if err != nil {
@@ -81,14 +82,14 @@ func (x *index) find(ctx context.Context, match, side string, from int64, limit 
 	return ids, err
 }
 
-// finds tells whether one on that side of an id matches.
+// finds reports whether a message on that side of an id matches.
 func (x *index) finds(ctx context.Context, match, side string, id int64) (there bool, err error) {
 	err = x.db.QueryRowContext(ctx, `SELECT EXISTS (`+matching+side+`)`, match, id).Scan(&there)
 	return there, unavailable(err)
 }
 
-// matchOf is the FTS5 expression of a query. Quoted, so that nothing in them is an operator; side by side, so that all are
-// asked for.
+// matchOf returns the FTS5 expression of a query. Words are quoted, so that none is an operator; side by side, all of
+// them are required.
 func matchOf(topic chat.Topic, q chat.Query) string {
 	match := `"` + topicWord(topic) + `"`
 	for _, w := range q.Words {
@@ -100,5 +101,5 @@ func matchOf(topic chat.Topic, q chat.Query) string {
 	return match
 }
 
-// topicWord is what all messages of a topic are found by. No word of a text begins with U+E000, a private character.
+// topicWord is a word of all messages of a topic. No word of a text begins with U+E000, a private character.
 func topicWord(t chat.Topic) string { return "\ue000" + strconv.FormatUint(uint64(t), 36) }

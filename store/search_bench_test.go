@@ -46,7 +46,7 @@ func BenchmarkSearch(b *testing.B) {
 			for i := range text {
 				text[i] = words[zipf.Uint64()]
 			}
-			if id%4 == 0 { // numbers of tickets: a long beginning of very many words
+			if id%4 == 0 { // ticket numbers: a long prefix of very many words
 				text = append(text, fmt.Sprint("item", id))
 			}
 			topic := chat.Topic(8 + 2*random.IntN(200))
@@ -106,7 +106,7 @@ func BenchmarkSearch(b *testing.B) {
 	}
 }
 
-// vocabulary makes words of syllables, the common ones short.
+// vocabulary makes words out of syllables; common ones are short.
 func vocabulary(n int) []string {
 	random := rand.New(rand.NewPCG(3, 4))
 	seen := make(map[string]bool, n)

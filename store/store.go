@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,27 +27,35 @@ import (
 //go:embed migrations
 var migrations embed.FS
 
-// Config is what Open needs to know.
+// Config configures Open.
 type Config struct {
 	URL string // of a PostgreSQL database, postgres://…; empty for SQLite
-	// Pooler says that PostgreSQL is behind a pooler that shares its sessions; it is found out if not.
+	// Pooler: PostgreSQL is behind a pooler that shares its sessions; detected if false.
 	Pooler bool
-	Dir    string // of SQLite's files; made if missing
+	Dir    string // for SQLite's files; created if missing
 	Now    func() time.Time
-	// Committed is called with the name of the log and the events of each commit, in the order of their ids, after they are durable
+	// Committed is called with the name of the log and the events of each commit, ordered by id, after they are durable
 	// and before their writers are answered. It must not block.
 	Committed func(log string, events []chat.Event)
-	// Search keeps the index of messages below Dir; without it searches are ErrUnavailable.
+	// Traces follows writes by their traces; nil for nobody.
+	Traces Traces
+	// Measured is called for each batch of writes: how many there were, how long their transaction took, and how many
+	// of them the database failed. It must not block; nil to skip.
+	Measured func(writes int, took time.Duration, failed int)
+	// FilesRemoved is called, in the same way, when rows of files are gone whose bytes must be removed; nil to skip.
+	FilesRemoved func()
+	// Search keeps the message index below Dir, which Follow makes follow the log; without it, searches return
+	// ErrUnavailable.
 	Search bool
 	Bounds chat.Bounds
-	Gate   *activity.Gate // open while somebody needs the store; nil is always
+	Gate   *activity.Gate // open while the store is needed; nil is always
 	Logger *slog.Logger   // nil for none
 
 	sweepEvery, eraseAfter time.Duration // for tests; 0 is the constant
 	takeWords              takeWords     // for tests; nil is indexEvent
 }
 
-// Store is the log and what goes with it, in one of the two databases. Its methods may be called concurrently.
+// Store is the log and everything beside it, in one of the two databases. Its methods may be called concurrently.
 type Store struct {
 	dialect *dialect
 	reads   *sql.DB
@@ -54,12 +63,15 @@ type Store struct {
 	log     *writer
 	index   *index // nil without Config.Search
 	logger  *slog.Logger
-	file    string  // SQLite's; empty for PostgreSQL
+	file    string  // SQLite's file; empty for PostgreSQL
 	eraser  *eraser // nil for PostgreSQL
 	asked   atomic.Uint64
+
+	prepared sync.Map // the queries of reads, as *sql.Stmt; empty for PostgreSQL
+	kept     atomic.Int32
 }
 
-// Open opens the database, brings its schema up to date and starts the log writer.
+// Open opens the database, migrates its schema and starts the log writer.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	connect := openSQLite
 	if cfg.URL != "" {
@@ -91,11 +103,11 @@ func (s *Store) prepare(ctx context.Context, cfg Config) error {
 	}
 	var head, last int64
 	if err := s.write.QueryRowContext(ctx,
-		`SELECT head, (SELECT coalesce(max(id), 0) FROM events) FROM log`).Scan(&head, &last); err != nil {
+		`SELECT head, `+lastEvent+` FROM log`).Scan(&head, &last); err != nil {
 		return err
 	}
-	if head != last {
-		return fmt.Errorf("the log says that its head is %d, but its last event is %d: the file is damaged", head, last)
+	if head > last || head < last && s.dialect.keepHead != "" {
+		return fmt.Errorf("the log's head is %d, but its last event is %d: the file is damaged", head, last)
 	}
 	if cfg.takeWords == nil {
 		cfg.takeWords = indexEvent
@@ -103,13 +115,6 @@ func (s *Store) prepare(ctx context.Context, cfg Config) error {
 	if cfg.Search {
 		if s.index, err = openIndex(ctx, cfg, s); err != nil {
 			return err
-		}
-		told := cfg.Committed
-		cfg.Committed = func(log string, events []chat.Event) {
-			if told != nil {
-				told(log, events)
-			}
-			s.index.signal()
 		}
 	}
 	if s.log, err = startWriter(ctx, s.write, s.dialect, cfg); err != nil {
@@ -119,8 +124,8 @@ func (s *Store) prepare(ctx context.Context, cfg Config) error {
 		s.eraser = startEraser(s.file, cmp.Or(cfg.eraseAfter, eraseAfter), s.log.logger)
 		s.log.scrubbed = s.eraser.soon
 	}
-	// Here, so that the first to sign up after an update need not wait for it.
-	var more atomic.Bool // one that was not waited for may yet run
+	// Do this here, so that the first signup after an update does not wait for it.
+	var more atomic.Bool // one that timed out may still run
 	for more.Store(true); more.Load() && err == nil; {
 		err = s.log.do(ctx, func(t *tx) error {
 			left, err := fillSkeletons(t, 1000)
@@ -158,7 +163,7 @@ func (s *Store) migrate(ctx context.Context) (err error) {
 
 func newLogName() string { return strings.ToLower(rand.Text()[:10]) }
 
-// Close answers the writes that wait, ends the log writer and closes the database.
+// Close answers the queued writes, ends the log writer and closes the database.
 func (s *Store) Close() error {
 	s.log.stop()
 	err := s.eraser.close()
@@ -173,8 +178,8 @@ func (s *Store) Close() error {
 	return errors.Join(err, s.write.Close())
 }
 
-// Wake is called before the first request behind a silence: where another server has taken over meanwhile, the log gets
-// its new name.
+// Wake is called before the first request after a silence: if another server has taken over meanwhile, the log gets its
+// new name.
 func (s *Store) Wake(ctx context.Context) error {
 	if !s.dialect.reconnect {
 		return nil
@@ -186,13 +191,13 @@ func (s *Store) Wake(ctx context.Context) error {
 	return s.log.do(ctx, nothing) // over a new connection
 }
 
-// Ping reports whether the database answers.
+// Ping checks whether the database answers.
 func (s *Store) Ping(ctx context.Context) error {
 	var one int
 	return unavailable(s.queryRow(ctx, `SELECT one FROM log`).Scan(&one))
 }
 
-// unavailable marks an error of the database as one that may pass.
+// unavailable marks a database error as temporary.
 func unavailable(err error) error {
 	if err == nil || errors.Is(err, chat.ErrUnavailable) {
 		return err
@@ -200,18 +205,18 @@ func unavailable(err error) error {
 	return fmt.Errorf("%w: %w", chat.ErrUnavailable, err)
 }
 
-// isForeignKey tells whether err is a reference to a row that is not there.
+// isForeignKey reports whether err is a reference to a missing row.
 func isForeignKey(err error) bool {
 	return hasCode(err, sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY) || hasState(err, "23503")
 }
 
-// hasCode tells whether err is SQLite's with that extended result code.
+// hasCode reports whether err is SQLite's with that extended result code.
 func hasCode(err error, code int) bool {
 	e, ok := errors.AsType[*sqlite.Error](err)
 	return ok && e.Code() == code
 }
 
-// hasState tells whether err is PostgreSQL's with that SQLSTATE.
+// hasState reports whether err is PostgreSQL's with that SQLSTATE.
 func hasState(err error, state string) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && e.Code == state

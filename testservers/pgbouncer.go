@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// PgBouncer is a pooler in transaction mode before a PostgreSQL, with few sessions, so that each client soon has
-// another one's.
+// PgBouncer is a pooler in transaction mode in front of a PostgreSQL. It has few sessions, so that each client soon
+// gets another client's.
 type PgBouncer struct {
 	Port   int
 	bin    string
@@ -23,23 +23,23 @@ type PgBouncer struct {
 	log    bytes.Buffer
 }
 
-// StartPgBouncer starts a pooler before p, with further settings as name=value.
+// StartPgBouncer starts a pooler in front of p, with further settings as name=value.
 func StartPgBouncer(p *Postgres, settings ...string) (*PgBouncer, error) {
 	bin, err := exec.LookPath("pgbouncer")
 	if err != nil {
-		bin = "/usr/sbin/pgbouncer" // Debian's, which is not in everybody's PATH
+		bin = "/usr/sbin/pgbouncer" // Debian's, which may not be in PATH
 		if _, err := os.Stat(bin); err != nil {
 			return nil, fmt.Errorf("pgbouncer %w", ErrMissing)
 		}
 	}
 	b := &PgBouncer{bin: bin, owner: p.owner}
-	if b.Port, err = freePort(); err != nil {
+	if b.Port, err = FreePort(); err != nil {
 		return nil, err
 	}
 	if b.dir, err = os.MkdirTemp("", "tandem-pgbouncer-"); err != nil {
 		return nil, err
 	}
-	if b.owner != nil { // it refuses to run as root, too
+	if b.owner != nil { // it refuses to run as root too
 		err = os.Chown(b.dir, int(b.owner.Uid), int(b.owner.Gid))
 	}
 	var conf bytes.Buffer
@@ -60,7 +60,7 @@ func StartPgBouncer(p *Postgres, settings ...string) (*PgBouncer, error) {
 	return b, nil
 }
 
-// NewPgBouncer is StartPgBouncer for one test, at whose end the pooler goes.
+// NewPgBouncer is like StartPgBouncer for one test, at whose end it removes the pooler.
 func NewPgBouncer(t testing.TB, p *Postgres, settings ...string) *PgBouncer {
 	t.Helper()
 	b, err := StartPgBouncer(p, settings...)
@@ -71,7 +71,7 @@ func NewPgBouncer(t testing.TB, p *Postgres, settings ...string) *PgBouncer {
 
 func (b *PgBouncer) config() string { return filepath.Join(b.dir, "pgbouncer.ini") }
 
-// Start starts the pooler, which has been killed, and returns when it answers.
+// Start restarts the killed pooler and waits until it answers.
 func (b *PgBouncer) Start() error {
 	cmd := exec.Command(b.bin, b.config())
 	cmd.Dir = b.dir
@@ -84,19 +84,19 @@ func (b *PgBouncer) Start() error {
 	return b.server.awaitPostgres(b.URL("postgres")+"&default_query_exec_mode=exec", &b.log)
 }
 
-// URL leads to the database with that name.
+// URL returns the URL of the database with that name.
 func (b *PgBouncer) URL(database string) string {
 	return fmt.Sprintf("postgres://postgres@127.0.0.1:%d/%s?sslmode=disable", b.Port, database)
 }
 
-// Kill ends it at once; Start brings it back.
+// Kill ends the pooler at once; Start restarts it.
 func (b *PgBouncer) Kill() { b.server.end(syscall.SIGKILL) }
 
-// Freeze stops it from answering, until Thaw.
-func (b *PgBouncer) Freeze() { _ = b.server.cmd.Process.Signal(syscall.SIGSTOP) }
+// Freeze stops the pooler from answering, until Thaw.
+func (b *PgBouncer) Freeze() { b.server.freeze() }
 
-// Thaw ends Freeze.
-func (b *PgBouncer) Thaw() { _ = b.server.cmd.Process.Signal(syscall.SIGCONT) }
+// Thaw undoes Freeze.
+func (b *PgBouncer) Thaw() { b.server.thaw() }
 
 // Remove ends the pooler and removes its files.
 func (b *PgBouncer) Remove() {

@@ -20,17 +20,18 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Postgres is a PostgreSQL server of its own.
+// Postgres is a PostgreSQL server.
 type Postgres struct {
 	Port   int
 	dir    string // of the cluster
 	bin    string
-	owner  *syscall.Credential // who runs it; nil is who runs us
+	owner  *syscall.Credential // the user to run it as; nil for the current user
+	env    []string            // more environment variables of the server
 	server *daemon
 	log    bytes.Buffer
 }
 
-// StartPostgres makes a cluster in a temporary directory and starts it, with further settings as name=value.
+// StartPostgres creates a cluster in a temporary directory and starts it, with further settings as name=value.
 func StartPostgres(settings ...string) (*Postgres, error) {
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
 	if len(found) == 0 {
@@ -42,7 +43,7 @@ func StartPostgres(settings ...string) (*Postgres, error) {
 	}
 	p := &Postgres{bin: filepath.Dir(slices.Max(found))}
 	var err error
-	if p.Port, err = freePort(); err != nil {
+	if p.Port, err = FreePort(); err != nil {
 		return nil, err
 	}
 	if p.dir, err = os.MkdirTemp("", "tandem-postgres-"); err != nil {
@@ -70,7 +71,7 @@ func StartPostgres(settings ...string) (*Postgres, error) {
 	return p, nil
 }
 
-// NewPostgres is StartPostgres for one test, at whose end the server goes.
+// NewPostgres is like StartPostgres for one test, at whose end it removes the server.
 func NewPostgres(t testing.TB, settings ...string) *Postgres {
 	t.Helper()
 	p, err := StartPostgres(settings...)
@@ -120,7 +121,7 @@ func (p *Postgres) configure(settings []string) error {
 	return errors.Join(err, f.Close())
 }
 
-// EnableTLS has the server, which has been stopped, speak TLS with the certificate and the key in these files.
+// EnableTLS makes the server, which must be stopped, use TLS with the certificate and key in these files.
 func (p *Postgres) EnableTLS(cert, key string) error {
 	for from, name := range map[string]string{cert: "server.crt", key: "server.key"} {
 		text, err := os.ReadFile(from)
@@ -140,9 +141,10 @@ func (p *Postgres) EnableTLS(cert, key string) error {
 	return p.configure([]string{"ssl=on"})
 }
 
-// Start starts the server, which has been stopped, and returns when it answers.
+// Start restarts the stopped server and waits until it answers.
 func (p *Postgres) Start() error {
 	cmd := p.command("postgres", "-D", p.data())
+	cmd.Env = append(cmd.Env, p.env...)
 	cmd.Stdout, cmd.Stderr = &p.log, &p.log
 	var err error
 	if p.server, err = start(cmd, syscall.SIGINT); err != nil {
@@ -151,7 +153,7 @@ func (p *Postgres) Start() error {
 	return p.server.awaitPostgres(p.URL("postgres"), &p.log)
 }
 
-// awaitPostgres returns when something at url answers as PostgreSQL does. It ends the process after a minute.
+// awaitPostgres waits until PostgreSQL answers at url. It ends the process after a minute.
 func (d *daemon) awaitPostgres(url string, log *bytes.Buffer) error {
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -174,7 +176,7 @@ func (d *daemon) awaitPostgres(url string, log *bytes.Buffer) error {
 	}
 }
 
-// URL leads to the database with that name.
+// URL returns the URL of the database with that name.
 func (p *Postgres) URL(database string) string {
 	return fmt.Sprintf("postgres://postgres@127.0.0.1:%d/%s?sslmode=disable", p.Port, database)
 }
@@ -196,30 +198,35 @@ func (p *Postgres) Exec(database string, statements ...string) error {
 	return nil
 }
 
-// databases counts those made, for their names.
+// databases counts the databases, to name them.
 var databases atomic.Int64
 
-// NewDatabase makes an empty database and returns its name.
+// NewDatabase creates an empty database and returns its name.
 func (p *Postgres) NewDatabase() (string, error) {
-	name := fmt.Sprintf("tandem%d", databases.Add(1))
+	name := newName()
 	return name, p.Exec("postgres", "CREATE DATABASE "+name)
 }
 
-// Stop ends the server as an operator would (a fast shutdown); Start starts it again.
+func newName() string { return fmt.Sprintf("tandem%d", databases.Add(1)) }
+
+// PID returns the id of the server's process, whose children serve its connections.
+func (p *Postgres) PID() int { return p.server.cmd.Process.Pid }
+
+// Stop ends the server as an operator would (a fast shutdown); Start restarts it.
 func (p *Postgres) Stop() { p.server.end(syscall.SIGINT) }
 
-// Crash ends it at once, as a power cut would (an immediate shutdown).
+// Crash ends the server at once, like a power cut (an immediate shutdown).
 func (p *Postgres) Crash() { p.server.end(syscall.SIGQUIT) }
 
-// Freeze stops all of its processes from answering, until Thaw.
+// Freeze stops all of the server's processes from answering, until Thaw.
 func (p *Postgres) Freeze() { p.signal(syscall.SIGSTOP) }
 
-// Thaw ends Freeze.
+// Thaw undoes Freeze.
 func (p *Postgres) Thaw() { p.signal(syscall.SIGCONT) }
 
-// signal reaches the server's process first, so that it starts no others meanwhile.
+// signal signals the server's main process first, so that it does not start others meanwhile.
 func (p *Postgres) signal(s syscall.Signal) {
-	pid := p.server.cmd.Process.Pid
+	pid := p.PID()
 	_ = syscall.Kill(pid, s)
 	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", pid))
 	for _, child := range bytes.Fields(children) {
@@ -235,38 +242,68 @@ func (p *Postgres) Remove() {
 	_ = os.RemoveAll(p.dir)
 }
 
-// shared is the server that the tests of a package have in common.
+// shared is the server that the tests of a package share.
 var shared struct {
 	once   sync.Once
 	p      *Postgres
 	pooler *PgBouncer // nil without pooled
 	err    error
+
+	prepare  sync.Once
+	template string // the name of the database that Prepared copies
+	unfit    error
 }
 
-// pooled puts a pooler before the shared server.
+// pooled puts a pooler in front of the shared server.
 var pooled = os.Getenv("TANDEM_TEST_POOLER") != ""
 
-// Database is an empty database for one test, on a server that it shares with the others of its package.
-// It returns the URL.
+// Database creates an empty database for one test, on a server shared by the tests of its package, and returns its URL.
 func Database(t testing.TB) string {
 	t.Helper()
+	p := sharedServer(t)
+	name, err := p.NewDatabase()
+	Need(t, err)
+	return sharedURL(name)
+}
+
+// Prepared is like Database, with what prepare puts into it. prepare runs once per package, and each test gets a copy of
+// its database, so all calls must pass the same function. It must leave no connection open.
+func Prepared(t testing.TB, prepare func(url string) error) string {
+	t.Helper()
+	p := sharedServer(t)
+	shared.prepare.Do(func() {
+		if shared.template, shared.unfit = p.NewDatabase(); shared.unfit == nil {
+			shared.unfit = prepare(p.URL(shared.template))
+		}
+	})
+	Need(t, shared.unfit)
+	name := newName()
+	Need(t, p.Exec("postgres", "CREATE DATABASE "+name+" TEMPLATE "+shared.template))
+	return sharedURL(name)
+}
+
+func sharedServer(t testing.TB) *Postgres {
+	t.Helper()
 	shared.once.Do(func() {
-		// What tests do not try is a power cut, and syncing is most of the time of making a database.
+		// Tests do not simulate power cuts, and most of the time to create a database is spent syncing.
 		shared.p, shared.err = StartPostgres("fsync=off", "max_connections=300")
 		if shared.err == nil && pooled {
 			shared.pooler, shared.err = StartPgBouncer(shared.p)
 		}
 	})
 	Need(t, shared.err)
-	name, err := shared.p.NewDatabase()
-	Need(t, err)
+	return shared.p
+}
+
+// sharedURL returns the URL of a database on the shared server, through the pooler if there is one.
+func sharedURL(name string) string {
 	if shared.pooler != nil {
 		return shared.pooler.URL(name)
 	}
 	return shared.p.URL(name)
 }
 
-// Close removes the shared server; a package's TestMain calls it after its tests.
+// Close removes the shared server. A package's TestMain calls it after the tests.
 func Close() {
 	if shared.pooler != nil {
 		shared.pooler.Remove()
@@ -276,10 +313,10 @@ func Close() {
 	}
 }
 
-// Standby starts a standby of the server, which streams from it. It takes over with Promote.
+// Standby starts a standby of the server with streaming replication. Promote makes it take over.
 func (p *Postgres) Standby(settings ...string) (_ *Postgres, err error) {
 	s := &Postgres{bin: p.bin, owner: p.owner}
-	if s.Port, err = freePort(); err != nil {
+	if s.Port, err = FreePort(); err != nil {
 		return nil, err
 	}
 	if s.dir, err = os.MkdirTemp("", "tandem-postgres-"); err != nil {
@@ -303,12 +340,12 @@ func (p *Postgres) Standby(settings ...string) (_ *Postgres, err error) {
 	return s, nil
 }
 
-// Promote makes a standby a server of its own.
+// Promote turns a standby into a primary.
 func (p *Postgres) Promote() error {
 	return p.run("pg_ctl", "promote", "-D", p.data(), "-w")
 }
 
-// Lag has a standby get nothing more of what is committed; it returns when that is so.
+// Lag stops replication to a standby, and returns when it has stopped.
 func (p *Postgres) Lag() error {
 	return p.Exec("postgres", `ALTER SYSTEM SET primary_conninfo = ''`, `SELECT pg_reload_conf()`, `DO $$ BEGIN
 		WHILE EXISTS (SELECT FROM pg_stat_wal_receiver) LOOP PERFORM pg_sleep(0.01); END LOOP;

@@ -8,17 +8,18 @@ import (
 	"time"
 )
 
-// Proxy stands before a server and brings its answers late.
+// Proxy stands in front of a server and delays its answers.
 type Proxy struct {
 	target   string
 	listener net.Listener
 	delay    atomic.Int64
 	asked    atomic.Int64
+	refuses  atomic.Bool
 	mu       sync.Mutex
 	conns    map[net.Conn]struct{}
 }
 
-// NewProxy starts a proxy before the server at target, for one test.
+// NewProxy starts a proxy in front of the server at target, for one test.
 func NewProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -44,14 +45,21 @@ func NewProxy(t testing.TB, target string) *Proxy {
 	return p
 }
 
-// Addr is where the proxy listens.
+// Addr returns the proxy's address.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
-// Delay has whatever the server says from now on arrive that much later, in order.
+// Delay delays everything that the server sends from now on, and keeps its order.
 func (p *Proxy) Delay(d time.Duration) { p.delay.Store(int64(d)) }
 
-// Asked is how many bytes the clients have sent to the server.
+// Asked returns how many bytes the clients have sent to the server.
 func (p *Proxy) Asked() int64 { return p.asked.Load() }
+
+// Refuse makes the server unreachable, or reachable again.
+func (p *Proxy) Refuse(refuses bool) {
+	if p.refuses.Store(refuses); refuses {
+		p.Cut()
+	}
+}
 
 // Cut ends all connections.
 func (p *Proxy) Cut() {
@@ -71,7 +79,11 @@ func (p *Proxy) serve(client net.Conn) {
 	defer server.Close()
 	p.mu.Lock()
 	p.conns[client], p.conns[server] = struct{}{}, struct{}{}
+	refused := p.refuses.Load()
 	p.mu.Unlock()
+	if refused {
+		_ = client.Close() // which ends the copying
+	}
 	defer func() {
 		p.mu.Lock()
 		delete(p.conns, client)
@@ -84,7 +96,7 @@ func (p *Proxy) serve(client net.Conn) {
 	both.Wait()
 }
 
-// forward copies until either end is gone, and then both are.
+// forward copies until either end closes, and then closes both.
 func forward(to, from net.Conn, delay, count *atomic.Int64) {
 	type piece struct {
 		data []byte

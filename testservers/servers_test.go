@@ -19,9 +19,25 @@ func TestServersStartAndComeBack(t *testing.T) {
 	v := NewValkey(t)
 	v.Kill()
 	if v.answers() {
-		t.Error("a killed server answers")
+		t.Error("a killed server still responds")
 	}
 	if err := v.Start(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A port is given out once, even if nobody listens on it yet.
+func TestFreePortsAreGivenOnce(t *testing.T) {
+	t.Parallel()
+	seen := map[int]bool{}
+	for range 1000 {
+		port, err := FreePort()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen[port] {
+			t.Fatalf("port %d returned twice", port)
+		}
+		seen[port] = true
 	}
 }

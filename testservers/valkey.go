@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Valkey is a Valkey server of its own, which keeps nothing on disk.
+// Valkey is a Valkey server that keeps nothing on disk.
 type Valkey struct {
 	Port   int
 	bin    string
@@ -29,7 +29,7 @@ func StartValkey(args ...string) (*Valkey, error) {
 		return nil, fmt.Errorf("valkey-server %w", ErrMissing)
 	}
 	v := &Valkey{bin: bin, args: args}
-	if v.Port, err = freePort(); err != nil {
+	if v.Port, err = FreePort(); err != nil {
 		return nil, err
 	}
 	if v.dir, err = os.MkdirTemp("", "tandem-valkey-"); err != nil {
@@ -42,7 +42,7 @@ func StartValkey(args ...string) (*Valkey, error) {
 	return v, nil
 }
 
-// NewValkey is StartValkey for one test, at whose end the server goes.
+// NewValkey is like StartValkey for one test, at whose end it removes the server.
 func NewValkey(t testing.TB, args ...string) *Valkey {
 	t.Helper()
 	v, err := StartValkey(args...)
@@ -51,7 +51,7 @@ func NewValkey(t testing.TB, args ...string) *Valkey {
 	return v
 }
 
-// Start starts the server, which has been killed, empty, and returns when it answers.
+// Start restarts the killed server, which is then empty, and waits until it answers.
 func (v *Valkey) Start() error {
 	cmd := exec.Command(v.bin, append([]string{"--port", strconv.Itoa(v.Port), "--bind", "127.0.0.1", "--save", "",
 		"--appendonly", "no", "--dir", v.dir}, v.args...)...)
@@ -76,7 +76,7 @@ func (v *Valkey) Start() error {
 	}
 }
 
-// answers tells whether the server speaks; a refusal (NOAUTH) is an answer too.
+// answers reports whether the server answers; an error such as NOAUTH is an answer too.
 func (v *Valkey) answers() bool {
 	c, err := net.DialTimeout("tcp", v.Addr(), time.Second)
 	if err != nil {
@@ -92,20 +92,20 @@ func (v *Valkey) answers() bool {
 	return err == nil
 }
 
-// Addr is the server's host and port.
+// Addr returns the server's host and port.
 func (v *Valkey) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(v.Port)) }
 
-// URL is the server's.
+// URL returns the server's URL.
 func (v *Valkey) URL() string { return "valkey://" + v.Addr() }
 
-// Kill ends it at once; Start brings it back, empty.
+// Kill ends the server at once; Start restarts it, empty.
 func (v *Valkey) Kill() { v.server.end(syscall.SIGKILL) }
 
-// Freeze stops it from answering, until Thaw.
-func (v *Valkey) Freeze() { _ = v.server.cmd.Process.Signal(syscall.SIGSTOP) }
+// Freeze stops the server from answering, until Thaw.
+func (v *Valkey) Freeze() { v.server.freeze() }
 
-// Thaw ends Freeze.
-func (v *Valkey) Thaw() { _ = v.server.cmd.Process.Signal(syscall.SIGCONT) }
+// Thaw undoes Freeze.
+func (v *Valkey) Thaw() { v.server.thaw() }
 
 // Remove ends the server and removes its files.
 func (v *Valkey) Remove() {

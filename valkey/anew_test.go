@@ -11,9 +11,9 @@ import (
 	"tandem/testservers"
 )
 
-// Each time a subscription is confirmed the node states its own people and asks for the others': what was said while
-// it heard nothing is lost.
-func TestSubscriptionThatWasMadeAnewHasTheNodeAsk(t *testing.T) {
+// Each time a subscription is confirmed the node states its own users and asks for the others': messages sent while it
+// was not subscribed are lost.
+func TestResubscribedNodeAsksTheOthers(t *testing.T) {
 	v := testservers.NewValkey(t)
 	c := raw(t, v.Addr())
 	subscribers := func() (ids []string) {
@@ -28,10 +28,10 @@ func TestSubscriptionThatWasMadeAnewHasTheNodeAsk(t *testing.T) {
 		return ids
 	}
 	other := listen(t, v.URL(), "b", "secret")
-	others := subscribers()[0] // whose connection lives
+	others := subscribers()[0] // whose connection is alive
 	said := func(kind string) int {
 		return other.count(func(m realtime.Message) bool {
-			return m.Statement != nil && m.Statement.Node == "a" && m.Statement.Kind == kind
+			return m.Presence != nil && m.Presence.Node == "a" && m.Presence.Kind == kind
 		})
 	}
 	hub, err := realtime.New(t.Context(), &diary{}, nil, NewBus(connect(t, v.URL()), "a", []byte("secret"), slog.New(slog.DiscardHandler)),

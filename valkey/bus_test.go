@@ -11,7 +11,6 @@ import (
 	"encoding/pem"
 	"log/slog"
 	"math/big"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,14 +27,14 @@ import (
 	"tandem/testservers"
 )
 
-// listener is a node's bus and what came over it.
+// listener is a node's bus and what it received.
 type listener struct {
 	*Bus
 	mu    sync.Mutex
 	heard []realtime.Message
 }
 
-// listen runs the bus of a node until the test ends.
+// listen runs a node's bus until the test ends.
 func listen(t *testing.T, url, node, secret string) *listener {
 	t.Helper()
 	l := &listener{Bus: NewBus(connect(t, url), node, []byte(secret), slog.New(slog.DiscardHandler))}
@@ -54,12 +53,12 @@ func listen(t *testing.T, url, node, secret string) *listener {
 	return l
 }
 
-// looks is how often the node was told that something may be missing.
+// looks returns how often the node was told that something may be missing.
 func (l *listener) looks() int {
 	return l.count(func(m realtime.Message) bool { return m == (realtime.Message{}) })
 }
 
-// noises is how often the node was told of a commit to no log at all: a reason to look, and nothing to believe.
+// noises returns how often the node got a commit without a log: a reason to check the log, with no content to trust.
 func (l *listener) noises() int {
 	return l.count(func(m realtime.Message) bool { return m.Commit != nil && m.Commit.Log == "" })
 }
@@ -75,7 +74,7 @@ func (l *listener) count(what func(realtime.Message) bool) (n int) {
 	return n
 }
 
-// commits are the ids that the node was told of.
+// commits returns the ids that the node was told of.
 func (l *listener) commits() (ids []int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -93,7 +92,7 @@ func commit(id int64) realtime.Message {
 	return realtime.Message{Commit: &realtime.Commit{Log: "log", Events: []chat.Event{{ID: id, Topic: 2, Type: chat.TypeChatMessage, Body: `"x":1}`}}}}
 }
 
-// carries asserts that what one node sends comes to the other, and statements to both.
+// carries checks that messages from one node reach the other, and statements reach both.
 func carries(t *testing.T, url string) {
 	t.Helper()
 	a, b := listen(t, url, "a", "secret"), listen(t, url, "b", "secret")
@@ -102,13 +101,13 @@ func carries(t *testing.T, url string) {
 	if ids := a.commits(); len(ids) != 1 {
 		t.Errorf("the node that sent it heard it %d times", len(ids))
 	}
-	statement := realtime.Message{Statement: &realtime.Statement{Node: "a", Kind: "alive"}}
+	statement := realtime.Message{Presence: &realtime.PresenceUpdate{Node: "a", Kind: "alive"}}
 	a.Send(statement)
 	for _, l := range []*listener{a, b} {
 		eventually(t, "a statement, at both", func() bool {
 			l.mu.Lock()
 			defer l.mu.Unlock()
-			return slices.ContainsFunc(l.heard, func(m realtime.Message) bool { return m.Statement != nil })
+			return slices.ContainsFunc(l.heard, func(m realtime.Message) bool { return m.Presence != nil })
 		})
 	}
 	eventually(t, "how many nodes it reached", func() bool {
@@ -128,12 +127,12 @@ func TestBusWithPassword(t *testing.T) {
 	}
 }
 
-// The certificate is checked: against the system's roots, or those in SSL_CERT_FILE.
+// The certificate is verified with the system's roots, or those in SSL_CERT_FILE.
 func TestBusOverTLS(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	writeCertificate(t, cert, key)
-	port, err := freePort()
+	port, err := testservers.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,27 +140,18 @@ func TestBusOverTLS(t *testing.T) {
 		"--tls-ca-cert-file", cert, "--tls-auth-clients", "no", "--requirepass", "secret")
 	t.Setenv("SSL_CERT_FILE", cert)
 	carries(t, "valkeys://:secret@localhost:"+strconv.Itoa(port))
-	stranger := connect(t, "valkeys://:secret@127.0.0.2:"+strconv.Itoa(port)) // a name that the certificate has not
+	stranger := connect(t, "valkeys://:secret@127.0.0.2:"+strconv.Itoa(port)) // a name that is not in the certificate
 	time.Sleep(100 * time.Millisecond)
 	if _, err := stranger.publish(t.Context(), "x", "y"); err == nil {
 		t.Error("a certificate for somebody else is taken")
 	}
 }
 
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
-}
-
-func writeCertificate(t *testing.T, certFile, keyFile string) {
-	t.Helper()
+// certificate is for localhost. Every run of the test uses it: Go reads SSL_CERT_FILE once per process.
+var certificate = sync.OnceValues(func() (blocks [2]*pem.Block, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		return blocks, err
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
@@ -169,20 +159,26 @@ func writeCertificate(t *testing.T, certFile, keyFile string) {
 	}
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
-		t.Fatal(err)
+		return blocks, err
 	}
 	private, err := x509.MarshalPKCS8PrivateKey(key)
+	return [2]*pem.Block{{Type: "CERTIFICATE", Bytes: cert}, {Type: "PRIVATE KEY", Bytes: private}}, err
+})
+
+func writeCertificate(t *testing.T, certFile, keyFile string) {
+	t.Helper()
+	blocks, err := certificate()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for file, block := range map[string]*pem.Block{certFile: {Type: "CERTIFICATE", Bytes: cert}, keyFile: {Type: "PRIVATE KEY", Bytes: private}} {
-		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+	for i, file := range []string{certFile, keyFile} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(blocks[i]), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-// raw is a client of Valkey's that knows nothing of ours.
+// raw is a plain Valkey client.
 func raw(t *testing.T, addresses ...string) valkey.Client {
 	t.Helper()
 	c, err := valkey.NewClient(valkey.ClientOption{InitAddress: addresses, DisableCache: true, ForceSingleClient: true})
@@ -193,9 +189,14 @@ func raw(t *testing.T, addresses ...string) valkey.Client {
 	return c
 }
 
-// A cluster, if of one node, that has all the slots: the channel is one of its shards'.
+// A cluster of one node that has all slots: the channel belongs to one of its shards.
 func TestBusOverClusterWithShardedChannels(t *testing.T) {
-	v := testservers.NewValkey(t, "--cluster-enabled", "yes")
+	port, err := testservers.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// By default the cluster's own port is 10,000 above, where the kernel may have given it to somebody else.
+	v := testservers.NewValkey(t, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(port))
 	c := raw(t, v.Addr())
 	ask := func(words ...string) (string, error) {
 		return c.Do(t.Context(), c.B().Arbitrary(words...).Build()).ToString()
@@ -214,7 +215,7 @@ func TestBusOverClusterWithShardedChannels(t *testing.T) {
 	}
 }
 
-// Who does not have the secret can make nodes look at the log, and nothing else.
+// A sender without the secret can make nodes check the log, and nothing else.
 func TestForeignMessagesAreOnlyAReasonToLook(t *testing.T) {
 	v := testservers.NewValkey(t)
 	l := listen(t, v.URL(), "a", "secret")
@@ -276,13 +277,17 @@ func (d *diary) Read(context.Context, []chat.TopicSince, int64, int) ([]chat.Eve
 }
 func (d *diary) Start(context.Context, chat.Topic, int) (int64, error) { return 0, nil }
 func (d *diary) Shared(context.Context, string) (int64, error)         { return 0, nil }
+func (d *diary) Invisible(context.Context) ([]int64, error)            { return nil, nil }
+
+func (d *diary) RoomFloors(context.Context) (map[int64]int64, error) { return map[int64]int64{}, nil }
+
 func (d *diary) WasAnother(context.Context, string, int64) (bool, error) {
 	return false, nil
 }
 
-// valkey-go makes a subscription anew by itself and says nothing; what passed meanwhile is lost. Each further
-// confirmation has the hub look at the log, here the only thing that can.
-func TestConnectionThatWasMadeAnewIsAReasonToLook(t *testing.T) {
+// valkey-go resubscribes without notice, and messages sent meanwhile are lost. Each further confirmation makes the hub
+// check the log, which nothing else does here.
+func TestResubscriptionTriggersAPoll(t *testing.T) {
 	v := testservers.NewValkey(t)
 	log := &diary{}
 	bus := NewBus(connect(t, v.URL()), "a", []byte("secret"), slog.New(slog.DiscardHandler))
@@ -297,7 +302,7 @@ func TestConnectionThatWasMadeAnewIsAReasonToLook(t *testing.T) {
 	go func() { defer close(ended); hub.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-ended })
 	c := raw(t, v.Addr())
-	// subscribed waits until the bus hears what is published, and so has had the confirmation, which came before.
+	// subscribed waits until the bus gets what is published, and so has had the confirmation, which came before.
 	subscribed := func() {
 		t.Helper()
 		eventually(t, "a subscription", func() bool {
@@ -309,11 +314,11 @@ func TestConnectionThatWasMadeAnewIsAReasonToLook(t *testing.T) {
 			eventually(t, "a look", func() bool { return log.looked() > before })
 			return true
 		})
-		time.Sleep(50 * time.Millisecond) // whatever else has come
+		time.Sleep(50 * time.Millisecond) // whatever else arrived
 	}
 	subscribed()
 	for range 3 {
-		id := log.add() // of another node that died before it could publish it
+		id := log.add() // from another node that died before it could publish it
 		time.Sleep(20 * time.Millisecond)
 		if head := hub.Stats().Head; head == id {
 			t.Fatalf("the hub found %d by itself", id)

@@ -15,8 +15,7 @@ import (
 	"tandem/activity"
 )
 
-// Client is a connection to Valkey, or to a cluster of it, that need not be there: what is asked of it meanwhile
-// fails at once.
+// Client is a connection to Valkey, or to a cluster of it, that may be down: calls then fail at once.
 type Client struct {
 	option valkey.ClientOption
 	logger *slog.Logger
@@ -31,13 +30,13 @@ type Client struct {
 var errAway = errors.New("no connection to Valkey yet")
 
 const (
-	// deadline bounds each call, which nobody's request waits for.
+	// deadline bounds each call, which no request waits for.
 	deadline = 250 * time.Millisecond
-	// redial is how long after a failure the first connection is tried again; later ones are valkey-go's to keep.
+	// redial is when the first connection is retried after a failure; valkey-go maintains later ones.
 	redial = 500 * time.Millisecond
 )
 
-// NewClient returns a Client for valkey://, valkeys:// (TLS) or several hosts with commas between them, which are a
+// NewClient returns a Client for valkey://, valkeys:// (TLS) or several hosts separated by commas, which form a
 // cluster. It connects while Run runs and gate is open: valkey-go cannot keep a connection without pings.
 func NewClient(url string, gate *activity.Gate, logger *slog.Logger) (*Client, error) {
 	option, err := parseURL(url)
@@ -46,13 +45,13 @@ func NewClient(url string, gate *activity.Gate, logger *slog.Logger) (*Client, e
 	}
 	option.ClientName = "tandem"
 	option.DisableCache = true
-	option.ConnWriteTimeout = 2 * time.Second // a server that is frozen is found out, and dialled anew
+	option.ConnWriteTimeout = 2 * time.Second // to detect a frozen server and reconnect
 	option.Dialer.Timeout = 2 * time.Second
 	option.Dialer.KeepAlive = time.Second // valkey-go pings as often
 	return &Client{option: option, gate: gate, logger: logger, ready: make(chan struct{})}, nil
 }
 
-// CheckURL tells whether a URL is one that NewClient takes.
+// CheckURL checks whether NewClient accepts a URL.
 func CheckURL(url string) error {
 	_, err := parseURL(url)
 	return err
@@ -61,7 +60,7 @@ func CheckURL(url string) error {
 func parseURL(url string) (valkey.ClientOption, error) {
 	scheme, rest, _ := strings.Cut(url, "://")
 	if scheme != "valkey" && scheme != "valkeys" {
-		return valkey.ClientOption{}, errors.New("valkey-url begins with valkey:// or valkeys://")
+		return valkey.ClientOption{}, errors.New("valkey-url must start with valkey:// or valkeys://")
 	}
 	// valkey-go takes further hosts as parameters.
 	authority, path, _ := strings.Cut(rest, "/")
@@ -71,7 +70,7 @@ func parseURL(url string) (valkey.ClientOption, error) {
 	}
 	first, others, _ := strings.Cut(hosts, ",")
 	if first == "" {
-		return valkey.ClientOption{}, errors.New("valkey-url names no host")
+		return valkey.ClientOption{}, errors.New("valkey-url has no host")
 	}
 	url = scheme + "://" + credentials + first
 	if path != "" {
@@ -79,7 +78,7 @@ func parseURL(url string) (valkey.ClientOption, error) {
 	}
 	option, err := valkey.ParseURL(url)
 	if err != nil {
-		return option, errors.New("valkey-url is not a URL such as valkey://user:password@host:6379") // not err: it has the password
+		return option, errors.New("valkey-url is not a URL such as valkey://user:password@host:6379") // not err, which contains the password
 	}
 	for host := range strings.SplitSeq(others, ",") {
 		if host == "" {
@@ -110,7 +109,7 @@ func (c *Client) Run(ctx context.Context) {
 		}
 		if !told {
 			told = true
-			c.logger.Warn("Valkey cannot be reached; going on without it, and trying again", "error", err)
+			c.logger.Warn("Valkey cannot be reached; continuing without it and retrying", "error", err)
 		}
 		select {
 		case <-time.After(redial):
@@ -120,7 +119,7 @@ func (c *Client) Run(ctx context.Context) {
 	}
 }
 
-// serve has the others use a connection until ctx ends or the gate is shut, and closes it.
+// serve provides a connection until ctx ends or the gate is shut, and closes it.
 func (c *Client) serve(ctx context.Context, client valkey.Client) {
 	asleep := c.gate.Asleep()
 	c.client.Store(&client)
@@ -130,7 +129,7 @@ func (c *Client) serve(ctx context.Context, client valkey.Client) {
 	c.logger.Info("connected to Valkey")
 	select {
 	case <-asleep:
-		c.logger.Debug("nobody is here; leaving Valkey")
+		c.logger.Debug("idle; disconnecting from Valkey")
 	case <-ctx.Done():
 	}
 	c.mu.Lock()
@@ -140,14 +139,14 @@ func (c *Client) serve(ctx context.Context, client valkey.Client) {
 	client.Close()
 }
 
-// connected is closed while there is a connection.
+// connected returns a channel that is closed while there is a connection.
 func (c *Client) connected() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.ready
 }
 
-// get is the connection; errAway where there is none.
+// get returns the connection, or errAway if there is none.
 func (c *Client) get() (valkey.Client, error) {
 	if client := c.client.Load(); client != nil {
 		return *client, nil
@@ -155,10 +154,10 @@ func (c *Client) get() (valkey.Client, error) {
 	return nil, errAway
 }
 
-// sharded tells whether it is a cluster, whose channels live on one of its nodes each.
+// sharded reports whether it is a cluster, where each channel lives on one node.
 func (c *Client) sharded() bool { return len(c.option.InitAddress) > 1 }
 
-// publish returns how many subscribers the message went to.
+// publish returns how many subscribers received the message.
 func (c *Client) publish(ctx context.Context, channel string, message string) (reached int, err error) {
 	client, err := c.get()
 	if err != nil {
@@ -177,8 +176,8 @@ func (c *Client) publish(ctx context.Context, channel string, message string) (r
 	return int(n), nil
 }
 
-// subscribe waits for the first connection, then calls message with each that comes, and confirmed each time a
-// subscription begins: what passed before is lost. It returns when ctx ends or the connection is given up.
+// subscribe waits for the first connection, then calls message with each message, and confirmed each time a
+// subscription begins: earlier messages are lost. It returns when ctx ends or the connection is given up.
 func (c *Client) subscribe(ctx context.Context, channel string, confirmed func(), message func(string)) error {
 	select {
 	case <-c.connected():

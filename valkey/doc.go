@@ -1,3 +1,4 @@
-// Package valkey carries speed between nodes: fresh events, who is present, and counts for limits. It keeps nothing
-// that matters: with Valkey down the nodes read the log, presence stands still, and each node counts for itself.
+// Package valkey speeds up communication between nodes: fresh events, presence, and shared rate limits. It stores
+// nothing that must survive: without Valkey the nodes read the log, presence freezes, and each node counts limits on
+// its own.
 package valkey

@@ -8,7 +8,7 @@ import (
 	"tandem/panics"
 )
 
-// Of a letter nothing is believed that is not signed, and nothing that is signed panics.
+// Nothing unsigned in a bus message is trusted, and no signed one panics.
 func FuzzLetter(f *testing.F) {
 	key := []byte("a key of the nodes")
 	for _, s := range []string{
@@ -28,7 +28,7 @@ func FuzzLetter(f *testing.F) {
 		b.take(string(text))
 		b.take(string(signed))
 		if panics.Total() != before {
-			t.Error("it panics")
+			t.Error("the message panics")
 		}
 		if len(signed) > sha256.Size {
 			signed[len(signed)-1] ^= 1

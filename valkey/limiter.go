@@ -13,8 +13,8 @@ import (
 	"tandem/panics"
 )
 
-// Limiter counts calls by key for all nodes together, in windows of time. While Valkey cannot be reached the node
-// counts for itself.
+// Limiter counts calls by key for all nodes together, in time windows. While Valkey cannot be reached, the node counts
+// on its own.
 type Limiter struct {
 	client *Client
 	name   string
@@ -22,7 +22,7 @@ type Limiter struct {
 	window time.Duration
 	own    Fallback
 	logger *slog.Logger
-	rests  atomic.Int64 // until when Valkey is not asked, UnixNano
+	rests  atomic.Int64 // until when Valkey is not called, UnixNano
 }
 
 // Fallback is a node's own limiter: api.Limiter.
@@ -30,7 +30,7 @@ type Fallback interface {
 	Take(ctx context.Context, key string) (left int, wait time.Duration, err error)
 }
 
-// NewLimiter allows size calls of a key in each window. name keeps its keys from those of other limits.
+// NewLimiter allows size calls per key and window. name separates its keys from those of other limits.
 func NewLimiter(client *Client, name string, size int, window time.Duration, own Fallback) *Limiter {
 	return &Limiter{client: client, name: name, size: size, window: window, own: own, logger: client.logger}
 }
@@ -38,11 +38,11 @@ func NewLimiter(client *Client, name string, size int, window time.Duration, own
 const (
 	// patience is how long a request may wait for its count.
 	patience = 25 * time.Millisecond
-	// rest is how long after a failure Valkey is not asked; then one request finds out whether it is back.
+	// rest is how long Valkey is not called after a failure; then one request checks whether it is back.
 	rest = time.Second
 )
 
-// Take is api.Limiter's.
+// Take implements api.Limiter.
 func (l *Limiter) Take(ctx context.Context, key string) (left int, wait time.Duration, err error) {
 	client, err := l.client.get()
 	if err != nil || !l.mayAsk(time.Now()) {
@@ -70,7 +70,7 @@ func (l *Limiter) Take(ctx context.Context, key string) (left int, wait time.Dur
 	return 0, max(time.Millisecond, time.UnixMilli(r.ResetAtMs).Sub(now)), nil
 }
 
-// mayAsk tells whether Valkey is to be asked: always while it answers, and by one request now and then while it does not.
+// mayAsk reports whether to call Valkey: always while it answers, otherwise one request now and then.
 func (l *Limiter) mayAsk(now time.Time) bool {
 	until := l.rests.Load()
 	return until == 0 || now.UnixNano() > until && l.rests.CompareAndSwap(until, now.Add(rest).UnixNano())
@@ -78,9 +78,9 @@ func (l *Limiter) mayAsk(now time.Time) bool {
 
 var errAskFailed = errors.New("asking Valkey panicked")
 
-// within asks, and waits no longer than patience. The call may outlive this one; it ends with its answer or with its
-// connection. Its context does not end: valkey-go would wait for a new connection all the same, and valkeylimiter would
-// use the command's bytes again while the connection still writes them.
+// within calls Valkey, and waits no longer than patience. The call may outlive this one; it ends with its answer or
+// with its connection. Its context does not end: valkey-go would wait for a new connection all the same, and
+// valkeylimiter would reuse the command's bytes while the connection still writes them.
 func within[T any](ctx context.Context, logger *slog.Logger, ask func(context.Context) (T, error)) (answer T, err error) {
 	unending := context.WithoutCancel(ctx)
 	ctx, cancel := context.WithTimeout(ctx, patience)

@@ -12,7 +12,8 @@ import (
 	"tandem/realtime"
 )
 
-// A letter that panics is only a reason to look: it is read in a goroutine of valkey-go's, which nobody could restart.
+// A message that panics is only a reason to check the log: it is read in one of valkey-go's goroutines, which we could
+// not restart.
 func TestPanicInALetterIsAReasonToLook(t *testing.T) {
 	t.Parallel()
 	b := NewBus(nil, "a", []byte("secret"), slog.New(slog.DiscardHandler))
@@ -20,7 +21,7 @@ func TestPanicInALetterIsAReasonToLook(t *testing.T) {
 	memory := b.Memory
 	b.Memory = nil // the first message panics
 	func() {
-		defer func() { _ = recover() }() // that of the reason to look, which has nowhere to go either
+		defer func() { _ = recover() }() // the call to check the log panics too
 		b.take(string(sign(b.key, []byte(`{"From":"b","Messages":[{}]}`))))
 	}()
 	b.Memory = memory
@@ -29,7 +30,7 @@ func TestPanicInALetterIsAReasonToLook(t *testing.T) {
 	}
 }
 
-// Each of the bus's own goroutines panics, as it has no client, and is begun again; the hub gets what this node sends.
+// Each of the bus's own goroutines panics, since it has no client, and is restarted; the hub gets what this node sends.
 func TestPanicsOfTheBusAreContained(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBus(nil, "a", []byte("secret"), slog.New(slog.DiscardHandler))

@@ -9,7 +9,7 @@ import (
 	"tandem/testservers"
 )
 
-// connect is a client of v's that runs until the test ends.
+// connect returns a client of v's that runs until the test ends.
 func connect(t *testing.T, url string) *Client {
 	t.Helper()
 	c, err := NewClient(url, nil, slog.New(slog.DiscardHandler))
@@ -44,7 +44,7 @@ func TestURLs(t *testing.T) {
 	}
 }
 
-// own is a node's own limiter, which says who asked.
+// own is a node's own limiter, which records who asked.
 type own struct{ asked int }
 
 func (o *own) Take(context.Context, string) (int, time.Duration, error) { o.asked++; return 1, 0, nil }
@@ -68,10 +68,10 @@ func TestNodesCountTogetherAndAloneWithoutValkey(t *testing.T) {
 		if wait == 0 {
 			allowed++
 			if left != 5-allowed {
-				t.Errorf("after %d there are %d left", allowed, left)
+				t.Errorf("after %d calls %d are left", allowed, left)
 			}
 		} else if wait > time.Minute {
-			t.Errorf("the next is allowed in %s", wait)
+			t.Errorf("the next call is allowed in %s", wait)
 		}
 	}
 	if allowed != 5 || own[0].asked+own[1].asked > 0 {
@@ -82,7 +82,7 @@ func TestNodesCountTogetherAndAloneWithoutValkey(t *testing.T) {
 	}
 	v.Kill()
 	if _, wait, err := nodes[0].Take(t.Context(), "ada"); err != nil || wait > 0 || own[0].asked != 1 {
-		t.Errorf("without Valkey: %v, %v, and the node was asked %d times", wait, err, own[0].asked)
+		t.Errorf("without Valkey: %v, %v, and the node's limiter was asked %d times", wait, err, own[0].asked)
 	}
 	if err := v.Start(); err != nil {
 		t.Fatal(err)

@@ -1,8 +1,8 @@
-// Package breaker is a proxy in front of a tandem that spoils the events of its streams, to show that the suite
-// notices. It understands the frames of every transport: WebSocket frames, SSE blocks, NDJSON lines, and the elements of
-// a poll's answer. Everything else it passes on as it is.
+// Package breaker is a proxy in front of a tandem that damages the events of its streams, to prove that the suite notices.
+// It parses every transport: WebSocket frames, SSE blocks, NDJSON lines, and the elements of a poll's answer. Everything
+// else passes unchanged.
 //
-// It has a goroutine for each connection; they end with their connections.
+// It has a goroutine for each connection, which ends with the connection.
 package breaker
 
 import (
@@ -21,28 +21,29 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"time"
 )
 
-// Breakage is what is done to a stream's events.
+// Breakage is a way to damage a stream's events.
 type Breakage string
 
-// The breakages. Each is done to every third durable event of a user's stream, through all of its connections.
+// The breakages. Each applies to every third durable event of a user's stream, across all of its connections.
 const (
 	Nothing Breakage = "nothing"
-	Alter   Breakage = "alter"   // one byte within the event is another
-	Respell Breakage = "respell" // the same JSON in other bytes
-	Drop    Breakage = "drop"    // it never comes
-	Double  Breakage = "double"  // it comes twice
-	Delay   Breakage = "delay"   // it comes behind the next one
-	Cut     Breakage = "cut"     // the connection ends there, and what was under way is lost for good
+	Alter   Breakage = "alter"   // one byte of the event is changed
+	Respell Breakage = "respell" // the same JSON in different bytes
+	Drop    Breakage = "drop"    // the event is dropped
+	Double  Breakage = "double"  // the event comes twice
+	Delay   Breakage = "delay"   // the event comes after the next one
+	Cut     Breakage = "cut"     // the connection ends there, and events in flight are lost for good
 )
 
-// Breakages are those that do something.
+// Breakages lists all breakages that have an effect.
 func Breakages() []Breakage { return []Breakage{Alter, Respell, Drop, Double, Delay, Cut} }
 
 const every = 3
 
-// Breaker is the proxy, an http.Handler. Make it with New.
+// Breaker is the proxy, an http.Handler. Create it with New.
 type Breaker struct {
 	target   *url.URL
 	breakage Breakage
@@ -53,7 +54,7 @@ type Breaker struct {
 	flows map[string]*flow
 }
 
-// New makes a proxy in front of a server. It does the breakage to the streams that breaks is true for.
+// New returns a proxy in front of a server. It damages the streams for which breaks reports true.
 func New(target *url.URL, breakage Breakage, breaks func(*http.Request) bool) *Breaker {
 	b := &Breaker{target: target, breakage: breakage, breaks: breaks, flows: map[string]*flow{}}
 	b.proxy = &httputil.ReverseProxy{
@@ -61,13 +62,14 @@ func New(target *url.URL, breakage Breakage, breaks func(*http.Request) bool) *B
 		FlushInterval:  -1,
 		ModifyResponse: modify,
 		ErrorHandler:   func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
-		ErrorLog:       log.New(io.Discard, "", 0), // connections that break are its business
-		Transport:      &http.Transport{MaxIdleConnsPerHost: 64},
+		ErrorLog:       log.New(io.Discard, "", 0), // broken connections are its purpose
+		// Shorter than the server's ReadHeaderTimeout: it would close an unused connection while a request is being sent on it.
+		Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 3 * time.Second},
 	}
 	return b
 }
 
-// Close ends the idle connections to the server.
+// Close closes the idle connections to the server.
 func (b *Breaker) Close() { b.proxy.Transport.(*http.Transport).CloseIdleConnections() }
 
 func (b *Breaker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -81,10 +83,10 @@ func (b *Breaker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	b.proxy.ServeHTTP(w, r)
 }
 
-// flowKey marks requests whose answers are to be spoiled.
+// flowKey marks requests whose answers are to be damaged.
 type flowKey struct{}
 
-// modify spoils an answer that is a stream.
+// modify damages an answer that is a stream.
 func modify(resp *http.Response) error {
 	f, ok := resp.Request.Context().Value(flowKey{}).(*flow)
 	if !ok || resp.StatusCode != http.StatusOK {
@@ -101,13 +103,13 @@ func modify(resp *http.Response) error {
 	return nil
 }
 
-// flow is one user's stream of some rooms, through all of its connections over one transport.
+// flow is one user's stream of some rooms, across all of its connections over one transport.
 type flow struct {
 	breakage Breakage
 	mu       sync.Mutex
 	durable  int            // how many durable events have passed
-	lost     map[int64]bool // those that a cut took
-	held     []frame        // of polls: what is to come with a later answer
+	lost     map[int64]bool // those lost in a cut
+	held     []frame        // for polls: events held back for a later answer
 }
 
 func (b *Breaker) flow(r *http.Request) *flow {
@@ -123,7 +125,7 @@ func (b *Breaker) flow(r *http.Request) *flow {
 	return f
 }
 
-// frame is an event in its transport's wrapping: payload is at [from:to] of wire.
+// frame is an event in its transport's framing: the payload is wire[from:to].
 type frame struct {
 	wire     []byte
 	from, to int
@@ -136,13 +138,13 @@ func (f frame) with(payload []byte) frame {
 
 var errCut = errors.New("cut")
 
-// spoil returns what is sent instead of a frame. held is what was kept back on this connection.
+// spoil returns what to send instead of a frame. held is what was held back on this connection.
 func (f *flow) spoil(in frame, held *[]frame) ([]frame, error) {
 	var event struct {
 		Type string
 		ID   int64
 	}
-	_ = json.Unmarshal(in.wire[in.from:in.to], &event) // what cannot be read is passed on
+	_ = json.Unmarshal(in.wire[in.from:in.to], &event) // what cannot be parsed is passed on
 	if event.ID == 0 || event.Type == "reply" {
 		return []frame{in}, nil
 	}
@@ -176,11 +178,11 @@ func (f *flow) spoil(in frame, held *[]frame) ([]frame, error) {
 	return out, nil
 }
 
-// alter turns one bit of the last letter of the last text in an event; it remains JSON.
+// alter changes one bit of the last letter of the last string in an event, which remains valid JSON.
 func alter(payload []byte) []byte {
 	payload = bytes.Clone(payload)
 	for i := len(payload) - 1; i >= 0; i-- {
-		if c := payload[i]; c >= '0' && c <= '8' { // the milliseconds of sent_at, most often
+		if c := payload[i]; c >= '0' && c <= '8' { // usually the milliseconds of sent_at
 			payload[i] ^= 1
 			return payload
 		}
@@ -188,7 +190,7 @@ func alter(payload []byte) []byte {
 	return payload
 }
 
-// spoiled reads a body frame by frame, each up to its end.
+// spoiled reads a body frame by frame and damages it.
 func spoiled(body io.ReadCloser, f *flow, end string, payload func(wire []byte) (from, to int)) io.ReadCloser {
 	from, to := io.Pipe()
 	go func() {
@@ -231,7 +233,7 @@ func readUntil(r *bufio.Reader, end string) ([]byte, error) {
 	}
 }
 
-// sseData finds a block's data, which is one line.
+// sseData finds the data of a block, which is on one line.
 func sseData(block []byte) (from, to int) {
 	for at := 0; at < len(block); {
 		line := block[at : at+bytes.IndexByte(block[at:], '\n')]
@@ -244,7 +246,7 @@ func sseData(block []byte) (from, to int) {
 	return 0, 0
 }
 
-// poll spoils an answer that comes as a whole.
+// poll damages a complete poll answer.
 func (f *flow) poll(resp *http.Response) error {
 	defer resp.Body.Close()
 	var envelope struct {
@@ -264,7 +266,7 @@ func (f *flow) poll(resp *http.Response) error {
 	f.mu.Unlock()
 	var elements [][]byte
 	for _, raw := range envelope.Events {
-		out, err := f.spoil(frame{raw, 0, len(raw)}, &held) // what is held comes with a later answer
+		out, err := f.spoil(frame{raw, 0, len(raw)}, &held) // what is held back comes with a later answer
 		for _, one := range out {
 			elements = append(elements, one.wire)
 		}
@@ -282,7 +284,7 @@ func (f *flow) poll(resp *http.Response) error {
 	return nil
 }
 
-// socket takes both ends over once the handshake is passed on, and spoils what the server sends.
+// socket takes over both connections after the handshake, and damages what the server sends.
 func (b *Breaker) socket(w http.ResponseWriter, r *http.Request) {
 	server, err := net.Dial("tcp", b.target.Host)
 	if err != nil {
@@ -299,7 +301,7 @@ func (b *Breaker) socket(w http.ResponseWriter, r *http.Request) {
 	}
 	defer client.Close()
 	go func() {
-		_, _ = io.Copy(server, buffered) // until either side ends
+		_, _ = io.Copy(server, buffered) // until either side closes
 		server.Close()
 	}()
 	from := bufio.NewReader(server)
@@ -319,7 +321,7 @@ func (b *Breaker) socket(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		out := []frame{{payload, 0, len(payload)}}
-		if opcode == 0x81 { // the end of a text message, which the server sends in one frame
+		if opcode == 0x81 { // the end of a text message, which the server sends as one frame
 			out, err = f.spoil(out[0], &held)
 		}
 		for _, one := range out {

@@ -5,8 +5,8 @@ import (
 	"io"
 )
 
-// readFrame reads a WebSocket frame of a server's, which is not masked (RFC 6455 §5.2). head is its first byte: FIN, the
-// reserved bits and the opcode.
+// readFrame reads a WebSocket frame from a server, which is not masked (RFC 6455 §5.2). head is its first byte: FIN,
+// the reserved bits and the opcode.
 func readFrame(r io.Reader) (head byte, payload []byte, err error) {
 	var b [8]byte
 	if _, err := io.ReadFull(r, b[:2]); err != nil {

@@ -5,14 +5,15 @@ import (
 	"time"
 )
 
-// removal: who loses a room reads that, and nothing of the room after it; the stream goes on with the rest.
+// removal: a user who loses a room gets that event and nothing of the room after it; the stream continues with the
+// rest.
 func removal(t *T) {
 	removalBy(t, func(ada, bob *User, room string) {
 		ada.Do("DELETE", roomPath(room, "members", bob.Name), nil).OK()
 	})
 }
 
-// ban is a removal too.
+// ban: the same holds for a ban.
 func ban(t *T) {
 	removalBy(t, func(ada, bob *User, room string) {
 		ada.Do("PUT", roomPath(room, "bans", bob.Name), nil).OK()
@@ -33,18 +34,18 @@ func removalBy(t *T, remove func(ada, bob *User, room string)) {
 	ada.Post(room, "a secret")
 	mark := ada.Post(open, "mark")
 	if e := s.Next("member_removed"); e.Target != bob.Name || e.Room != room || e.User != ada.Name {
-		t.Errorf("bob was told %s", e.Raw)
+		t.Errorf("bob got %s", e.Raw)
 	}
 	s = s.Turn()
 	s.Message(mark)
 
-	// Who was away meanwhile finds the room in lost, and is told in the inbox.
+	// A user who was away finds the room in lost, and is told in the inbox.
 	away = t.OpenOver(t.Then, bob, rooms(room, open)+"&since="+since)
 	if e := away.Opening(); !slices.Equal(e.Lost, []string{room}) || !slices.Equal(e.Rooms, []string{open}) {
-		t.Errorf("the stream opens with %s", e.Raw)
+		t.Errorf("stream_open = %s", e.Raw)
 	}
 	if e := away.Durable(); e.Type != "member_removed" || e.Room != room {
-		t.Errorf("bob, who was away, was told %s", e.Raw)
+		t.Errorf("bob got %s after the reconnect", e.Raw)
 	}
 	away.Message(mark)
 	t.Refused(bob, rooms(room)).Problem(404, "room_not_found", "")
@@ -59,14 +60,14 @@ func roomDeleted(t *T) {
 	s.Message(before)
 	ada.Do("DELETE", roomPath(room), nil).OK()
 	s = s.turnLosing(room)
-	// A poll that was not waiting finds the room lost. The next one asks for the name again, and gets another room.
+	// A poll that was not waiting finds the room lost. The next poll names it again, and gets the new room.
 	poll := s.Over.Wire == Poll
-	if len(s.Open.Lost) == 0 && !poll { // else the room was lost while it switched
+	if len(s.Open.Lost) == 0 && !poll { // otherwise the room was lost during the switch
 		if e := s.Next("room_deleted"); e.Room != room || e.User != ada.Name {
-			t.Errorf("bob was told %s", e.Raw)
+			t.Errorf("bob got %s", e.Raw)
 		}
 	}
-	// A new room of the old name is another room.
+	// A new room with the old name is a different room.
 	ada.Do("PUT", roomPath(room), nil).Want(201)
 	ada.Post(room, "in the new room")
 	mark := ada.Post(open, "mark")
@@ -76,16 +77,17 @@ func roomDeleted(t *T) {
 			break
 		}
 		if e.Room != room || e.ID <= before.ID || e.Type == "room_deleted" && e.User != ada.Name {
-			t.Fatalf("bob was told %s", e.Raw)
+			t.Fatalf("bob got %s", e.Raw)
 		}
 	}
 	if !poll {
 		s.Message(mark)
 	}
-	// Whoever comes back with a cursor of the old room's time is told that it is gone, and does not get the new one.
+	// A stream that returns with a cursor from the old room's time is told that the room is gone, and does not get the
+	// new one.
 	back := t.Open(bob, rooms(room, open)+"&since="+id(before))
 	if e := back.Opening(); !slices.Equal(e.Lost, []string{room}) || !slices.Equal(e.Rooms, []string{open}) {
-		t.Errorf("behind a cursor of the old room's time the stream opens with %s", e.Raw)
+		t.Errorf("cursor from before the room was recreated: stream_open = %s", e.Raw)
 	}
 	back.Message(mark)
 	fresh := t.Open(bob, rooms(room)+"&history=100")
@@ -95,21 +97,21 @@ func roomDeleted(t *T) {
 	}
 	for _, e := range bob.History(room) {
 		if e.ID <= before.ID {
-			t.Errorf("the new room has %s of the old", e.Raw)
+			t.Errorf("new room has %s of the old room", e.Raw)
 		}
 	}
 }
 
-// turnLosing is Turn where the room has been lost meanwhile.
+// turnLosing is like Turn, for when the room has been lost meanwhile.
 func (s *Stream) turnLosing(room string) *Stream {
 	next := s.Turn()
 	if next != s && !slices.Equal(next.Open.Lost, []string{room}) {
-		s.t.Errorf("resumed after the room was deleted, the stream opens with %s", next.Open.Raw)
+		s.t.Errorf("resumed after the deletion: stream_open = %s", next.Open.Raw)
 	}
 	return next
 }
 
-// openStar opens a stream of all rooms, where the server has such.
+// openStar opens a stream of all rooms, if the server supports that.
 func (t *T) openStar(u *User) *Stream {
 	s, refusal, err := t.TryOver(t.Over, u, how{query: "room=*"})
 	if refusal != nil && (refusal.Status == 404 || refusal.Status == 400) {
@@ -121,22 +123,22 @@ func (t *T) openStar(u *User) *Stream {
 	return s
 }
 
-// starRooms follows all rooms that the user is a member of, as memberships change.
+// starRooms follows all rooms of the user as memberships change.
 func starRooms(t *T) {
 	if t.Over.Wire == Poll {
-		t.Patience += 30 * time.Second // a list that comes behind an answer comes with the next, which may wait its 25 s
+		t.Patience += 30 * time.Second // a list that comes after an answer is in the next one, which may take its 25 s
 	}
 	ada, bob := t.User(), t.User()
 	room, stays, never := t.Room(ada), t.Room(ada), t.Room(ada)
 	bob.Enter(stays)
 	s := t.openStar(bob)
 	if e := s.Opening(); !slices.Contains(e.Rooms, stays) || slices.Contains(e.Rooms, room) {
-		t.Fatalf("the stream opens with %s", e.Raw)
+		t.Fatalf("stream_open = %s", e.Raw)
 	}
 	ada.Post(room, "before")
 	bob.Enter(room)
 	if e := s.Durable(); e.Type != "member_added" || e.Target != bob.Name || e.Room != room {
-		t.Fatalf("bob was told %s", e.Raw)
+		t.Fatalf("bob got %s", e.Raw)
 	}
 	s.Until("the new room's user_list", func(e Event) bool { return e.Type == "user_list" && e.Room == room })
 	ada.Post(never, "not his")
@@ -146,14 +148,14 @@ func starRooms(t *T) {
 
 	bob.Do("DELETE", roomPath(room, "members", bob.Name), nil).OK()
 	if e := s.Durable(); e.Type != "member_removed" || e.Target != bob.Name || e.Room != room {
-		t.Fatalf("bob was told %s", e.Raw)
+		t.Fatalf("bob got %s", e.Raw)
 	}
 	s = s.Turn()
 	ada.Post(room, "without him")
 	s.Message(ada.Post(stays, "mark"))
 }
 
-// starAway is told on coming back what changed while away.
+// starAway checks that a reconnecting stream is told what has changed.
 func starAway(t *T) {
 	ada, bob := t.User(), t.User()
 	room, stays := t.Room(ada), t.Room(ada)
@@ -166,10 +168,10 @@ func starAway(t *T) {
 	in := ada.Post(room, "in the new room")
 	next := t.OpenOver(t.Then, bob, resumeQuery("room=*", s.cursor))
 	if e := next.Opening(); !e.Resumed || !slices.Contains(e.Rooms, room) {
-		t.Errorf("the stream opens with %s", e.Raw)
+		t.Errorf("stream_open = %s", e.Raw)
 	}
 	if e := next.Durable(); e.Type != "member_added" || e.Target != bob.Name || e.Room != room {
-		t.Fatalf("bob was told %s", e.Raw)
+		t.Fatalf("bob got %s", e.Raw)
 	}
 	next.Message(in)
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// texts are kept as sent, and are hard on somebody's framing.
+// texts must be kept as sent, and are difficult for some framing.
 var texts = []string{
 	"hi", `"quoted" \ back\slash /`, "<b>&amp;</b>", "data: x\nid: 9\nevent: y\n\ndata: z", "\r\n.\r\n", "tab\t, bell\a, delete\x7f, \x01",
 	"line\u2028and paragraph\u2029separator, nel\u0085", "\ufeffbyte order mark", "👩‍👩‍👧 é e\u0301 שלום 你好", "0", "null", "[1,2]", `{"type":"chat_message"}`, ": comment", " spaces ",
@@ -22,13 +22,13 @@ func bytesOfMessages(t *T) {
 		last = c.Said(ada.Post(room, text))
 		types = append(types, last.Type)
 		if last.Message != text {
-			t.Errorf("%q became %q", clip(text), clip(last.Message))
+			t.Errorf("%q delivered as %q", clip(text), clip(last.Message))
 		}
 	}
 	plain := c.Said(ada.Do("POST", roomPath(room, "messages"), Raw("as it is"), "Content-Type: text/plain").Want(201).Event())
 	last = c.Said(ada.Do("POST", roomPath(room, "messages"), map[string]string{"message": "with a nonce", "nonce": "n-1 é"}).Want(201).Event())
 	if plain.Message != "as it is" || last.Nonce != "n-1 é" {
-		t.Errorf("the posts became %s and %s", plain.Raw, last.Raw)
+		t.Errorf("posts delivered as %s and %s", plain.Raw, last.Raw)
 	}
 	c.Check(last, append(types, "chat_message", "chat_message")...)
 }
@@ -44,7 +44,7 @@ func bytesOfReplies(t *T) {
 	}
 	reply := c.Said(a.Want(201).Event())
 	if len(reply.ReplyTo) == 0 {
-		t.Errorf("the reply is %s", reply.Raw)
+		t.Errorf("reply = %s", reply.Raw)
 	}
 	c.Check(reply, "chat_message", "chat_message")
 }
@@ -65,7 +65,7 @@ func bytesOfMembership(t *T) {
 	c.Check(c.Said(ada.Post(room, "the end")), types...)
 }
 
-// bytesOfInvitation compares what the one who is invited and removed gets in the inbox.
+// bytesOfInvitation compares what a user who is invited and removed gets in the inbox.
 func bytesOfInvitation(t *T) {
 	ada, bob := t.User(), t.User()
 	room, other := t.PrivateRoom(ada), t.Room(ada)
@@ -96,11 +96,12 @@ func bytesOfDeletion(t *T) {
 	c := t.Compare(bob, rooms(room))
 	c.Rewritten = true
 	post := c.Said(ada.Post(room, "to be deleted"))
+	c.Await("the message", func(e Event) bool { return e.ID == post.ID })
 	ada.Do("DELETE", roomPath(room, "messages", id(post)), nil).OK()
 	c.Check(c.Said(ada.Post(room, "the end")), "chat_message", "message_deleted", "chat_message")
 	for _, r := range c.readings {
 		if raw := r.events[post.ID]; !r.live && (strings.Contains(raw, "to be") || !strings.Contains(raw, `"message":""`) || !strings.Contains(raw, `"deleted":true`)) {
-			t.Errorf("%s replays the deleted message as %s", r.column, raw)
+			t.Errorf("%s: deleted message replayed as %s", r.column, raw)
 		}
 	}
 }
@@ -111,7 +112,7 @@ func bytesOfReactions(t *T) {
 	c := t.Compare(bob, rooms(room))
 	post := c.Said(ada.Post(room, "well?"))
 	for _, emoji := range []string{"👍", "❤️", "👩‍👩‍👧"} {
-		for range 2 { // once more changes nothing
+		for range 2 { // no change the second time
 			bob.Do("PUT", roomPath(room, "messages", id(post), "reactions", emoji), nil).OK()
 		}
 	}
@@ -126,10 +127,10 @@ func bytesOfRoomChanges(t *T) {
 	ada.Do("PATCH", roomPath(room), map[string]string{"title": "A <new> title"}).OK()
 	ada.Do("DELETE", roomPath(room), nil).OK()
 	upto := c.Said(ada.Post(other, "the end"))
-	c.Rewritten = true // who comes back finds the room lost, not its events
+	c.Rewritten = true // after a reconnect the room is lost, without its events
 	c.t.Each(func(t *T) {
 		live := c.live[t.column]
-		if live == nil || live.Over.Wire == Poll { // a poll that was not waiting finds the room lost, too
+		if live == nil || live.Over.Wire == Poll { // a poll that was not waiting finds the room lost too
 			return
 		}
 		c.read(t.column, true, live.Durables(upto.ID))
@@ -147,7 +148,7 @@ func bytesOfPrivateMessages(t *T) {
 		received, delivered = append(received, "private_message"), append(delivered, "private_message_delivered")
 	}
 	theirs.Check(upto, received...)
-	// The sender's copy has an id of its own; a message to oneself is a private_message alone.
+	// The sender's copy has a different id; a message to oneself is a single private_message.
 	end := mine.Said(ada.Do("POST", privatePath(ada.Name, "messages"), map[string]string{"message": "to myself"}).Want(201).Event())
 	mine.Check(end, append(delivered, "private_message")...)
 }
@@ -158,6 +159,7 @@ func bytesOfPrivateChanges(t *T) {
 	c.Rewritten = true
 	post := c.Said(ada.Do("POST", privatePath(bob.Name, "messages"), map[string]string{"message": "psst"}).Want(201).Event())
 	ada.Do("PATCH", privatePath(bob.Name, "messages", id(post)), map[string]string{"message": "psst!"}).OK()
+	c.Await("the edit", func(e Event) bool { return e.Type == "message_edited" && e.MessageID == post.ID })
 	ada.Do("DELETE", privatePath(bob.Name, "messages", id(post)), nil).OK()
 	end := c.Said(ada.Do("POST", privatePath(bob.Name, "messages"), map[string]string{"message": "the end"}).Want(201).Event())
 	c.Check(end, "private_message", "message_edited", "message_deleted", "private_message")
@@ -169,7 +171,7 @@ func bytesOfTyping(t *T) {
 	c := t.Compare(bob, rooms(room))
 	last := time.Time{}
 	cause := func() {
-		time.Sleep(time.Until(last.Add(3100 * time.Millisecond))) // at most one event per user and 3 s
+		time.Sleep(time.Until(last.Add(3100 * time.Millisecond))) // at most one event per user in 3 s
 		ada.Do("POST", roomPath(room, "typing"), nil).Want(204)
 		last = time.Now()
 	}
@@ -182,16 +184,21 @@ func bytesOfReadMarkers(t *T) {
 	ada, bob := t.User(), t.User()
 	room := t.Room(ada)
 	c := t.Compare(bob, rooms(room))
-	latest := ada.Post(room, "first")
+	c.markers("message_read", ada, bob, room, "")
+}
+
+// markers makes reader read what poster posts, and compares the resulting events, which name user.
+func (c *Comparison) markers(what string, poster, reader *User, room, user string) {
+	latest := poster.Post(room, "first")
 	c.t.Each(func(t *T) {
 		if s := c.live[t.column]; s != nil {
 			s.Message(latest)
 		}
 	})
-	cause := func() { bob.Do("PUT", roomPath(room, "read"), map[string]int64{"id": latest.ID}).OK() }
-	mark := func() Event { latest = ada.Post(room, "mark"); return latest }
-	c.Ephemeral("message_read", cause, mark, func(e Event) bool {
-		return e.Type == "message_read" && e.Room == room && e.MessageID != 0
+	cause := func() { reader.Do("PUT", roomPath(room, "read"), map[string]int64{"id": latest.ID}).OK() }
+	mark := func() Event { latest = poster.Post(room, "mark"); return latest }
+	c.Ephemeral(what, cause, mark, func(e Event) bool {
+		return e.Type == what && e.Room == room && e.MessageID != 0 && e.User == user
 	})
 }
 

@@ -7,16 +7,17 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// Raw is a body that is sent as it is; anything else but nil is sent as JSON.
+// Raw is a body to send unchanged. Any other body except nil is sent as JSON.
 type Raw string
 
-// Answer is an HTTP answer, read whole.
+// Answer is an HTTP response whose body has been read.
 type Answer struct {
 	t      *T
 	call   string
@@ -25,14 +26,23 @@ type Answer struct {
 	Body   string
 }
 
-// Do calls the API as u. Headers are "Name: value".
+// Do calls the API as u. Headers are given as "Name: value".
 func (u *User) Do(method, path string, body any, headers ...string) Answer {
 	return u.t.do(u.token, method, path, body, headers...)
 }
 
-// Do calls the API as nobody.
+// Do calls the API without a session.
 func (t *T) Do(method, path string, body any, headers ...string) Answer {
 	return t.do("", method, path, body, headers...)
+}
+
+// Below returns a path on the server as Do takes it: relative to the server's base path.
+func (t *T) Below(path string) string {
+	u, err := url.Parse(*t.url.Load())
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return strings.TrimPrefix(path, strings.TrimRight(u.Path, "/"))
 }
 
 func (t *T) do(token, method, path string, body any, headers ...string) Answer {
@@ -44,21 +54,21 @@ func (t *T) do(token, method, path string, body any, headers ...string) Answer {
 	return a
 }
 
-// maxLimited bounds how often a call is repeated that the server's limits refuse.
+// maxLimited is how often a call refused by the server's limits is repeated.
 const maxLimited = 20
 
-// call sends a request, and again where the server's limits ask to wait.
+// call sends a request, and repeats it when the server's limits ask it to wait.
 func (r *run) call(token, method, path string, body any, headers ...string) (Answer, error) {
 	for n := 0; ; n++ {
 		a, err := r.callOnce(token, method, path, body, headers...)
-		// 503 is how a login is answered where too many hash their passwords at once.
+		// A login gets 503 if too many passwords are being hashed at once.
 		limited := a.Status == http.StatusTooManyRequests || a.Status == http.StatusServiceUnavailable && strings.HasPrefix(path, "/v1/auth/")
 		if err != nil || !limited || n == maxLimited {
 			return a, err
 		}
 		wait, err := strconv.Atoi(a.Header.Get("Retry-After"))
 		if err != nil || wait > 120 {
-			return a, nil // the scenario says what is wrong with it
+			return a, nil // the scenario reports what is wrong
 		}
 		time.Sleep(time.Duration(max(wait, 1)) * time.Second)
 	}
@@ -106,23 +116,23 @@ func readAnswer(call string, resp *http.Response) (Answer, error) {
 	return Answer{call: call, Status: resp.StatusCode, Header: resp.Header, Body: string(text)}, err
 }
 
-// Want ends the scenario where the status is another.
+// Want ends the scenario unless the answer has this status.
 func (a Answer) Want(status int) Answer {
 	if a.Status != status {
-		a.t.Fatalf("%s answered %d, not %d: %s", a.call, a.Status, status, clip(a.Body))
+		a.t.Fatalf("%s: got status %d, want %d: %s", a.call, a.Status, status, clip(a.Body))
 	}
 	return a
 }
 
-// Into parses the body.
+// Into decodes the body.
 func (a Answer) Into(value any) Answer {
 	if err := json.Unmarshal([]byte(a.Body), value); err != nil {
-		a.t.Fatalf("%s answered %s: %v", a.call, clip(a.Body), err)
+		a.t.Fatalf("%s: cannot decode %s: %v", a.call, clip(a.Body), err)
 	}
 	return a
 }
 
-// Event is the body, which must be an event's bytes.
+// Event returns the body, which must be the bytes of an event.
 func (a Answer) Event() Event {
 	e, err := parseEvent([]byte(strings.TrimSuffix(a.Body, "\n")))
 	if err != nil {
@@ -131,10 +141,10 @@ func (a Answer) Event() Event {
 	return e
 }
 
-// Problem asserts a problem+json with that status and code, "" for any, and that it names the field if one is given.
+// Problem checks for a problem+json with this status and code, "" for any, that names the field unless it is empty.
 func (a Answer) Problem(status int, code, field string) {
 	if a.Status != status {
-		a.t.Errorf("%s answered %d, not %d: %s", a.call, a.Status, status, clip(a.Body))
+		a.t.Errorf("%s: got status %d, want %d: %s", a.call, a.Status, status, clip(a.Body))
 		return
 	}
 	var p struct {
@@ -146,11 +156,11 @@ func (a Answer) Problem(status int, code, field string) {
 	kind, _, _ := strings.Cut(a.Header.Get("Content-Type"), ";")
 	switch {
 	case kind != "application/problem+json":
-		a.t.Errorf("%s answered %d as %q", a.call, status, kind)
+		a.t.Errorf("%s: got status %d with Content-Type %q", a.call, status, kind)
 	case p.Status != status || p.Type == "" || p.Title == "" || p.Code == "":
 		a.t.Errorf("%s: the problem is not whole: %s", a.call, clip(a.Body))
 	case code != "" && p.Code != code:
-		a.t.Errorf("%s: the code is %q, not %q: %s", a.call, p.Code, code, clip(a.Body))
+		a.t.Errorf("%s: code = %q, want %q: %s", a.call, p.Code, code, clip(a.Body))
 	case field != "" && !slices.ContainsFunc(p.Errors, func(e struct{ Field, Detail string }) bool { return e.Field == field && e.Detail != "" }):
 		a.t.Errorf("%s: the problem does not name %q: %s", a.call, field, clip(a.Body))
 	case status == 401 && a.Header.Get("WWW-Authenticate") == "":
@@ -162,7 +172,7 @@ func (a Answer) Problem(status int, code, field string) {
 
 func (a Answer) String() string { return fmt.Sprintf("%s: %d %s", a.call, a.Status, clip(a.Body)) }
 
-// OK ends the scenario where the status is no 2xx.
+// OK ends the scenario unless the status is 2xx.
 func (a Answer) OK() Answer {
 	if a.Status/100 != 2 {
 		a.t.Fatalf("%s", a)

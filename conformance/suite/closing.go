@@ -19,16 +19,16 @@ func signedOut(t *T) {
 	second.Do("POST", "/v1/auth/logout", nil).Want(204)
 	s.Ended("signed_out", 4401)
 	t.Refused(second, rooms(room)).Problem(401, "", "")
-	ada.Post(room, "after") // the same user's other session goes on
+	ada.Post(room, "after") // the same user's other session continues
 	if e := stays.Durable(); e.Message != "before" {
-		t.Errorf("the other session's stream has %s", e.Raw)
+		t.Errorf("other session's stream got %s", e.Raw)
 	}
 	if e := stays.Durable(); e.Message != "after" {
-		t.Errorf("the other session's stream has %s", e.Raw)
+		t.Errorf("other session's stream got %s", e.Raw)
 	}
 }
 
-// apiToken makes a token for a script.
+// apiToken creates a token for a script.
 func (u *User) apiToken(body map[string]any) (token, path string) {
 	var made struct {
 		ID    int64
@@ -98,11 +98,11 @@ func tooManyStreams(t *T) {
 	a := t.oneTooMany(ada)
 	a.Problem(429, "", "")
 	if after, err := strconv.Atoi(a.Header.Get("Retry-After")); err != nil || after < 1 {
-		t.Errorf("Retry-After is %q", a.Header.Get("Retry-After"))
+		t.Errorf("Retry-After = %q", a.Header.Get("Retry-After"))
 	}
 }
 
-// oneTooMany is how a stream is answered that u opens beyond the limit.
+// oneTooMany checks the answer to a stream beyond u's limit.
 func (t *T) oneTooMany(u *User) Answer {
 	if t.Over.Wire != Poll {
 		return t.Refused(u, "")
@@ -110,7 +110,7 @@ func (t *T) oneTooMany(u *User) Answer {
 	for end := time.Now().Add(t.Patience); ; time.Sleep(10 * time.Millisecond) { // the others may be between two polls
 		a, err := t.callOnce(u.token, "GET", "/v1/events?wait=0", nil, "Accept: application/json")
 		if err != nil {
-			t.Fatalf("a poll: %v", err)
+			t.Fatalf("poll: %v", err)
 		}
 		if a.t = t; a.Status == 429 || time.Now().After(end) {
 			return a
@@ -118,7 +118,7 @@ func (t *T) oneTooMany(u *User) Answer {
 	}
 }
 
-// ping comes every 20 s, on all transports but the poll.
+// ping checks that a ping comes every 20 s, on all transports but the poll.
 func ping(t *T) {
 	ada := t.User()
 	room := t.Room(ada)
@@ -135,16 +135,16 @@ func ping(t *T) {
 	t.Each(func(t *T) {
 		s := streams[t.column]
 		s.Message(last)
-		// It says where the stream is: as far as the log, of which others take part.
+		// A ping has the stream's position, which includes events of others.
 		e := s.Next("ping")
 		if at, err := position(e.Since); err != nil || at < last.ID {
-			t.Errorf("after the event %d comes %s", last.ID, e.Raw)
+			t.Errorf("got %[2]s after event %[1]d", last.ID, e.Raw)
 		}
 		pinged.Store(t.column, true)
 	})
 	behind := ada.Post(room, "behind a ping")
 	t.Each(func(t *T) {
-		if _, ok := pinged.Load(t.column); ok { // else it has failed already
+		if _, ok := pinged.Load(t.column); ok { // otherwise it has failed already
 			streams[t.column].Resume(t.Over).Message(behind)
 		}
 	})
@@ -175,11 +175,11 @@ func restart(t *T) {
 	t.http2.CloseIdleConnections()
 	after := ada.Post(room, "after")
 	if after.ID <= before[1].ID {
-		t.Errorf("after the restart ids go on with %d", after.ID)
+		t.Errorf("first id after the restart = %d", after.ID)
 	}
 	t.Each(func(t *T) {
 		s := streams[t.column]
-		if s.Over.Wire != Poll { // whose last answer says nothing if none was awaited
+		if s.Over.Wire != Poll { // whose last answer says nothing if no poll was waiting
 			s.Ended("restart", 1012)
 			s.cursor = fmt.Sprintf("%d.%s", before[1].ID, s.log)
 		}

@@ -24,18 +24,18 @@ func (s *Stream) command(method, path string, body any, headers map[string]strin
 	s.Send(string(text))
 	e := s.reply()
 	if e.Ref != frame["ref"] {
-		s.t.Errorf("the reply to %s is %s", text, clip(e.Raw))
+		s.t.Errorf("reply to %s = %s", text, clip(e.Raw))
 	}
 	return e
 }
 
-// reply is the next reply; events may come before it.
+// reply returns the next reply; events may come before it.
 func (s *Stream) reply() Event {
 	seen := s.Until("a reply", func(e Event) bool { return e.Type == "reply" })
 	return seen[len(seen)-1]
 }
 
-// takingCommands opens a WebSocket, where the server takes commands.
+// takingCommands opens a WebSocket, if the server supports commands.
 func (t *T) takingCommands(u *User, query string) *Stream {
 	s := t.Open(u, query)
 	s.Opening()
@@ -45,7 +45,7 @@ func (t *T) takingCommands(u *User, query string) *Stream {
 	return s
 }
 
-// commands makes the same calls by REST and over the socket: status and body are the same.
+// commands makes the same calls over REST and over the socket: status and body must be the same.
 func commands(t *T) {
 	ada, bob := t.User(), t.User()
 	room := t.Room(ada)
@@ -60,7 +60,7 @@ func commands(t *T) {
 		{"GET", roomPath(room, "messages"), nil},
 		{"GET", roomPath(room, "messages") + "?limit=1&before=" + id(post), nil},
 		{"GET", roomPath(room, "messages") + "?limit=1000", nil},
-		{"GET", "/v1/rooms?limit=1000", nil}, // a page of rooms changes from call to call
+		{"GET", "/v1/rooms?limit=1000", nil}, // a page of rooms changes between calls
 		{"PUT", roomPath(room), nil},
 		{"GET", roomPath(t.Name()), nil},
 		{"GET", "/v1/nothing-there", nil},
@@ -77,27 +77,27 @@ func commands(t *T) {
 		rest := ada.Do(c.method, c.path, c.body)
 		reply := s.command(c.method, c.path, c.body, nil)
 		if reply.Status != rest.Status || string(reply.Body) != strings.TrimSuffix(rest.Body, "\n") {
-			t.Errorf("%s, over the socket: %d %s", rest, reply.Status, clip(string(reply.Body)))
+			t.Errorf("%s over the WebSocket: got %d %s", rest, reply.Status, clip(string(reply.Body)))
 		}
 		if rest.Status == 204 && strings.Contains(reply.Raw, `"body"`) {
-			t.Errorf("%s, over the socket: %s", rest, reply.Raw)
+			t.Errorf("%s over the WebSocket: got %s", rest, reply.Raw)
 		}
 	}
-	// A key holds on both ways.
+	// A key is valid across REST and the socket.
 	key, body := t.Name(), map[string]any{"message": "once"}
 	first := s.command("POST", roomPath(room, "messages"), body, map[string]string{"Idempotency-Key": key})
 	again := ada.Do("POST", roomPath(room, "messages"), body, "Idempotency-Key: "+key).Want(200)
 	if first.Status != 201 || string(first.Body) != strings.TrimSuffix(again.Body, "\n") {
-		t.Errorf("over the socket %s, and by REST %s", first.Raw, again)
+		t.Errorf("WebSocket reply = %s, REST response = %s", first.Raw, again)
 	}
 	for _, path := range []string{"/v1/auth/logout", "/v1/tokens", "/v1/events"} {
 		if e := s.command("POST", path, nil, nil); e.Status != 400 || !strings.Contains(string(e.Body), `"not_over_socket"`) {
-			t.Errorf("POST %s over the socket: %s", path, e.Raw)
+			t.Errorf("POST %s over the WebSocket: got %s", path, e.Raw)
 		}
 	}
 }
 
-// shortForms are the frames of the types of events.
+// shortForms sends the short frames of each event type.
 func shortForms(t *T) {
 	ada, bob := t.User(), t.User()
 	room := t.Room(ada)
@@ -111,7 +111,7 @@ func shortForms(t *T) {
 		s.Send(frame)
 		e := s.reply()
 		if e.Status != 201 || e.Ref != fmt.Sprint("r", n+1) {
-			t.Fatalf("%s gets %s", frame, e.Raw)
+			t.Fatalf("%s: reply = %s", frame, e.Raw)
 		}
 		watch.Message(Event{Raw: string(e.Body)})
 	}
@@ -119,28 +119,28 @@ func shortForms(t *T) {
 		s.Send(fmt.Sprintf(`{"type":"private_message","target":%q,"message":"psst","ref":"p"}`, bob.Name))
 		e := s.reply()
 		if e.Status != 201 || e.Ref != "p" {
-			t.Fatalf("a private message gets %s", e.Raw)
+			t.Fatalf("private message: reply = %s", e.Raw)
 		}
 		watch.Message(Event{Raw: string(e.Body)})
 	}
 	if t.server.lacks("POST /v1/rooms/{room}/typing") == "" {
 		s.Send(fmt.Sprintf(`{"type":"user_typing","room":%q,"ref":"t"}`, room))
 		if e := s.reply(); e.Status != 204 || e.Ref != "t" {
-			t.Errorf("typing gets %s", e.Raw)
+			t.Errorf("typing: reply = %s", e.Raw)
 		}
 		if e := watch.Next("user_typing"); e.User != ada.Name || e.Room != room {
-			t.Errorf("typing is told as %s", e.Raw)
+			t.Errorf("typing event = %s", e.Raw)
 		}
 	}
 	for _, bad := range []string{"no JSON", "[1]", `"text"`, `{"type":`, ""} {
 		s.Send(bad)
 		if e := s.reply(); e.Status != 400 || e.Ref != "" || !strings.Contains(string(e.Body), `"status":400`) {
-			t.Errorf("the frame %q gets %s", bad, e.Raw)
+			t.Errorf("frame %q: reply = %s", bad, e.Raw)
 		}
 	}
 }
 
-// commandsInOrder sends many before it reads any reply.
+// commandsInOrder sends many commands before it reads any reply.
 func commandsInOrder(t *T) {
 	ada := t.User()
 	room := t.Room(ada)
@@ -154,16 +154,16 @@ func commandsInOrder(t *T) {
 		e := s.reply()
 		var posted Event
 		if err := json.Unmarshal(e.Body, &posted); err != nil || e.Ref != fmt.Sprint(i) || e.Status != 201 || posted.ID <= last {
-			t.Fatalf("the reply %d is %s", i, e.Raw)
+			t.Fatalf("reply %d = %s", i, e.Raw)
 		}
 		last = posted.ID
 	}
 	if got := len(ada.History(room)); got != n {
-		t.Errorf("the history has %d posts of %d", got, n)
+		t.Errorf("history has %d of %d posts", got, n)
 	}
 }
 
-// badFrames end the socket with their close codes.
+// badFrames checks the close codes for invalid frames.
 func badFrames(t *T) {
 	ada := t.User()
 	for _, test := range []struct {
@@ -181,7 +181,7 @@ func badFrames(t *T) {
 		for {
 			if _, err := s.next(t.Patience); err != nil {
 				if !websocket.IsCloseError(err, test.code) {
-					t.Errorf("%.10q ends the socket with %v, not with %d", test.text, err, test.code)
+					t.Errorf("%.10q: WebSocket ended with %v, want close code %d", test.text, err, test.code)
 				}
 				break
 			}

@@ -8,24 +8,25 @@ import (
 	"time"
 )
 
-// Comparison is one user who reads the same on every transport at once. What most of them read is held to be the
-// event; a transport whose bytes are others fails.
+// Comparison is one user who reads the same events on every transport at once. What most transports deliver is taken as
+// right; a transport with other bytes fails.
 type Comparison struct {
-	// Rewritten is set where what is replayed may differ from what was live: a text was deleted meanwhile.
+	// Rewritten is set if replayed events may differ from live ones because a text was deleted meanwhile.
 	Rewritten bool
 
-	t     *T
-	user  *User
-	query string
-	live  map[string]*Stream
-	start string
-	said  map[int64]string // the events as the answers to calls had them
+	t       *T
+	user    *User
+	query   string
+	live    map[string]*Stream
+	awaited map[string][]Event // live events that Await has read
+	start   string
+	said    map[int64]string // events as the answers to calls had them
 
 	mu       sync.Mutex
 	readings []reading
 }
 
-// reading is what one stream read.
+// reading is what one stream delivered.
 type reading struct {
 	column string
 	live   bool
@@ -34,33 +35,47 @@ type reading struct {
 
 // Compare opens a stream over each transport.
 func (t *T) Compare(u *User, query string) *Comparison {
-	c := &Comparison{t: t, user: u, query: query, live: map[string]*Stream{}, said: map[int64]string{}}
+	c := &Comparison{t: t, user: u, query: query, live: map[string]*Stream{}, awaited: map[string][]Event{}, said: map[int64]string{}}
 	t.Each(func(t *T) {
 		s := t.Open(u, query)
 		open := s.Opening()
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.live[t.column] = s
-		c.start = open.Since // any will do: what matters comes after all have opened
+		c.start = open.Since // any event: what matters comes after all have opened
 	})
 	return c
 }
 
-// Said notes an event as the answer to a call had it, and returns it.
+// Said records an event as the answer to a call had it, and returns it.
 func (c *Comparison) Said(e Event) Event {
 	c.said[e.ID] = e.Raw
 	return e
 }
 
-// Check reads all streams up to an event, and the same again by replay, and compares. The events between must be of
-// these types, the last one included.
+// Await reads all streams up to an event that fits, before a later call changes what it says.
+func (c *Comparison) Await(what string, fits func(Event) bool) {
+	c.t.Each(func(t *T) {
+		live := c.live[t.column]
+		if live == nil {
+			return
+		}
+		events := slices.DeleteFunc(live.Until(what, fits), func(e Event) bool { return e.ID == 0 })
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.awaited[t.column] = append(c.awaited[t.column], events...)
+	})
+}
+
+// Check reads all streams up to an event, then the same again as a replay, and compares them. The events in between,
+// including the last, must have these types.
 func (c *Comparison) Check(upto Event, types ...string) {
 	c.t.Each(func(t *T) {
 		live := c.live[t.column]
 		if live == nil {
 			return // it has failed already
 		}
-		c.read(t.column, true, live.Durables(upto.ID))
+		c.read(t.column, true, append(c.awaited[t.column], live.Durables(upto.ID)...))
 		replay := t.Open(c.user, resumeQuery(c.query, c.start))
 		replay.Opening()
 		c.read(t.column, false, replay.Durables(upto.ID))
@@ -84,7 +99,7 @@ func (c *Comparison) read(column string, live bool, events []Event) {
 	c.readings = append(c.readings, r)
 }
 
-// vote compares the readings that were live, or were not, or both.
+// vote compares the readings that were live, that were replayed, or both.
 func (c *Comparison) vote(live bool, types []string, also ...bool) {
 	var readings []reading
 	ids := map[int64]bool{}
@@ -112,14 +127,14 @@ func (c *Comparison) vote(live bool, types []string, also ...bool) {
 			}
 		}
 		if said, ok := c.said[id]; ok && said != best && (!c.Rewritten || live) {
-			c.t.Errorf("the call that made it was answered\n  %s\nand the streams have\n  %s", clip(said), clip(best))
+			c.t.Errorf("the response has\n  %s\nthe streams have\n  %s", clip(said), clip(best))
 		}
 		if e, err := parseEvent([]byte(best)); err == nil {
 			got = append(got, e.Type)
 		}
 	}
 	if !slices.Equal(got, types) {
-		c.t.Errorf("the streams have %v, not %v", got, types)
+		c.t.Errorf("streams got %v, want %v", got, types)
 	}
 }
 
@@ -132,11 +147,11 @@ func (c *Comparison) deviates(r reading, id int64, best string) {
 	one.column = r.column
 	switch {
 	case r.events[id] == "":
-		one.Errorf("%s, the event is missing that the others have:\n  %s", how, clip(best))
+		one.Errorf("%s: missing an event that the others have:\n  %s", how, clip(best))
 	case best == "":
-		one.Errorf("%s, it has an event that the others have not:\n  %s", how, clip(r.events[id]))
+		one.Errorf("%s: has an event that the others lack:\n  %s", how, clip(r.events[id]))
 	default:
-		one.Errorf("%s, its bytes of the event %d are\n  %s\nwhere the others have\n  %s\n%s", how, id, clip(r.events[id]), clip(best), firstDifference(r.events[id], best))
+		one.Errorf("%s: event %d =\n  %s\nthe others have\n  %s\n%s", how, id, clip(r.events[id]), clip(best), firstDifference(r.events[id], best))
 	}
 }
 
@@ -145,19 +160,20 @@ func firstDifference(a, b string) string {
 	for at < min(len(a), len(b)) && a[at] == b[at] {
 		at++
 	}
-	return fmt.Sprintf("they part at byte %d: %q, %q", at, a[at:min(len(a), at+16)], b[at:min(len(b), at+16)])
+	return fmt.Sprintf("first difference at byte %d: %q, %q", at, a[at:min(len(a), at+16)], b[at:min(len(b), at+16)])
 }
 
-// Ephemeral has cause called, and compares the bytes of the events that fit, which each stream must see. Nothing
-// ephemeral outlives the moment between two polls, so for a poll it is caused again; mark posts what ends the poll.
+// Ephemeral calls cause and compares the bytes of the events that fit, which every stream must get. Ephemeral events
+// are not kept between two polls, so for a poll cause is called again. mark posts what completes the poll.
 func (c *Comparison) Ephemeral(what string, cause func(), mark func() Event, fits func(Event) bool) {
 	missing := map[string]Transport{}
 	for _, tr := range c.t.over {
 		missing[tr.Name] = tr
 	}
 	for deadline := time.Now().Add(c.t.Patience); len(missing) > 0; {
-		time.Sleep(100 * time.Millisecond) // polls are likely to be waiting by then; if not, there is another time
+		time.Sleep(100 * time.Millisecond) // polls are likely to be waiting by then; otherwise there is another attempt
 		cause()
+		time.Sleep(500 * time.Millisecond) // it is not ordered with posts: on a busy server the mark may overtake it
 		for column, raw := range c.ephemeral(what, mark(), fits) {
 			if raw != "" {
 				delete(missing, column)
@@ -166,7 +182,7 @@ func (c *Comparison) Ephemeral(what string, cause func(), mark func() Event, fit
 		late := time.Now().After(deadline)
 		for column, tr := range missing {
 			if tr.Wire != Poll || late || c.live[column] == nil {
-				c.t.on(tr).Errorf("%s did not come", what)
+				c.t.on(tr).Errorf("%s was not delivered", what)
 				delete(missing, column)
 			}
 		}
@@ -186,7 +202,7 @@ func (c *Comparison) ephemeral(what string, upto Event, fits func(Event) bool) m
 			if e.ID == 0 && fits(e) {
 				mu.Lock()
 				if seen[t.column] != "" {
-					t.Errorf("%s came twice: %s", what, e.Raw)
+					t.Errorf("%s delivered twice: %s", what, e.Raw)
 				}
 				seen[t.column] = e.Raw
 				mu.Unlock()
@@ -201,7 +217,7 @@ func (c *Comparison) ephemeral(what string, upto Event, fits func(Event) bool) m
 		if best := mostVoted(votes); raw != best {
 			one := *c.t
 			one.column = column
-			one.Errorf("the bytes are\n  %s\nwhere the others have\n  %s", clip(raw), clip(best))
+			one.Errorf("event =\n  %s\nthe others have\n  %s", clip(raw), clip(best))
 		}
 	}
 	return seen

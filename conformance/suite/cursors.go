@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// resume names the cursor in each way that there is.
+// resume passes the cursor in every possible way.
 func resume(t *T) {
 	ada, bob := t.User(), t.User()
 	room := t.Room(ada)
@@ -26,18 +26,18 @@ func resume(t *T) {
 		{query: "since=" + full}, {query: "since=" + bare},
 		{query: "last_event_id=" + full}, {query: "lastEventId=" + bare},
 		{headers: []string{"Last-Event-ID: " + full}}, {headers: []string{"Last-Event-ID: " + bare}},
-		{query: "since=0", headers: []string{"Last-Event-ID: " + full}},                // the header wins, also
-		{query: "since=" + bare + "0000", headers: []string{"Last-Event-ID: " + full}}, // over what would be reset
+		{query: "since=0", headers: []string{"Last-Event-ID: " + full}},                // the header wins,
+		{query: "since=" + bare + "0000", headers: []string{"Last-Event-ID: " + full}}, // also over a cursor that would be reset
 		{query: "since=" + full + "&history=5"},                                        // and the cursor over the history
 	} {
 		s := t.OpenOver(t.Then, bob, rooms(room)+"&"+way.query, way.headers...)
 		if e := s.Opening(); !e.Resumed || e.Since != full {
-			t.Errorf("?%s %q opens with %s", way.query, way.headers, e.Raw)
+			t.Errorf("?%s %q: stream_open = %s", way.query, way.headers, e.Raw)
 		}
 		s.Messages(posts[2:]...)
 		s.Close()
 	}
-	// From the head there is nothing to replay, and from 0 all.
+	// From the head there is nothing to replay, and from 0 everything.
 	head := t.OpenOver(t.Then, bob, rooms(room)+"&since="+id(posts[4]))
 	head.Opening()
 	all := t.OpenOver(t.Then, bob, rooms(room)+"&since=0")
@@ -47,13 +47,13 @@ func resume(t *T) {
 	for _, e := range append(posts, next) {
 		for got := all.Durable(); got.Raw != e.Raw; got = all.Durable() {
 			if got.Room == room && got.Type == "chat_message" {
-				t.Fatalf("since=0 replays %s instead of %s", got.Raw, e.Raw)
+				t.Fatalf("since=0 replayed %s, want %s", got.Raw, e.Raw)
 			}
 		}
 	}
 }
 
-// cuts reconnects again and again while others post, after connections that break at any byte.
+// cuts reconnects repeatedly while others post, after connections that break at any byte.
 func cuts(t *T) {
 	ada, bob := t.User(), t.User()
 	room, other := t.Room(ada), t.Room(ada)
@@ -68,22 +68,22 @@ func cuts(t *T) {
 		for n := range posts {
 			posted = append(posted, ada.Post([]string{room, other}[rand.IntN(2)], fmt.Sprint("number ", n)))
 			if n%8 == 0 {
-				time.Sleep(time.Duration(rand.IntN(20)) * time.Millisecond) // the pace of the load
+				time.Sleep(time.Duration(rand.IntN(20)) * time.Millisecond) // paces the load
 			}
 		}
 	}()
 	defer func() { <-done }()
 	var seen []Event
 	over, next := t.Over, t.Then
-	for began, n := time.Now(), 0; len(seen) < posts; n++ {
-		if time.Since(began) > 3*t.Patience || t.ctx.Err() != nil {
-			t.Fatalf("after %d connections only %d of %d events have come", n, len(seen), posts)
+	for moved, n := time.Now(), 0; len(seen) < posts; n++ {
+		if time.Since(moved) > 3*t.Patience || t.ctx.Err() != nil {
+			t.Fatalf("got only %[2]d of %[3]d events after %[1]d connections", n, len(seen), posts)
 		}
 		h := how{query: rooms(room, other) + "&since=" + cursor}
 		if !over.HTTP2 {
 			h.cutAfter = 400 + rand.IntN(4000) // an opening takes some hundred bytes,
 			if strings.HasPrefix(t.URL, "https:") {
-				h.cutAfter += 2000 // and a handshake of TLS some more
+				h.cutAfter += 2000 // and a TLS handshake some more
 			}
 		}
 		s, refusal, err := t.TryOver(over, bob, h)
@@ -92,9 +92,9 @@ func cuts(t *T) {
 		}
 		over, next = next, over
 		if err != nil {
-			continue // cut within the answer's header
+			continue // cut in the response header
 		}
-		enough := 1 + rand.IntN(20) // or the reader goes by itself
+		enough := 1 + rand.IntN(20) // or the reader closes
 		for read := 0; read < enough && len(seen) < posts; {
 			e, err := s.next(t.Patience)
 			if err != nil {
@@ -105,9 +105,9 @@ func cuts(t *T) {
 			}
 			if e.ID != 0 {
 				if want := fmt.Sprint("number ", len(seen)); e.Message != want {
-					t.Fatalf("%s: instead of %q came %s", s.Over.Name, want, clip(e.Raw))
+					t.Fatalf("%s: got %[3]s, want %[2]q", s.Over.Name, want, clip(e.Raw))
 				}
-				seen = append(seen, e)
+				seen, moved = append(seen, e), time.Now()
 				read++
 			}
 			cursor = s.cursor
@@ -117,12 +117,12 @@ func cuts(t *T) {
 	<-done
 	for i, e := range seen {
 		if i >= len(posted) || e.Raw != posted[i].Raw {
-			t.Fatalf("the event %d of %d that came is %s, not %s", i, posts, clip(e.Raw), clip(posted[min(i, len(posted)-1)].Raw))
+			t.Fatalf("event %d of %d = %s, want %s", i, posts, clip(e.Raw), clip(posted[min(i, len(posted)-1)].Raw))
 		}
 	}
 }
 
-// resets gives cursors that cannot be honoured: the stream says so, and goes on live from the head.
+// resets uses invalid cursors: the stream says so, and continues live from the head.
 func resets(t *T) {
 	ada, bob := t.User(), t.User()
 	room := t.Room(ada)
@@ -150,14 +150,14 @@ func resets(t *T) {
 		}
 		s := t.Open(bob, query, headers...)
 		if e := s.Opening(); e.Resumed {
-			t.Errorf("%s: the stream opens with %s", test.why, e.Raw)
+			t.Errorf("%s: stream_open = %s", test.why, e.Raw)
 		}
 		e := s.Next("stream_reset")
 		if e.Reason == "" || e.Head < before.ID || e.Floor < 0 || !strings.Contains(e.Raw, `"floor":`) {
 			t.Errorf("%s: %s", test.why, e.Raw)
 		}
 		s.Message(ada.Post(room, "live "+test.cursor))
-		s = s.Turn() // from behind a reset as from anywhere
+		s = s.Turn() // after a reset a cursor works as usual
 		s.Message(ada.Post(room, "and on "+test.cursor))
 		s.Close()
 	}
@@ -173,19 +173,19 @@ func history(t *T) {
 	} {
 		room, other := t.Room(ada), t.Room(ada)
 		log := []Event{ada.Post(room, "one"), ada.Post(other, "eins"), ada.Post(room, "two")}
-		bob.Enter(room) // an event that is no message
+		bob.Enter(room) // an event that is not a message
 		log = append(log, Event{}, ada.Post(other, "zwei"), ada.Post(room, "three"), ada.Post(other, "drei"))
 		s := t.Open(ada, rooms(room, other)+fmt.Sprintf("&history=%d", test.n))
 		if e := s.Opening(); e.Resumed {
-			t.Errorf("history=%d: the stream opens with %s", test.n, e.Raw)
+			t.Errorf("history=%d: stream_open = %s", test.n, e.Raw)
 		}
 		for _, i := range test.want {
 			e := s.Durable()
-			for test.n == 100 && e.ID < log[0].ID { // how the rooms were made
+			for test.n == 100 && e.ID < log[0].ID { // creating the rooms
 				e = s.Durable()
 			}
 			if i == 3 && (e.Type != "member_added" || e.Target != bob.Name) || i != 3 && e.Raw != log[i].Raw {
-				t.Fatalf("history=%d: instead of %s came %s", test.n, log[i].Raw, e.Raw)
+				t.Fatalf("history=%d: got %[3]s, want %[2]s", test.n, log[i].Raw, e.Raw)
 			}
 		}
 		s = s.Turn()
@@ -197,7 +197,7 @@ func history(t *T) {
 	}
 }
 
-// lost asks for rooms that are not there, with a cursor.
+// lost asks for rooms that do not exist, with a cursor.
 func lost(t *T) {
 	ada, bob := t.User(), t.User()
 	room, never := t.Room(ada), t.Name()
@@ -206,7 +206,7 @@ func lost(t *T) {
 	s.Close()
 	s = t.Open(bob, rooms(never, room)+"&since="+since)
 	if e := s.Opening(); !slices.Equal(e.Lost, []string{never}) || !slices.Equal(e.Rooms, []string{room}) || !e.Resumed {
-		t.Errorf("the stream opens with %s", e.Raw)
+		t.Errorf("stream_open = %s", e.Raw)
 	}
 	s.Message(ada.Post(room, "hi"))
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// refusals are openings that get a problem, the same on every transport.
+// refusals are stream requests that get a problem, the same on every transport.
 func refusals(t *T) {
 	ada := t.User()
 	room := t.Room(ada)
@@ -25,11 +25,11 @@ func refusals(t *T) {
 	t.Refused(ada, "history=101").Problem(400, "", "history")
 	t.Refused(ada, "format=xml").Problem(400, "", "format")
 	s := t.Open(ada, rooms(room))
-	s.Opening() // all this has done no harm
+	s.Opening() // none of this did any harm
 	s.Message(ada.Post(room, "hi"))
 }
 
-// tickets open one stream, once.
+// tickets checks that a ticket opens one stream, once.
 func tickets(t *T) {
 	ada := t.User()
 	room := t.Room(ada)
@@ -39,22 +39,22 @@ func tickets(t *T) {
 	}
 	ada.Do("POST", "/v1/auth/ticket", nil).Want(201).Into(&made)
 	nobody := ada.With("")
-	if t.Over.Wire == Poll { // each poll needs one; the rest of the stream has none
+	if t.Over.Wire == Poll { // each poll needs one; there is none for the rest of the stream
 		s := t.Open(nobody, rooms(room)+"&wait=0&ticket="+made.Ticket)
 		if e := s.Opening(); e.User != ada.Name {
-			t.Errorf("the stream opens with %s", e.Raw)
+			t.Errorf("stream_open = %s", e.Raw)
 		}
 	} else {
 		s := t.Open(nobody, rooms(room)+"&ticket="+made.Ticket)
 		if e := s.Opening(); e.User != ada.Name || made.ExpiresIn != 30 {
-			t.Errorf("with a ticket for %d s, the stream opens with %s", made.ExpiresIn, e.Raw)
+			t.Errorf("ticket for %d s: stream_open = %s", made.ExpiresIn, e.Raw)
 		}
 		s.Message(ada.Post(room, "hi"))
 	}
 	t.Refused(nobody, rooms(room)+"&ticket="+made.Ticket).Problem(401, "", "")
 }
 
-// badCalls are REST calls that get a problem, and change nothing.
+// badCalls are REST calls that get a problem and change nothing.
 func badCalls(t *T) {
 	ada := t.User()
 	room := t.Room(ada)
@@ -86,10 +86,10 @@ func badCalls(t *T) {
 	ada.Do("GET", "/v1/nothing-there", nil).Problem(404, "", "")
 	for _, name := range []string{"a b", "..", ".", "a/b", strings.Repeat("n", 65), "a\x01"} {
 		if a := ada.Do("PUT", "/v1/rooms/"+url.PathEscape(name), nil); a.Status/100 != 4 {
-			t.Errorf("a room of the name %q: %s", name, a)
+			t.Errorf("room name %q: got %s", name, a)
 		}
 	}
 	if got := ada.History(room); len(got) != 1 || got[0].ID != post.ID {
-		t.Errorf("after all this the history has %d messages", len(got))
+		t.Errorf("history has %d messages after the refused posts", len(got))
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// Event is one event as it came: its bytes, and what they say.
+// Event is an event as received: its bytes and its decoded fields.
 type Event struct {
 	Raw    string // the JSON, byte for byte
 	Cursor string // SSE: the block's id
@@ -45,14 +45,14 @@ type Event struct {
 	Body      json.RawMessage `json:"body"`
 }
 
-// parseEvent reads an event's JSON. It is an error where the bytes are not as the contract has them.
+// parseEvent parses an event's JSON. It returns an error if the bytes do not match the contract.
 func parseEvent(raw []byte) (Event, error) {
 	e := Event{Raw: string(raw)}
 	switch {
 	case !utf8.Valid(raw):
-		return e, contractError("an event is not UTF-8: %q", raw)
+		return e, contractError("event is not UTF-8: %q", raw)
 	case strings.ContainsAny(e.Raw, "\r\n"):
-		return e, contractError("an event is not one line: %q", raw)
+		return e, contractError("event is not one line: %q", raw)
 	case !strings.HasPrefix(e.Raw, `{"type":"`):
 		return e, contractError("an event does not begin with its type: %s", clip(e.Raw))
 	}
@@ -65,23 +65,23 @@ func parseEvent(raw []byte) (Event, error) {
 	return e, nil
 }
 
-var errContract = errors.New("against the contract")
+var errContract = errors.New("contract violation")
 
 func contractError(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", errContract, fmt.Sprintf(format, args...))
 }
 
-// position is the id within a cursor `<id>.<log>`.
+// position returns the id in a cursor `<id>.<log>`.
 func position(cursor string) (int64, error) {
 	id, log, ok := strings.Cut(cursor, ".")
 	at, err := strconv.ParseInt(id, 10, 64)
 	if err != nil || !ok || log == "" || at < 0 {
-		return 0, contractError("%q is no cursor", cursor)
+		return 0, contractError("%q is not a cursor", cursor)
 	}
 	return at, nil
 }
 
-// clip keeps what is printed readable.
+// clip shortens what is printed.
 func clip(text string) string {
 	if len(text) > 300 {
 		return text[:300] + "…"
@@ -97,5 +97,5 @@ func clipAll(events []Event) string {
 	return b.String()
 }
 
-// id is an event's id for a path.
+// id formats an event's id for a path.
 func id(e Event) string { return strconv.FormatInt(e.ID, 10) }

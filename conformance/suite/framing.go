@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// sseHeaders keep proxies from buffering. That `retry:` comes first, and each block's id and event, are checked on
-// every stream.
+// sseHeaders checks the headers that keep proxies from buffering. Every stream checks that `retry:` comes first, and
+// the id and event of each block.
 func sseHeaders(t *T) {
 	ada := t.User()
 	room := t.Room(ada)
@@ -15,7 +15,7 @@ func sseHeaders(t *T) {
 	s.Opening()
 	for name, want := range map[string]string{"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no", "Content-Encoding": ""} {
 		if got := s.Header.Get(name); got != want {
-			t.Errorf("%s is %q, not %q", name, got, want)
+			t.Errorf("%s = %q, want %q", name, got, want)
 		}
 	}
 	s.Message(ada.Post(room, "hi"))
@@ -24,7 +24,7 @@ func sseHeaders(t *T) {
 	byFormat.Message(ada.Post(room, "asked for by format"))
 }
 
-// byDefault asks for nothing particular, and gets Server-Sent Events.
+// byDefault asks for no format, and gets Server-Sent Events.
 func byDefault(t *T) {
 	ada := t.User()
 	room := t.Room(ada)
@@ -35,7 +35,7 @@ func byDefault(t *T) {
 	}
 }
 
-// formats are asked for by the parameter, where a client cannot set Accept.
+// formats chooses the format by parameter, for clients that cannot set Accept.
 func formats(t *T) {
 	ada := t.User()
 	room := t.Room(ada)
@@ -44,7 +44,7 @@ func formats(t *T) {
 	s.Message(ada.Post(room, "hi"))
 }
 
-// poll asks once and returns the envelope.
+// poll makes one poll and returns the envelope.
 func (t *T) poll(u *User, query string) envelope {
 	req, err := http.NewRequestWithContext(t.ctx, t.Over.Method, *t.url.Load()+"/v1/events?"+query, nil)
 	if err != nil {
@@ -61,10 +61,10 @@ func (t *T) poll(u *User, query string) envelope {
 		t.Fatalf("%s: %v", a.call, err)
 	}
 	if !strings.HasPrefix(a.Header.Get("Content-Type"), accepts[Poll]) {
-		t.Errorf("%s: the Content-Type is %q", a.call, a.Header.Get("Content-Type"))
+		t.Errorf("%s: Content-Type = %q", a.call, a.Header.Get("Content-Type"))
 	}
 	if strings.Contains(a.Header.Get("Cache-Control"), "max-age") {
-		t.Errorf("%s: Cache-Control is %q", a.call, a.Header.Get("Cache-Control"))
+		t.Errorf("%s: Cache-Control = %q", a.call, a.Header.Get("Cache-Control"))
 	}
 	e, err := parseEnvelope(a.Want(200).Body)
 	if err != nil {
@@ -73,7 +73,7 @@ func (t *T) poll(u *User, query string) envelope {
 	return e
 }
 
-// types are those of an answer's events.
+// types returns the types of an answer's events.
 func (e envelope) types(t *T) string {
 	var types []string
 	for _, raw := range e.Events {
@@ -86,32 +86,32 @@ func (e envelope) types(t *T) string {
 	return strings.Join(types, " ")
 }
 
-// polling looks at single answers.
+// polling checks single answers.
 func polling(t *T) {
 	ada := t.User()
 	room := t.Room(ada)
-	first := t.poll(ada, rooms(room)) // without since it answers at once
+	first := t.poll(ada, rooms(room)) // without since it is answered at once
 	if got := first.types(t); got != "stream_open user_list" {
-		t.Errorf("the first answer has %s", got)
+		t.Errorf("events of the first response = %s", got)
 	}
 	post := ada.Post(room, "one")
-	for range 2 { // a poll takes nothing away
+	for range 2 { // a poll consumes nothing
 		e := t.poll(ada, rooms(room)+"&since="+first.Since)
 		if got := e.types(t); got != "stream_open user_list chat_message" || string(e.Events[2]) != post.Raw {
-			t.Errorf("an answer since %s has %s", first.Since, got)
+			t.Errorf("events since %s = %s", first.Since, got)
 		}
-		if at, _ := position(e.Since); at < post.ID { // it may be past what others have posted elsewhere
-			t.Errorf("after the event %d the answer's since is %s", post.ID, e.Since)
+		if at, _ := position(e.Since); at < post.ID { // it may be beyond posts elsewhere
+			t.Errorf("since after event %d = %s", post.ID, e.Since)
 		}
 	}
 	since := fmt.Sprintf("%d.%s", post.ID, strings.SplitN(first.Since, ".", 2)[1])
 	for _, wait := range []string{"0", "1"} {
 		e := t.poll(ada, rooms(room)+"&since="+since+"&wait="+wait)
 		if got := e.types(t); got != "stream_open user_list" {
-			t.Errorf("with wait=%s and nothing new the answer has %s", wait, got)
+			t.Errorf("wait=%s without news: events = %s", wait, got)
 		}
 		if at, _ := position(e.Since); at < post.ID {
-			t.Errorf("with nothing new since %s the answer's since is %s", since, e.Since)
+			t.Errorf("without news since %s: since = %s", since, e.Since)
 		}
 	}
 	answered := make(chan envelope)
@@ -119,9 +119,9 @@ func polling(t *T) {
 		defer close(answered) // the poll may fail
 		answered <- t.poll(ada, rooms(room)+"&since="+since+"&wait=60")
 	}()
-	next := ada.Post(room, "two") // before or after the poll has begun
+	next := ada.Post(room, "two") // before or after the poll has started
 	if e := <-answered; len(e.Events) != 3 || string(e.Events[2]) != next.Raw {
-		t.Errorf("a poll that waits is answered with %q", e.Events)
+		t.Errorf("waiting poll returned %q", e.Events)
 	}
 	for _, wait := range []string{"61", "-1", "x"} {
 		t.Refused(ada, rooms(room)+"&wait="+wait).Problem(400, "", "wait")

@@ -12,35 +12,35 @@ func opening(t *T) {
 	s := t.Open(ada, rooms(room, other))
 	e := s.Opening()
 	if e.User != ada.Name || len(e.Lost) != 0 || e.Resumed || !slices.Equal(slices.Sorted(slices.Values(e.Rooms)), slices.Sorted(slices.Values([]string{room, other}))) {
-		t.Errorf("the stream opens with %s", e.Raw)
+		t.Errorf("stream_open = %s", e.Raw)
 	}
 	at := -1 // "Keys come in the order shown"
 	for _, key := range []string{"type", "user", "rooms", "lost", "since", "resumed", "log"} {
 		next := strings.Index(e.Raw, fmt.Sprintf("%q:", key))
 		if next <= at {
-			t.Errorf("the key %s of stream_open is missing or not in order: %s", key, e.Raw)
+			t.Errorf("key %s of stream_open missing or out of order: %s", key, e.Raw)
 		}
 		at = next
 	}
 	list := s.Lists[room]
 	if want := fmt.Sprintf(`{"type":"user_list","room":%q,"users":[%q],"count":1}`, room, ada.Name); list.Raw != want {
-		t.Errorf("the list is %s, not %s", list.Raw, want)
+		t.Errorf("list = %s, want %s", list.Raw, want)
 	}
-	// The opener's own join does not come; what is posted next does.
+	// The user's own join is not sent; the next post is.
 	post := ada.Post(other, "first")
 	for _, e := range s.Until("the post", func(e Event) bool { return e.ID != 0 }) {
 		if e.Type == "user_join" || e.Type == "chat_message" && e.Raw != post.Raw {
-			t.Errorf("after the opening came %s", e.Raw)
+			t.Errorf("got %s after the opening", e.Raw)
 		}
 	}
 
 	inbox := t.Open(ada, "")
 	if e := inbox.Opening(); len(e.Rooms) != 0 || !strings.Contains(e.Raw, `"rooms":[]`) {
-		t.Errorf("a stream of the inbox alone opens with %s", e.Raw)
+		t.Errorf("inbox stream: stream_open = %s", e.Raw)
 	}
 }
 
-// order lets several post at once: all streams have what the log has, in its order.
+// order makes several users post at once: all streams have the log's events in its order.
 func order(t *T) {
 	ada, bob := t.User(), t.User()
 	room := t.Room(ada)
@@ -73,10 +73,10 @@ func order(t *T) {
 		at := int64(0)
 		for _, e := range posted[i] {
 			if !bytes[e.Raw] {
-				t.Errorf("never came %s", e.Raw)
+				t.Errorf("%s was not delivered", e.Raw)
 			}
 			if e.ID <= at {
-				t.Errorf("a post that was sent after the answer %d got the id %d", at, e.ID)
+				t.Errorf("post sent after response %d got id %d", at, e.ID)
 			}
 			at = e.ID
 		}
@@ -85,12 +85,12 @@ func order(t *T) {
 	history := ada.History(room)
 	for i, e := range seen {
 		if i >= len(history) || history[i].ID != e.ID || history[i].Message != e.Message {
-			t.Fatalf("the history and the stream part at event %d", i)
+			t.Fatalf("history and stream differ at event %d", i)
 		}
 	}
 }
 
-// delivery is the plainest thing: a few posts, one after the other.
+// delivery is the simplest scenario: a few posts, one after the other.
 func delivery(t *T) {
 	ada, bob := t.User(), t.User()
 	room := t.Room(ada)
@@ -109,7 +109,7 @@ func delivery(t *T) {
 	s.Messages(burst[4:]...)
 }
 
-// idempotency: however often a post is retried, each stream sees it once.
+// idempotency checks that a post is delivered once, however often it is retried.
 func idempotency(t *T) {
 	ada, bob := t.User(), t.User()
 	room := t.Room(ada)
@@ -122,7 +122,7 @@ func idempotency(t *T) {
 	first := post("once").Want(201).Event()
 	s = s.Turn()
 	if again := post("once").Want(200).Event(); again.Raw != first.Raw {
-		t.Errorf("the retry of\n  %s\nwas answered\n  %s", first.Raw, again.Raw)
+		t.Errorf("retry of\n  %s\nreturned\n  %s", first.Raw, again.Raw)
 	}
 	post("twice").Problem(422, "idempotency_mismatch", "")
 	s.Messages(first, ada.Post(room, "the end"))

@@ -10,18 +10,18 @@ import (
 	"time"
 )
 
-// pollSource polls again and again, from where the answer before ended.
+// pollSource polls repeatedly, each time from where the last answer ended.
 type pollSource struct {
 	*dialer
-	stop context.CancelFunc // ends the poll that is under way, too
+	stop context.CancelFunc // also ends a running poll
 
 	waiting []Event
 	since   string
 	polls   int
-	fails   error // once waiting is empty
+	fails   error // after waiting is empty
 }
 
-// envelope is an answer to a poll.
+// envelope is the answer to a poll.
 type envelope struct {
 	Events []json.RawMessage `json:"events"`
 	Since  string            `json:"since"`
@@ -32,10 +32,10 @@ func parseEnvelope(body string) (envelope, error) {
 	d := json.NewDecoder(strings.NewReader(body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&e); err != nil {
-		return e, contractError("a poll's answer is %s: %v", clip(body), err)
+		return e, contractError("poll response = %s: %v", clip(body), err)
 	}
 	if rest, _ := io.ReadAll(d.Buffered()); len(bytes.TrimSpace(rest)) > 0 {
-		return e, contractError("after a poll's answer comes %q", clip(string(rest)))
+		return e, contractError("data after a poll response: %q", clip(string(rest)))
 	}
 	if _, err := position(e.Since); err != nil {
 		return e, err
@@ -43,7 +43,7 @@ func parseEnvelope(body string) (envelope, error) {
 	return e, nil
 }
 
-// answer takes an answer's events.
+// answer queues an answer's events.
 func (p *pollSource) answer(resp *http.Response) {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
@@ -56,7 +56,7 @@ func (p *pollSource) answer(resp *http.Response) {
 		p.fails = err
 		return
 	}
-	at, _ := position(e.Since) // parseEnvelope has looked
+	at, _ := position(e.Since) // parseEnvelope has checked it
 	p.polls++
 	for i, raw := range e.Events {
 		event, err := parseEvent(raw)
@@ -65,16 +65,16 @@ func (p *pollSource) answer(resp *http.Response) {
 			return
 		}
 		if i == 0 && event.Type != "stream_open" {
-			p.fails = contractError("a poll's answer begins with %s", clip(event.Raw))
+			p.fails = contractError("poll response starts with %s", clip(event.Raw))
 			return
 		}
 		if event.ID > at {
-			p.fails = contractError("a poll's answer has the event %d, and its since is %s", event.ID, e.Since)
+			p.fails = contractError("poll response has event %d, but since = %s", event.ID, e.Since)
 			return
 		}
 		if p.polls > 1 && event.Type == "stream_open" {
 			if !event.Resumed || event.Since != p.since {
-				p.fails = contractError("a poll since %s was opened with %s", p.since, clip(event.Raw))
+				p.fails = contractError("poll since %s: stream_open = %s", p.since, clip(event.Raw))
 				return
 			}
 			continue
@@ -94,7 +94,7 @@ func (p *pollSource) read() (Event, error) {
 			return Event{}, p.fails
 		}
 		p.header.Del("Last-Event-ID")
-		path, query, _ := strings.Cut(p.target, "?") // of which resumeQuery takes wait=0 away
+		path, query, _ := strings.Cut(p.target, "?") // resumeQuery removes its wait=0
 		resp, cancel, err := p.request(path + "?" + resumeQuery(query, p.since))
 		if err != nil {
 			return Event{}, err
@@ -102,7 +102,7 @@ func (p *pollSource) read() (Event, error) {
 		if resp.StatusCode != http.StatusOK {
 			a, _ := readAnswer("a poll", resp)
 			cancel()
-			if a.Status == http.StatusTooManyRequests { // between two polls somebody else took the place
+			if a.Status == http.StatusTooManyRequests { // between two polls another stream took the place
 				time.Sleep(20 * time.Millisecond)
 				continue
 			}
@@ -118,7 +118,7 @@ func (p *pollSource) read() (Event, error) {
 
 func (p *pollSource) end() { p.stop() }
 
-// refusedError is a later poll that was refused.
+// refusedError means that a later poll was refused.
 type refusedError struct{ Answer }
 
 func (e *refusedError) Error() string { return e.String() }

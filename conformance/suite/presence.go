@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// follow keeps what an event says of presence.
+// follow records what an event says about presence.
 func (s *Stream) follow(e Event) {
 	if s.present == nil {
 		s.present = map[string]map[string]bool{}
@@ -27,7 +27,7 @@ func (s *Stream) follow(e Event) {
 		s.present[e.Room] = now
 	case "user_join", "user_leave":
 		if in == nil {
-			s.t.Errorf("%s: before any user_list came %s", s.Over.Name, e.Raw)
+			s.t.Errorf("%s: got %s before any user_list", s.Over.Name, e.Raw)
 			return
 		}
 		join, word := e.Type == "user_join", " out"
@@ -38,15 +38,15 @@ func (s *Stream) follow(e Event) {
 			return
 		}
 		if in[e.User] == join {
-			s.t.Errorf("%s: who is there comes, or who is not there goes: %s", s.Over.Name, e.Raw)
+			s.t.Errorf("%s: join of a user who is present, or leave of one who is not: %s", s.Over.Name, e.Raw)
 		}
 		in[e.User] = join
 		s.told = append(s.told, e.User+word)
 	}
 }
 
-// UntilTold reads until the stream has told of presence what is wanted, such as "ada in". Nothing ephemeral ends a
-// poll, so mark posts something that does.
+// UntilTold reads until the stream has reported the wanted presence events, such as "ada in". Ephemeral events do not
+// complete a poll, so mark posts something that does.
 func (s *Stream) UntilTold(what string, mark func() Event) {
 	if s.Over.Wire != Poll {
 		if !slices.Contains(s.told, what) {
@@ -56,17 +56,17 @@ func (s *Stream) UntilTold(what string, mark func() Event) {
 	}
 	for deadline := time.Now().Add(s.t.Patience); !slices.Contains(s.told, what); {
 		if time.Now().After(deadline) {
-			s.t.Fatalf("%s: waiting for %q was told %q", s.Over.Name, what, s.told)
+			s.t.Fatalf("%s: got %[3]q while waiting for %[2]q", s.Over.Name, what, s.told)
 		}
 		s.Durables(mark().ID)
-		time.Sleep(200 * time.Millisecond) // the pace of asking
+		time.Sleep(200 * time.Millisecond) // paces the requests
 	}
 }
 
-// Told asserts what the stream has told of presence, and forgets it.
+// Told checks the presence events reported so far, and clears them.
 func (s *Stream) Told(want ...string) {
 	if !slices.Equal(s.told, want) {
-		s.t.Errorf("%s: was told %q, not %q", s.Over.Name, s.told, want)
+		s.t.Errorf("%s: presence = %q, want %q", s.Over.Name, s.told, want)
 	}
 	s.told = nil
 }
@@ -78,24 +78,24 @@ func presence(t *T) {
 	watch := t.Open(ada, rooms(room))
 	watch.Opening()
 	if list := watch.Lists[room]; !slices.Equal(list.Users, []string{ada.Name}) || list.Count != 1 {
-		t.Errorf("ada's list is %s", list.Raw)
+		t.Errorf("ada's list = %s", list.Raw)
 	}
 	tab := t.Open(bob, rooms(room))
 	tab.Opening()
 	if list := tab.Lists[room]; len(list.Users) != 2 || list.Count != 2 || !slices.Contains(list.Users, ada.Name) {
-		t.Errorf("bob's list is %s", list.Raw)
+		t.Errorf("bob's list = %s", list.Raw)
 	}
 	watch.UntilTold(bob.Name+" in", mark)
 
 	second := t.OpenOver(t.Other(), bob, rooms(room)) // a second tab
 	second.Opening()
-	tab = tab.Turn() // or a switch of the first
+	tab = tab.Turn() // or the first one after a switch
 	second.Close()
 	tab.Close() // a reload, within the grace
 	tab = t.Open(bob, rooms(room))
 	tab.Opening()
 
-	// Carol comes after that and goes at once. When her grace has run out, bob's would have too.
+	// Carol joins after that and leaves at once. When her grace has run out, bob's would have too.
 	visit := t.Open(carol, rooms(room))
 	visit.Opening()
 	watch.UntilTold(carol.Name+" in", mark)
@@ -109,11 +109,11 @@ func presence(t *T) {
 	late := t.Open(carol, rooms(room))
 	late.Opening()
 	if list := late.Lists[room]; len(list.Users) != 2 || list.Count != 2 || slices.Contains(list.Users, bob.Name) {
-		t.Errorf("after bob has left, the list is %s", list.Raw)
+		t.Errorf("list after bob has left = %s", list.Raw)
 	}
 }
 
-// usersNow compares who is in a room by REST and by the stream.
+// usersNow compares the users of a room from REST and from the stream.
 func usersNow(t *T) {
 	ada, bob := t.User(), t.User()
 	room := t.Room(ada)
@@ -125,7 +125,7 @@ func usersNow(t *T) {
 	}
 	ada.Do("GET", roomPath(room, "users"), nil).Want(200).Into(&now)
 	if !slices.Equal(now.Users, []string{ada.Name}) || now.Count != 1 {
-		t.Errorf("the room's users are %v", now)
+		t.Errorf("room's users = %v", now)
 	}
 	other := t.Open(bob, rooms(room))
 	other.Opening()
@@ -133,7 +133,7 @@ func usersNow(t *T) {
 	slices.Sort(now.Users)
 	list := slices.Sorted(slices.Values(other.Lists[room].Users))
 	if !slices.Equal(now.Users, list) || now.Count != 2 {
-		t.Errorf("the room's users are %v, and the stream has %v", now, list)
+		t.Errorf("users of the room = %v, but the stream has %v", now, list)
 	}
 }
 
@@ -144,7 +144,7 @@ func sitePresence(t *T) {
 	watch := t.Open(ada, rooms(room)+"&site=1")
 	watch.Opening()
 	if watch.Lists[""].Raw == "" || watch.Lists[room].Raw == "" {
-		t.Fatalf("the lists are %v", watch.Lists)
+		t.Fatalf("lists = %v", watch.Lists)
 	}
 	inbox := t.Open(bob, "")
 	inbox.Opening()

@@ -10,33 +10,33 @@ import (
 	"unicode/utf8"
 )
 
-// columnREST is the column of what is no stream.
+// columnREST is the column for scenarios without a stream.
 const columnREST = "REST"
 
-// Outcome is what came of a scenario over a transport.
+// Outcome is the outcome of a scenario over a transport.
 type Outcome string
 
 // The outcomes.
 const (
 	Passed Outcome = "✓"
 	Failed Outcome = "✗"
-	Lacked Outcome = "–" // could not be tried, and the report says why
-	NoneOf Outcome = "·" // the scenario is not about that transport
+	Lacked Outcome = "–" // could not be tested; the report says why
+	NoneOf Outcome = "·" // does not apply to that transport
 )
 
-// Report is a table of scenarios by transports.
+// Report is a table of scenarios and transports.
 type Report struct {
 	mu       sync.Mutex
 	columns  []string
-	rows     []string // in the order in which they came
+	rows     []string // in order of appearance
 	cells    map[cell]Outcome
-	switched map[cell][2]int // passed and tried, by the transport that came first
+	switched map[cell][2]int // passed and tested, by the first transport
 	reasons  []Reason
 }
 
 type cell struct{ scenario, column string }
 
-// Reason says why an outcome is not Passed.
+// Reason explains an outcome other than Passed.
 type Reason struct {
 	Scenario, Transport string
 	Switch              string // such as "ws → sse"; "" for none
@@ -48,7 +48,7 @@ func newReport(columns []string) *Report {
 	return &Report{columns: columns, cells: map[cell]Outcome{}, switched: map[cell][2]int{}}
 }
 
-// Outcome is what came of a scenario over a transport, switches included.
+// Outcome returns the outcome of a scenario over a transport, including switches.
 func (r *Report) Outcome(scenario, transport string) Outcome {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -62,20 +62,20 @@ func (r *Report) Outcome(scenario, transport string) Outcome {
 	return NoneOf
 }
 
-// Failed tells whether anything failed.
+// Failed reports whether anything failed.
 func (r *Report) Failed() bool { return len(r.Reasons(Failed)) > 0 }
 
-// Reasons are those for one outcome.
+// Reasons returns the reasons for one outcome.
 func (r *Report) Reasons(of Outcome) []Reason {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(r.reasons), func(why Reason) bool { return why.Outcome != of })
 }
 
-// Scenarios are the names of what was tried, or could not be.
+// Scenarios returns the names of everything tested, or that could not be.
 func (r *Report) Scenarios() []string { return r.rows }
 
-// Transports are the names of the columns.
+// Transports returns the names of the columns.
 func (r *Report) Transports() []string { return r.columns }
 
 func (r *Report) row(name string) {
@@ -113,7 +113,7 @@ func (r *Report) tried(s *Scenario, column, label string, failures []string) {
 	r.switched[c] = n
 }
 
-// Print writes the table, and below it the reasons.
+// Print writes the table and then the reasons.
 func (r *Report) Print(to io.Writer) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -163,7 +163,7 @@ func (r *Report) Print(to io.Writer) {
 	}
 }
 
-// table prints what at says of each row and column. Empty rows are left out.
+// table prints the value of at for each row and column. Empty rows are left out.
 func (r *Report) table(to io.Writer, head string, wide int, at func(cell) string) {
 	line := func(first string, rest []string) {
 		b := pad(first, wide)

@@ -11,7 +11,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// server is what the server says of itself.
+// server is what the server says about itself.
 type server struct {
 	doc *openapi3.T
 }
@@ -24,7 +24,7 @@ func (r *run) describe(ctx context.Context) (*server, error) {
 	}
 	resp, err := r.http1.RoundTrip(req)
 	if err != nil {
-		return nil, fmt.Errorf("the server does not answer: %w", err)
+		return nil, fmt.Errorf("server does not respond: %w", err)
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
@@ -32,7 +32,7 @@ func (r *run) describe(ctx context.Context) (*server, error) {
 		return nil, fmt.Errorf("GET /openapi.yaml: %w", err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("GET /openapi.yaml answered %s: this is no tandem", resp.Status)
+		return nil, fmt.Errorf("GET /openapi.yaml: got %s: not a tandem server", resp.Status)
 	}
 	doc, err := openapi3.NewLoader().LoadFromData(text)
 	if err != nil {
@@ -41,7 +41,7 @@ func (r *run) describe(ctx context.Context) (*server, error) {
 	return &server{doc}, nil
 }
 
-// lacks says what of a need is missing, or "". A need is an operation ("POST /v1/rooms"), a parameter of the stream
+// lacks returns what a need is missing, or "". A need is an operation ("POST /v1/rooms"), a parameter of the stream
 // ("?site"), or a value of one ("?format=ndjson").
 func (s *server) lacks(need string) string {
 	if parameter, ok := strings.CutPrefix(need, "?"); ok {

@@ -20,9 +20,9 @@ func (s *sseSource) read() (Event, error) {
 	if err != nil {
 		return Event{}, err
 	}
-	// PROTOCOL: the stream starts with a `retry:` between 1,000 and 3,000 ms.
+	// The stream must start with a `retry:` between 1,000 and 3,000 ms.
 	if !s.begun && (s.parser.retry < 1000 || s.parser.retry > 3000) {
-		return Event{}, contractError("retry is %d ms before the first event", s.parser.retry)
+		return Event{}, contractError("retry = %d ms before the first event", s.parser.retry)
 	}
 	s.begun = true
 	e, err := parseEvent([]byte(block.data))
@@ -38,18 +38,18 @@ type sseBlock struct {
 	hasID               bool
 }
 
-// sseParser interprets an event stream as WHATWG HTML §9.2.6 says.
+// sseParser parses an event stream as specified in WHATWG HTML §9.2.6.
 type sseParser struct {
 	from   *bufio.Reader
 	begun  bool
-	afterR bool   // the last line ended with CR: a LF that follows belongs to it
+	afterR bool   // the last line ended with CR: a following LF belongs to it
 	lastID string // the last event ID buffer
-	retry  int    // milliseconds; 0 before there was one
+	retry  int    // milliseconds; 0 if there was none
 }
 
 func newSSEParser(from io.Reader) *sseParser { return &sseParser{from: bufio.NewReader(from)} }
 
-// next returns the next block that has data. A block that the stream's end leaves incomplete is dropped.
+// next returns the next block that has data. A block left incomplete by the end of the stream is dropped.
 func (p *sseParser) next() (sseBlock, error) {
 	var b sseBlock
 	var data strings.Builder
@@ -59,7 +59,7 @@ func (p *sseParser) next() (sseBlock, error) {
 			return sseBlock{}, err
 		}
 		if line == "" {
-			if data.Len() == 0 { // nothing to dispatch; the event type is forgotten, the id is not
+			if data.Len() == 0 { // nothing to dispatch; the event type is cleared, the id is not
 				b = sseBlock{}
 				continue
 			}
@@ -90,7 +90,7 @@ func (p *sseParser) next() (sseBlock, error) {
 func (p *sseParser) line() (string, error) {
 	if !p.begun {
 		p.begun = true
-		if mark, _ := p.from.Peek(3); bytes.Equal(mark, []byte("\xef\xbb\xbf")) { // one leading BOM is no content
+		if mark, _ := p.from.Peek(3); bytes.Equal(mark, []byte("\xef\xbb\xbf")) { // one leading BOM is ignored
 			_, _ = p.from.Discard(3)
 		}
 	}

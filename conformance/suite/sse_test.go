@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// The examples and rules of WHATWG HTML §9.2.6.
+// The examples and rules in WHATWG HTML §9.2.6.
 func TestEventStreamIsParsedAsTheStandardSays(t *testing.T) {
 	for _, test := range []struct {
 		name, stream string
@@ -37,13 +37,13 @@ func TestEventStreamIsParsedAsTheStandardSays(t *testing.T) {
 			got = append(got, fmt.Sprintf("%s|%s|%s", b.event, b.data, b.lastID))
 		}
 		if !slices.Equal(got, test.want) {
-			t.Errorf("%s: %q, not %q", test.name, got, test.want)
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
 		}
 	}
 	for value, want := range map[string]int{"1500": 1500, "15x": 0, "": 0, "+5": 0} {
 		p := newSSEParser(strings.NewReader("retry: " + value + "\n\n"))
 		if _, _ = p.next(); p.retry != want {
-			t.Errorf("retry %q is %d", value, p.retry)
+			t.Errorf("retry %q = %d", value, p.retry)
 		}
 	}
 }

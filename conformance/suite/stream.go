@@ -14,12 +14,12 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// Stream is an open stream. It checks by itself what holds for each: every event's bytes are as the contract has
-// them, stream_open is first, stream_close last, ids rise, and the SSE id is the cursor.
+// Stream is an open stream. It checks what must hold for every stream: events match the contract, stream_open is first
+// and stream_close last, ids increase, and the SSE id is the cursor.
 type Stream struct {
 	Over   Transport
-	Header http.Header // of the answer that began it
-	Open   Event       // the stream_open, once Opening has read it
+	Header http.Header // of the response
+	Open   Event       // set once Opening has read it
 	Lists  map[string]Event
 
 	t      *T
@@ -27,24 +27,24 @@ type Stream struct {
 	query  string
 	source source
 	events chan Event
-	err    error // why it ended; to be read after events is closed
+	err    error // why it ended; valid once events is closed
 	finish sync.Once
-	cursor string // behind what the scenario has read
+	cursor string // the scenario's position
 
-	present map[string]map[string]bool // who is in which room, as far as the scenario has read
-	told    []string                   // what it read of that: "ada in", "ada out", of all rooms
+	present map[string]map[string]bool // the users in each room, as far as the scenario has read
+	told    []string                   // the presence events among that: "ada in", "ada out", for all rooms
 
-	begun, closed bool   // what the checks know
-	last          int64  // the latest durable id, or where the stream began
+	begun, closed bool   // state of the checks
+	last          int64  // the last durable id, or where the stream began
 	log           string // its name
 }
 
-// Open opens a stream over the transport that is tried.
+// Open opens a stream over the tested transport.
 func (t *T) Open(u *User, query string, headers ...string) *Stream {
 	return t.OpenOver(t.Over, u, query, headers...)
 }
 
-// OpenOver opens a stream over some transport.
+// OpenOver opens a stream over a given transport.
 func (t *T) OpenOver(over Transport, u *User, query string, headers ...string) *Stream {
 	s, refusal, err := t.TryOver(over, u, how{query: query, headers: headers})
 	if err != nil {
@@ -56,14 +56,14 @@ func (t *T) OpenOver(over Transport, u *User, query string, headers ...string) *
 	return s
 }
 
-// Refused opens a stream that must be refused before anything is streamed.
+// Refused checks that a stream is refused before anything is streamed.
 func (t *T) Refused(u *User, query string, headers ...string) Answer {
 	s, refusal, err := t.TryOver(t.Over, u, how{query: query, headers: headers})
 	if err != nil {
 		t.Fatalf("open ?%s: %v", query, err)
 	}
 	if s != nil {
-		t.Fatalf("the stream ?%s %q opens instead of being refused", query, headers)
+		t.Fatalf("stream ?%s %q opened, want a refusal", query, headers)
 	}
 	return *refusal
 }
@@ -103,20 +103,20 @@ func (s *Stream) pump() {
 	}
 }
 
-// check holds an event against what came before, and says what is wrong.
+// check checks an event against the previous ones and returns an error if it does not fit.
 func (s *Stream) check(e Event) (wrong string) {
 	if s.closed {
 		return "after stream_close came"
 	}
-	refused := e.Type == "stream_close" && e.Reason == "too_many_streams" // then it is the only event
+	refused := e.Type == "stream_close" && e.Reason == "too_many_streams" // such a stream has this event only
 	if !s.begun && e.Type != "stream_open" && !refused {
 		return "the first event is"
 	}
 	sse := s.Over.Wire == SSE
 	if sse && e.Name != e.Type {
-		return fmt.Sprintf("the SSE event is named %q", e.Name)
+		return fmt.Sprintf("SSE event name = %q", e.Name)
 	}
-	cursor := "" // that SSE must have as id
+	cursor := "" // the required SSE id
 	switch {
 	case e.Type == "stream_open":
 		if s.begun {
@@ -128,7 +128,7 @@ func (s *Stream) check(e Event) (wrong string) {
 		}
 		s.begun, s.last, s.log, cursor = true, at, e.Log, e.Since
 	case e.Type == "stream_reset":
-		s.last, cursor = e.Head, fmt.Sprintf("%d.%s", e.Head, s.log) // what follows is live from the head
+		s.last, cursor = e.Head, fmt.Sprintf("%d.%s", e.Head, s.log) // the stream goes on live from the head
 	case e.Type == "ping":
 		at, err := position(e.Since)
 		if err != nil || at < s.last {
@@ -139,30 +139,30 @@ func (s *Stream) check(e Event) (wrong string) {
 		s.closed = true
 	case e.ID != 0:
 		if e.ID <= s.last {
-			wrong = fmt.Sprintf("after %d came the event", s.last)
+			wrong = fmt.Sprintf("after event %d came the event", s.last)
 		}
 		s.last, cursor = e.ID, fmt.Sprintf("%d.%s", e.ID, s.log)
 	}
 	switch {
 	case wrong != "" || !sse:
 	case cursor == "" && e.HasID:
-		wrong = fmt.Sprintf("an ephemeral event has the SSE id %q", e.Cursor)
+		wrong = fmt.Sprintf("ephemeral event has SSE id %q", e.Cursor)
 	case cursor != "" && (e.Cursor != cursor || !e.HasID):
-		wrong = fmt.Sprintf("the SSE id is %q, not %q", e.Cursor, cursor)
+		wrong = fmt.Sprintf("SSE id = %q, want %q", e.Cursor, cursor)
 	}
 	return wrong
 }
 
-// Close ends the connection and waits until nothing of the stream runs.
+// Close ends the connection and waits for the stream's goroutine.
 func (s *Stream) Close() {
 	s.finish.Do(func() {
 		s.source.end()
-		for range s.events { // until pump ends
+		for range s.events { // until pump returns
 		}
 	})
 }
 
-var errPatience = errors.New("nothing came in time")
+var errPatience = errors.New("timed out waiting for an event")
 
 // next returns the next event, or why there is none.
 func (s *Stream) next(timeout time.Duration) (Event, error) {
@@ -194,7 +194,7 @@ func (s *Stream) Until(what string, fits func(Event) bool) []Event {
 	for deadline := time.Now().Add(s.t.Patience); ; {
 		e, err := s.next(time.Until(deadline))
 		if err != nil {
-			s.t.Fatalf("%s, waiting for %s: %v; the last events: %s", s.Over.Name, what, err, clipAll(seen))
+			s.t.Fatalf("%s: %[3]v while waiting for %[2]s; last events: %[4]s", s.Over.Name, what, err, clipAll(seen))
 		}
 		if seen = append(seen, e); fits(e) {
 			return seen
@@ -202,26 +202,27 @@ func (s *Stream) Until(what string, fits func(Event) bool) []Event {
 	}
 }
 
-// Next is the next event of one of these types, past any ephemeral one; a durable event of another type is wrong.
+// Next returns the next event of one of these types. It skips ephemeral events; a durable event of another type is a
+// failure.
 func (s *Stream) Next(types ...string) Event {
 	seen := s.Until(strings.Join(types, " or "), func(e Event) bool {
 		return slices.Contains(types, e.Type) && !e.Again || e.ID != 0 || e.Type == "stream_close"
 	})
 	e := seen[len(seen)-1]
 	if !slices.Contains(types, e.Type) {
-		s.t.Fatalf("%s, waiting for %v, came %s", s.Over.Name, types, clip(e.Raw))
+		s.t.Fatalf("%s: got %[3]s, want one of %[2]v", s.Over.Name, types, clip(e.Raw))
 	}
 	return e
 }
 
-// Durable is the next durable event. A reset or an end is wrong.
+// Durable returns the next durable event. A reset or an end is a failure.
 func (s *Stream) Durable() Event {
 	seen := s.Until("an event", func(e Event) bool {
 		return e.ID != 0 || e.Type == "stream_reset" || e.Type == "stream_close"
 	})
 	e := seen[len(seen)-1]
 	if e.ID == 0 {
-		s.t.Fatalf("%s, waiting for an event, came %s", s.Over.Name, clip(e.Raw))
+		s.t.Fatalf("%s: got %s, want an event with an id", s.Over.Name, clip(e.Raw))
 	}
 	return e
 }
@@ -230,7 +231,7 @@ func (s *Stream) Durable() Event {
 func (s *Stream) Message(want Event) Event {
 	e := s.Durable()
 	if e.Raw != want.Raw {
-		s.t.Fatalf("%s: instead of\n  %s\ncame\n  %s", s.Over.Name, clip(want.Raw), clip(e.Raw))
+		s.t.Fatalf("%s: got\n  %[3]s\nwant\n  %[2]s", s.Over.Name, clip(want.Raw), clip(e.Raw))
 	}
 	return e
 }
@@ -248,43 +249,43 @@ func (s *Stream) Durables(upto int64) (events []Event) {
 		e := s.Durable()
 		if events = append(events, e); e.ID >= upto {
 			if e.ID > upto {
-				s.t.Fatalf("%s: the event %d is missing; instead came %s", s.Over.Name, upto, clip(e.Raw))
+				s.t.Fatalf("%s: event %d is missing; got %s", s.Over.Name, upto, clip(e.Raw))
 			}
 			return events
 		}
 	}
 }
 
-// Opening reads stream_open and the user_list of each room, and returns the former.
+// Opening reads stream_open and the user_list of each room, and returns stream_open.
 func (s *Stream) Opening() Event {
 	first := func() Event {
 		e, err := s.next(s.t.Patience)
 		if err != nil {
-			s.t.Fatalf("%s, waiting for the opening: %v", s.Over.Name, err)
+			s.t.Fatalf("%s: waiting for stream_open: %v", s.Over.Name, err)
 		}
 		return e
 	}
 	if s.Open = first(); s.Open.Type != "stream_open" {
-		s.t.Fatalf("%s: the stream opens with %s", s.Over.Name, clip(s.Open.Raw))
+		s.t.Fatalf("%s: stream_open = %s", s.Over.Name, clip(s.Open.Raw))
 	}
 	want := slices.Clone(s.Open.Rooms)
 	if strings.Contains(s.query, "site=1") {
-		want = append(want, "") // the site's list names no room
+		want = append(want, "") // the site's list has no room
 	}
 	for range want {
 		e := first()
 		if e.Type != "user_list" || !slices.Contains(want, e.Room) || s.Lists[e.Room].Raw != "" {
-			s.t.Fatalf("%s: among the user_lists of %q came %s", s.Over.Name, want, clip(e.Raw))
+			s.t.Fatalf("%s: got %[3]s, want a user_list of %[2]q", s.Over.Name, want, clip(e.Raw))
 		}
 		if s.Lists[e.Room] = e; e.Count < len(e.Users) || !slices.Contains(e.Users, s.Open.User) && e.Count == len(e.Users) {
-			s.t.Errorf("%s: the opener %s is not in the user_list %s", s.Over.Name, s.Open.User, clip(e.Raw))
+			s.t.Errorf("%s: user %s is missing from the user_list %s", s.Over.Name, s.Open.User, clip(e.Raw))
 		}
 	}
 	return s.Open
 }
 
-// Turn closes the stream and resumes over the other transport, where a switch is tried; else it returns the stream as
-// it is.
+// Turn closes the stream and resumes it over the other transport, if a switch is tested. Otherwise it returns the
+// stream itself.
 func (s *Stream) Turn() *Stream {
 	to := s.t.Then
 	if s.Over.Name == to.Name {
@@ -296,18 +297,18 @@ func (s *Stream) Turn() *Stream {
 	return s.Resume(to)
 }
 
-// Resume closes the stream and goes on over a transport from what the scenario has read.
+// Resume closes the stream and continues over a transport from where the scenario has read.
 func (s *Stream) Resume(over Transport) *Stream {
 	s.Close()
 	next := s.t.OpenOver(over, s.user, resumeQuery(s.query, s.cursor))
 	if e := next.Opening(); !e.Resumed || e.Since != s.cursor {
-		s.t.Errorf("%s, resumed from %s, opens with %s", over.Name, s.cursor, clip(e.Raw))
+		s.t.Errorf("%s, resumed from %s: stream_open = %s", over.Name, s.cursor, clip(e.Raw))
 	}
 	return next
 }
 
-// Ended reads the stream to its end, which must be a stream_close for the reason, and for a WebSocket its close code.
-// A poll that finds nobody any more is refused with 401.
+// Ended reads the stream to its end, which must be a stream_close with this reason and, for a WebSocket, its close
+// code. A poll whose session has ended is refused with 401.
 func (s *Stream) Ended(reason string, code int) {
 	var last Event
 	for deadline := time.Now().Add(s.t.Patience); ; {
@@ -321,14 +322,14 @@ func (s *Stream) Ended(reason string, code int) {
 			return
 		}
 		if last.Type != "stream_close" || last.Reason != reason {
-			s.t.Fatalf("%s: the last event is %s, not a stream_close for %s (%v)", s.Over.Name, clip(last.Raw), reason, err)
+			s.t.Fatalf("%s: last event = %s, want a stream_close with reason %s (%v)", s.Over.Name, clip(last.Raw), reason, err)
 		}
 		var closing *websocket.CloseError
 		switch {
 		case s.Over.Wire != WebSocket && !errors.Is(err, io.EOF):
-			s.t.Errorf("%s: the answer ends with %v", s.Over.Name, err)
+			s.t.Errorf("%s: response ended with %v", s.Over.Name, err)
 		case s.Over.Wire == WebSocket && (!errors.As(err, &closing) || closing.Code != code):
-			s.t.Errorf("the socket ends with %v, not with %d", err, code)
+			s.t.Errorf("WebSocket ended with %v, want close code %d", err, code)
 		}
 		return
 	}
@@ -343,5 +344,5 @@ func (s *Stream) send(kind int, text string) {
 	}
 }
 
-// rooms is a query for these rooms.
+// rooms returns a query for these rooms.
 func rooms(names ...string) string { return url.Values{"room": names}.Encode() }

@@ -14,35 +14,35 @@ import (
 	"time"
 )
 
-// Config says what to try, and how.
+// Config says what to test, and how.
 type Config struct {
 	URL        string                                      // of the server, http:// or https://
-	AdminToken string                                      // of a site admin; scenarios that need one are left out without
-	Restart    func(context.Context) (url string, _ error) // stops the server cleanly and starts it on the same data; nil: cannot
+	AdminToken string                                      // of a site admin; without it, scenarios that need one are left out
+	Restart    func(context.Context) (url string, _ error) // stops the server cleanly and restarts it on the same data; nil: not possible
 	TLS        *tls.Config                                 // for https; nil: the system's roots
-	Accounts   *Accounts                                   // to use and to keep; nil: make some, and delete them afterwards
-	Slow       bool                                        // also what takes longer than 20 s
-	Only       *regexp.Regexp                              // names of scenarios to run; nil: all
-	Plain      bool                                        // without switches in the middle
-	Over       []string                                    // names of transports to use; empty: all that the URL allows
-	Parallel   int                                         // how many scenarios run at once; 0: 16
-	Patience   time.Duration                               // how long to wait for what must come; 0: 20 s
+	Accounts   *Accounts                                   // accounts to use and keep; nil: create some, and delete them afterwards
+	Slow       bool                                        // include what takes longer than 20 s
+	Only       *regexp.Regexp                              // names of the scenarios to run; nil: all
+	Plain      bool                                        // no switches of transport
+	Over       []string                                    // names of the transports to use; empty: all that the URL allows
+	Parallel   int                                         // how many scenarios run concurrently; 0: 16
+	Patience   time.Duration                               // how long to wait for expected events; 0: 20 s
 }
 
-// A Scenario is something that must go the same way on every transport.
+// A Scenario must have the same outcome on every transport.
 type Scenario struct {
 	Name  string
-	Needs []string // what the server, or the Config, must have: see server.lacks
+	Needs []string // what the server or the Config must have: see server.lacks
 	Run   func(*T)
 
-	Switch bool                 // run it also for each ordered pair of transports, between which Stream.Turn switches
+	Switch bool                 // also run it for each ordered pair of transports, between which Stream.Turn switches
 	All    bool                 // run it once, over all transports together: see T.Each
-	REST   bool                 // it opens no stream, or any one
-	Only   func(Transport) bool // the transports that it is about; nil: all
-	Alone  bool                 // nothing else may run meanwhile
+	REST   bool                 // it opens no stream, or any
+	Only   func(Transport) bool // the transports that it applies to; nil: all
+	Alone  bool                 // nothing else may run at the same time
 }
 
-// run is one run of the suite.
+// run is a run of the suite.
 type run struct {
 	Config
 	url        atomic.Pointer[string]
@@ -53,7 +53,7 @@ type run struct {
 	report     *Report
 }
 
-// Run tries the scenarios and returns what came of it. An error means that they could not be tried at all.
+// Run runs the scenarios and returns their outcomes. An error means that they could not be run at all.
 func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if cfg.Parallel == 0 {
 		cfg.Parallel = 16
@@ -64,10 +64,12 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	r := &run{Config: cfg}
 	r.setURL(cfg.URL)
 	if !strings.HasPrefix(cfg.URL, "http://") && !strings.HasPrefix(cfg.URL, "https://") {
-		return nil, fmt.Errorf("the URL %q does not begin with http:// or https://", cfg.URL)
+		return nil, fmt.Errorf("URL %q does not start with http:// or https://", cfg.URL)
 	}
-	// Idle connections end here before they end there, or a request may be on its way meanwhile.
-	const idle = 20 * time.Second
+	// Idle connections must end here before the server closes them, or a request may be in flight at that moment.
+	// Servers' shortest timeout is for connections without any request, which an http.Transport keeps if it dialed more
+	// than it needed; it does not retry a request that fails on one.
+	const idle = 3 * time.Second
 	r.http1 = &http.Transport{
 		TLSClientConfig: cfg.TLS.Clone(), MaxIdleConnsPerHost: 64, IdleConnTimeout: idle,
 		TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{},
@@ -89,7 +91,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 		columns = append(columns, over.Name)
 	}
 	if len(r.transports) == 0 {
-		return nil, errors.New("there is no transport to try")
+		return nil, errors.New("no transport to test")
 	}
 	r.report = newReport(columns)
 	if cfg.Accounts == nil {
@@ -163,7 +165,7 @@ func (r *run) try(ctx context.Context, alone bool) {
 
 func (s *Scenario) suits(tr Transport) bool { return s.Only == nil || s.Only(tr) }
 
-// lacksOver is what is missing for a scenario over a transport that it suits.
+// lacksOver returns what is missing for a scenario over a transport that it applies to.
 func (r *run) lacksOver(s *Scenario, missing string, tr Transport) string {
 	if !s.suits(tr) {
 		return ""
@@ -174,7 +176,7 @@ func (r *run) lacksOver(s *Scenario, missing string, tr Transport) string {
 	return missing
 }
 
-// lacks is what is missing for a scenario, or "".
+// lacks returns what is missing for a scenario, or "".
 func (r *run) lacks(s *Scenario) string {
 	for _, need := range s.Needs {
 		missing := ""
@@ -201,7 +203,7 @@ func (r *run) lacks(s *Scenario) string {
 	return ""
 }
 
-// What a scenario can need of the Config.
+// What a scenario can need from the Config.
 const (
 	needsAdmin   = "admin"
 	needsRestart = "restart"

@@ -10,27 +10,27 @@ import (
 	"time"
 )
 
-// T is one scenario that runs: over one transport, over two with a switch, or over all together.
+// T is a running scenario: over one transport, over two with a switch, or over all together.
 type T struct {
 	*run
 	ctx      context.Context
 	scenario *Scenario
 	over     []Transport
-	column   string // whose failures these are; "" is all that are in over
+	column   string // the transport whose failures these are; "" for all in over
 
-	Over Transport // the transport that is tried
-	Then Transport // the one that Turn switches to; Over again where no switch is tried
+	Over Transport // the tested transport
+	Then Transport // the one that Turn switches to; equals Over if no switch is tested
 
-	Patience time.Duration // how long to wait for what must come
+	Patience time.Duration // how long to wait for expected events
 
 	own *own // shared by the Ts of one scenario
 }
 
-// own is what a scenario has taken and gives back.
+// own is what a scenario has acquired and must give back.
 type own struct {
 	mu       sync.Mutex
 	failures map[string][]string // by column
-	lacked   string              // what turned out to be missing
+	lacked   string              // what was found to be missing
 	streams  []*Stream
 	users    []*User
 	fresh    []*User // that nobody else may use
@@ -44,7 +44,7 @@ func newT(ctx context.Context, r *run, s *Scenario, over []Transport, column str
 	}
 }
 
-// try runs the scenario and reports.
+// try runs the scenario and reports its outcome.
 func (t *T) try() {
 	done := make(chan struct{})
 	go func() {
@@ -60,7 +60,7 @@ func (t *T) try() {
 	t.finish()
 }
 
-// finish ends what the scenario left open, in an order that makes no failures of its own.
+// finish ends what the scenario left open, in an order that causes no failures.
 func (t *T) finish() {
 	for _, s := range t.own.streams {
 		s.Close()
@@ -92,7 +92,7 @@ func (t *T) finish() {
 	}
 }
 
-// label says which switch is tried, "" for none.
+// label names the tested switch, or is "".
 func (t *T) label() string {
 	if t.scenario.Switch && t.Then.Name != t.Over.Name && !t.scenario.All {
 		return t.Over.Name + " → " + t.Then.Name
@@ -100,22 +100,22 @@ func (t *T) label() string {
 	return ""
 }
 
-// Errorf makes the scenario fail, and goes on.
+// Errorf records a failure and continues.
 func (t *T) Errorf(format string, args ...any) {
 	t.own.mu.Lock()
 	defer t.own.mu.Unlock()
-	if len(t.own.failures[t.column]) < 5 { // the first ones tell
+	if len(t.own.failures[t.column]) < 5 { // the first ones are enough
 		t.own.failures[t.column] = append(t.own.failures[t.column], strings.TrimSpace(fmt.Sprintf(format, args...)))
 	}
 }
 
-// Fatalf makes the scenario fail, and ends the goroutine that calls it.
+// Fatalf records a failure and ends the calling goroutine.
 func (t *T) Fatalf(format string, args ...any) {
 	t.Errorf(format, args...)
 	runtime.Goexit()
 }
 
-// Lack ends the scenario because the server lacks what it is about, where only trying could show that.
+// Lack ends the scenario because the server lacks what it tests, if only trying could show that.
 func (t *T) Lack(what string) {
 	t.own.mu.Lock()
 	t.own.lacked = what
@@ -123,8 +123,8 @@ func (t *T) Lack(what string) {
 	runtime.Goexit()
 }
 
-// Each runs f once for each transport of a scenario that runs over all together, at once; what fails in there is the
-// failure of that transport alone.
+// Each runs f concurrently for each transport, in a scenario that runs over all together. A failure in f counts for
+// that transport only.
 func (t *T) Each(f func(*T)) {
 	var all sync.WaitGroup
 	for _, tr := range t.over {
@@ -140,14 +140,14 @@ func (t *T) Each(f func(*T)) {
 	all.Wait()
 }
 
-// on is t with the failures of one transport.
+// on returns t with the failures counted for one transport.
 func (t *T) on(tr Transport) *T {
 	one := *t
 	one.Over, one.Then, one.column = tr, tr, tr.Name
 	return &one
 }
 
-// Together runs f n times at once and returns when all have ended.
+// Together runs n calls of f concurrently and waits for them.
 func (t *T) Together(n int, f func(i int)) {
 	var all sync.WaitGroup
 	for i := range n {
@@ -163,19 +163,19 @@ func (t *T) Together(n int, f func(i int)) {
 	all.Wait()
 }
 
-// Cleanup has f called when the scenario has ended.
+// Cleanup registers f to be called when the scenario has ended.
 func (t *T) Cleanup(f func()) {
 	t.own.mu.Lock()
 	defer t.own.mu.Unlock()
 	t.own.cleanup = append(t.own.cleanup, f)
 }
 
-// Name is a random name for a room or a user.
+// Name returns a random name for a room or a user.
 func (t *T) Name() string { return randomName() }
 
 func randomName() string { return fmt.Sprintf("cf-%010x", rand.Uint64N(1<<40)) }
 
-// Other is a transport beside the one that is tried; the same where there is none.
+// Other returns a transport other than the tested one, or the same if there is no other.
 func (t *T) Other() Transport {
 	if t.Then.Name != t.Over.Name {
 		return t.Then

@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// blanks are texts that show nothing.
+// blanks are texts that no client would show.
 var blanks = []string{" ", "\n\n", "\u200b", "\u200d\u200d", "\u2800", "\u2028", "\u3164"}
 
-// blankMessages are refused however they come, and nothing is posted.
+// blankMessages are refused in every way of posting, and nothing is posted.
 func blankMessages(t *T) {
 	ada := t.User()
 	room := t.Room(ada)
@@ -32,11 +32,11 @@ func blankMessages(t *T) {
 		}
 	}
 	if got := ada.History(room); len(got) != 1 || got[0].Message != "the only one" {
-		t.Errorf("after all this the history has %d messages", len(got))
+		t.Errorf("history has %d messages after the refused posts", len(got))
 	}
 }
 
-// blankCommands are refused as the calls are that they stand for.
+// blankCommands are refused like the calls that they stand for.
 func blankCommands(t *T) {
 	ada := t.User()
 	room := t.Room(ada)
@@ -49,16 +49,16 @@ func blankCommands(t *T) {
 		s.Send(string(frame))
 		for _, e := range []Event{s.reply(), s.command("POST", roomPath(room, "messages"), map[string]string{"message": text}, nil)} {
 			if e.Status != 400 || !strings.Contains(string(e.Body), `"code":"message_empty"`) {
-				t.Errorf("%+q gets %s", text, e.Raw)
+				t.Errorf("%+q: reply = %s", text, e.Raw)
 			}
 		}
 	}
 	if got := ada.History(room); len(got) != 0 {
-		t.Errorf("after all this the history has %d messages", len(got))
+		t.Errorf("history has %d messages after the refused posts", len(got))
 	}
 }
 
-// search finds all words, the last one as a beginning, and tokens as people type them.
+// search finds all words, the last one as a prefix, and tokens as users type them.
 func search(t *T) {
 	ada := t.User()
 	room := t.Room(ada)
@@ -80,7 +80,7 @@ func search(t *T) {
 			texts = append(texts, posts[i])
 		}
 		if !slices.Equal(got, texts) {
-			t.Errorf("%q finds %q, not %q", q, got, texts)
+			t.Errorf("%q finds %q, want %q", q, got, texts)
 		}
 	}
 }

@@ -19,16 +19,16 @@ import (
 // Transport is a way to follow a stream.
 type Transport struct {
 	Name   string
-	Needs  string // of the server; "" for nothing
+	Needs  string // the required scheme of the server; "" for any
 	Wire   Wire
 	Method string
 	HTTP2  bool
 }
 
-// Wire is what the bytes look like.
+// Wire is a wire format.
 type Wire string
 
-// The wire formats, as the parameter `format` names them.
+// The wire formats, as named by the parameter `format`.
 const (
 	WebSocket Wire = "ws"
 	SSE       Wire = "sse"
@@ -36,7 +36,7 @@ const (
 	Poll      Wire = "json"
 )
 
-// transports are all that the contract has.
+// transports lists all transports in the contract.
 var transports = []Transport{
 	{Name: "ws", Wire: WebSocket, Method: "GET"},
 	{Name: "sse", Wire: SSE, Method: "GET"},
@@ -47,7 +47,7 @@ var transports = []Transport{
 	{Name: "ndjson-h2", Wire: NDJSON, Method: "POST", HTTP2: true, Needs: "?format=ndjson"},
 }
 
-// Transports are the names of all transports.
+// Transports returns the names of all transports.
 func Transports() (names []string) {
 	for _, tr := range transports {
 		names = append(names, tr.Name)
@@ -57,8 +57,8 @@ func Transports() (names []string) {
 
 var accepts = map[Wire]string{SSE: "text/event-stream", NDJSON: "application/x-ndjson", Poll: "application/json"}
 
-// source is one connection, or one poll after the other. read blocks for the next event; end closes, and may be called
-// at any time.
+// source is one connection, or a series of polls. read blocks until the next event. end closes it and may be called at
+// any time.
 type source interface {
 	read() (Event, error)
 	end()
@@ -68,7 +68,7 @@ type source interface {
 type how struct {
 	query    string
 	headers  []string // "Name: value"
-	cutAfter int      // the connection breaks after so many bytes; 0: never
+	cutAfter int      // the connection breaks after this many bytes; 0: never
 }
 
 // dial opens a stream, or returns the answer that refused it.
@@ -94,7 +94,7 @@ func (t *T) dial(u *User, over Transport, h how) (source, http.Header, *Answer, 
 		return d.socket()
 	}
 	if over.Wire == Poll && !strings.Contains(h.query, "wait=") {
-		// Like any stream it is to show its opening now; the polls that follow wait.
+		// Like any stream it must show its opening at once; the polls after that wait.
 		d.target += "&wait=0"
 		if h.query == "" {
 			d.target = "/v1/events?wait=0"
@@ -114,10 +114,10 @@ func (t *T) dial(u *User, over Transport, h how) (source, http.Header, *Answer, 
 	}
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if kind != accepts[over.Wire] {
-		t.Errorf("the Content-Type is %q, not %q", resp.Header.Get("Content-Type"), accepts[over.Wire])
+		t.Errorf("Content-Type = %q, want %q", resp.Header.Get("Content-Type"), accepts[over.Wire])
 	}
 	if over.HTTP2 != (resp.ProtoMajor == 2) {
-		t.Errorf("the answer came by %s", resp.Proto)
+		t.Errorf("response protocol = %s", resp.Proto)
 	}
 	end := func() { cancel(); stop(); resp.Body.Close() }
 	switch over.Wire {
@@ -132,7 +132,7 @@ func (t *T) dial(u *User, over Transport, h how) (source, http.Header, *Answer, 
 	}
 }
 
-// dialer has what the connections of one stream have in common.
+// dialer is shared by the connections of one stream.
 type dialer struct {
 	t        *T
 	ctx      context.Context // of all its connections
@@ -162,7 +162,7 @@ func (d *dialer) request(target string) (*http.Response, context.CancelFunc, err
 		stop := cancel
 		cancel = func() { stop(); by.CloseIdleConnections() }
 	}
-	late := time.AfterFunc(60*time.Second+d.t.Patience, cancel) // an answer, of a poll too, begins sooner
+	late := time.AfterFunc(60*time.Second+d.t.Patience, cancel) // any answer, also of a poll, starts sooner
 	resp, err := by.RoundTrip(req)
 	late.Stop()
 	if err != nil {
@@ -180,7 +180,7 @@ func (d *dialer) connect(ctx context.Context, network, address string) (net.Conn
 	return &breakingConn{Conn: conn, left: d.cutAfter}, nil
 }
 
-// breakingConn breaks after so many bytes were read.
+// breakingConn breaks after a number of bytes have been read.
 type breakingConn struct {
 	net.Conn
 	left int
@@ -189,7 +189,7 @@ type breakingConn struct {
 func (c *breakingConn) Read(b []byte) (int, error) {
 	if c.left <= 0 {
 		c.Close()
-		return 0, errors.New("cut, as the scenario wants it")
+		return 0, errors.New("connection cut by the scenario")
 	}
 	n, err := c.Conn.Read(b[:min(len(b), c.left)])
 	c.left -= n
@@ -213,12 +213,12 @@ func (d *dialer) socket() (source, http.Header, *Answer, error) {
 		return nil, nil, nil, err
 	}
 	if conn.Subprotocol() != subprotocol {
-		d.t.Errorf("the subprotocol is %q", conn.Subprotocol())
+		d.t.Errorf("subprotocol = %q", conn.Subprotocol())
 	}
 	return &socketSource{conn: conn}, resp.Header, nil, nil
 }
 
-// socketSource reads a WebSocket: each event is a text frame.
+// socketSource reads a WebSocket: each text frame is an event.
 type socketSource struct{ conn *websocket.Conn }
 
 func (s *socketSource) read() (Event, error) {
@@ -227,7 +227,7 @@ func (s *socketSource) read() (Event, error) {
 		return Event{}, err
 	}
 	if kind != websocket.TextMessage {
-		return Event{}, contractError("a frame is not text: %q", text)
+		return Event{}, contractError("frame is not text: %q", text)
 	}
 	return parseEvent(text)
 }
@@ -243,7 +243,7 @@ type ndjsonSource struct {
 func (s *ndjsonSource) read() (Event, error) {
 	line, err := s.lines.ReadBytes('\n')
 	if err == io.EOF && len(line) > 0 {
-		return Event{}, io.ErrUnexpectedEOF // half a line is no event
+		return Event{}, io.ErrUnexpectedEOF // an incomplete line is not an event
 	}
 	if err != nil {
 		return Event{}, err
@@ -253,10 +253,10 @@ func (s *ndjsonSource) read() (Event, error) {
 
 func (s *ndjsonSource) end() { s.close() }
 
-// cursorParams are what a stream's URL can say about its beginning alone.
+// cursorParams lists the parameters that concern only a stream's start.
 var cursorParams = []string{"since", "last_event_id", "lastEventId", "history", "wait"}
 
-// resumeQuery is a query that goes on from a cursor.
+// resumeQuery returns a query that continues from a cursor.
 func resumeQuery(query, cursor string) string {
 	values, err := url.ParseQuery(query)
 	if err != nil {

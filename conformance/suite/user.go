@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// User is an account. A scenario has its users for itself while it runs.
+// User is an account. A scenario has its users to itself while it runs.
 type User struct {
 	t        *T
 	Name     string
@@ -17,8 +17,8 @@ type User struct {
 	until    time.Time // when to log in again
 }
 
-// Accounts are kept for scenarios to come. Making one is slow by design, so scenarios hand them on. The zero value has
-// none yet. It may be shared by runs against the same server.
+// Accounts are kept for later scenarios, since creating one is slow by design. The zero value is empty. It may be
+// shared by runs against the same server.
 type Accounts struct {
 	mu   sync.Mutex
 	idle []*User
@@ -56,7 +56,7 @@ func (p *Accounts) leave(r *run) {
 	}
 }
 
-// User is an account that nobody else uses meanwhile.
+// User returns an account that nobody else uses at the same time.
 func (t *T) User() *User {
 	u := t.Accounts.take()
 	if u == nil {
@@ -73,7 +73,7 @@ func (t *T) User() *User {
 	return u
 }
 
-// Fresh is an account made for the scenario, that may end with it in any state.
+// Fresh creates an account for the scenario, which may leave it in any state.
 func (t *T) Fresh() *User {
 	u := t.signup()
 	t.own.mu.Lock()
@@ -108,24 +108,24 @@ func (u *User) take(s session) {
 	u.token, u.until = s.AccessToken, time.Now().Add(time.Duration(s.ExpiresIn)*time.Second/2)
 }
 
-// With is the user with another token; "" is nobody.
+// With returns the user with another token; "" means no session.
 func (u *User) With(token string) *User {
 	other := *u
 	other.token = token
 	return &other
 }
 
-// Again is the user in a session of its own.
+// Again returns the user with a new session.
 func (u *User) Again() *User { return u.With(u.login().AccessToken) }
 
-// leave deletes the account, if it still can.
+// leave deletes the account, if possible.
 func (u *User) leave(r *run) {
 	if r.server.lacks("DELETE /v1/me") == "" {
 		_, _ = r.call(u.token, "DELETE", "/v1/me", map[string]string{"current_password": u.password})
 	}
 }
 
-// Room makes a public room, whose owner is u.
+// Room creates a public room owned by u.
 func (t *T) Room(u *User) string {
 	name := t.Name()
 	u.Do("PUT", roomPath(name), nil).Want(201)
@@ -133,7 +133,7 @@ func (t *T) Room(u *User) string {
 	return name
 }
 
-// PrivateRoom makes a private room, whose owner is u.
+// PrivateRoom creates a private room owned by u.
 func (t *T) PrivateRoom(u *User) string {
 	name := t.Name()
 	u.Do("POST", "/v1/rooms", map[string]string{"name": name, "visibility": "private"}).Want(201)
@@ -167,12 +167,12 @@ func privatePath(user string, more ...string) string {
 // Enter makes u a member of a public room.
 func (u *User) Enter(room string) { u.Do("PUT", roomPath(room), nil).Want(200) }
 
-// Post posts a message and returns the event that the answer is.
+// Post posts a message and returns the event in the answer.
 func (u *User) Post(room, text string) Event {
 	return u.Do("POST", roomPath(room, "messages"), map[string]string{"message": text}).Want(201).Event()
 }
 
-// History is all that a room's history has, oldest first, at most 100.
+// History returns a room's history, oldest first, at most 100 messages.
 func (u *User) History(room string) []Event {
 	var page struct {
 		Items []json.RawMessage `json:"items"`
@@ -182,14 +182,14 @@ func (u *User) History(room string) []Event {
 	for _, raw := range page.Items {
 		e := Event{Raw: string(raw)}
 		if err := json.Unmarshal(raw, &e); err != nil {
-			u.t.Fatalf("the history has %s: %v", clip(string(raw)), err)
+			u.t.Fatalf("history = %s: %v", clip(string(raw)), err)
 		}
 		events = append(events, e)
 	}
 	return events
 }
 
-// splitHeader takes "Name: value" apart.
+// splitHeader splits "Name: value".
 func splitHeader(line string) (name, value string) {
 	name, value, _ = strings.Cut(line, ":")
 	return name, strings.TrimSpace(value)

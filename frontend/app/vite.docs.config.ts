@@ -2,6 +2,7 @@
 import { defineConfig } from 'vite';
 
 export default defineConfig({
+  base: './', // below whatever path the server has
   publicDir: false,
   define: { 'process.env.NODE_ENV': '"production"' },
   build: {
@@ -9,6 +10,6 @@ export default defineConfig({
     assetsInlineLimit: 0,
     chunkSizeWarningLimit: 2000,
     modulePreload: { polyfill: false },
-    rolldownOptions: { input: 'docs/index.html' },
+    rolldownOptions: { input: 'docs.html' },
   },
 });

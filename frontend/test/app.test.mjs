@@ -1,4 +1,4 @@
-// The app in a real browser against the real server: accounts, rooms, messages. TANDEM_BIN is the built binary.
+// The app in a real browser with a real server: accounts, rooms, messages. TANDEM_BIN is the path of the binary.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PASSWORD, until } from './harness.mjs';
@@ -7,7 +7,7 @@ import { TIMEOUT, assertInOrder, range, showing, stage } from './stage.mjs';
 const on = stage('ada', 'bob', 'cy', 'dot', 'eve');
 const { newWindow, joined } = on;
 
-test('what is wrong is said next to the field', TIMEOUT, async () => {
+test('errors are shown next to their field', TIMEOUT, async () => {
   const { page } = await newWindow();
   await page.goto(on.server.url);
   await page.fill('[name=username]', 'nobody');
@@ -20,28 +20,28 @@ test('what is wrong is said next to the field', TIMEOUT, async () => {
   await page.fill('[name=password]', PASSWORD);
   await page.click('[value=login]');
   await until('the log-in is refused', () => page.isVisible('[role=alert]'));
-  assert.equal(await page.textContent('[role=alert]'), 'The name or the password is wrong.');
+  assert.equal(await page.textContent('[role=alert]'), 'Wrong username or password.');
   assert.equal(await page.getAttribute('[name=password]', 'aria-invalid'), null);
 });
 
-test('a room is made by name, posted into by curl, survives a reload, and logging out forgets', TIMEOUT, async () => {
+test('a room is created by name, gets a post from curl, survives a reload, and logging out forgets', TIMEOUT, async () => {
   const win = await newWindow();
   const { page } = win;
   await win.context.grantPermissions(['clipboard-read', 'clipboard-write']);
   await win.enter('login', 'ada');
   await win.go('комната');
-  const curl = await until('the token is in the line', async () => {
+  const curl = await until('the token is in the command', async () => {
     const line = await page.textContent('.curl');
     return /Bearer \S{20}/.test(line) && line;
   });
   const [, text, authorization, url] = curl.match(/^curl -d '(.+?)'[^]+'Authorization: (.+?)'[^]+(http\S+)$/);
   assert.equal(url, `${on.server.url}v1/rooms/${encodeURIComponent('комната')}/messages`);
   await page.click('.copy');
-  await until('it is copied', async () => await page.textContent('.copy') === 'Copied');
+  await until('the command is copied', async () => await page.textContent('.copy') === 'Copied');
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), curl);
   const posted = await fetch(url, { method: 'POST', body: text, headers: { authorization } });
   assert.equal(posted.status, 201);
-  await until('the line from the terminal shows', async () => (await win.texts()).join() === text);
+  await until('the message from the terminal is shown', async () => (await win.texts()).join() === text);
   assert.equal(await page.isVisible('.empty'), false);
 
   await win.use('sse');
@@ -52,11 +52,11 @@ test('a room is made by name, posted into by curl, survives a reload, and loggin
   assert.deepEqual(await win.texts(), [text]);
 
   await page.click('.logout');
-  await until('the door is shown', () => page.isVisible('.door'));
+  await until('the login page is shown', () => page.isVisible('.door'));
   assert.deepEqual(await page.evaluate(() => Object.keys(localStorage).filter((key) => key.includes('session'))), []);
 });
 
-test('an unknown room in the address is offered, not made', TIMEOUT, async () => {
+test('an unknown room in the address is offered, not created', TIMEOUT, async () => {
   const win = await newWindow();
   await win.enter('login', 'ada');
   await win.page.goto(`${on.server.url}#/rooms/nowhere`);
@@ -64,7 +64,7 @@ test('an unknown room in the address is offered, not made', TIMEOUT, async () =>
   await win.at('nowhere');
 });
 
-test('the session is renewed when it is refused in mid-chat, and ends with the refresh token', TIMEOUT, async () => {
+test('the session is renewed when its token is refused, and ends with the refresh token', TIMEOUT, async () => {
   const win = await joined('login', 'ada', 'lobby', 'sse');
   const change = (fields) => win.page.evaluate((more) => {
     const key = Object.keys(localStorage).find((name) => name.startsWith('tandem.session'));
@@ -77,17 +77,17 @@ test('the session is renewed when it is refused in mid-chat, and ends with the r
   for (const fields of [{ renew_at: 0 }, { access_token: 'refused' }]) {
     const old = await change(fields);
     await win.say(`with ${Object.keys(fields)}`);
-    await until('it is answered', async () => (await win.messages()).every((m) => m.id));
+    await until('all messages are acknowledged', async () => (await win.messages()).every((m) => m.id));
     assert.notEqual(await change({}), old);
   }
   assert.deepEqual(await win.texts(), ['before', 'with renew_at', 'with access_token']);
   await change({ renew_at: 0, refresh_token: 'refused' });
-  win.say('too late').catch(() => {}); // it may be gone before it is pressed
-  await until('the door is shown', () => win.page.isVisible('.door'));
-  assert.equal((await win.page.textContent('.door [role=status]')).trim(), 'The session has ended. Log in again.');
+  win.say('too late').catch(() => {}); // the composer may be gone already
+  await until('the login page is shown', () => win.page.isVisible('.door'));
+  assert.equal((await win.page.textContent('.door [role=status]')).trim(), 'Your session has ended. Log in again.');
 });
 
-test('text stays text, and links are links', TIMEOUT, async () => {
+test('text stays text, and links become links', TIMEOUT, async () => {
   const attacks = [
     '<img src=x onerror="window.hit=1">', '<script>window.hit=1</script>', '"><svg onload=window.hit=1>',
     'javascript:window.hit=1', 'JaVaScRiPt://x%0Awindow.hit=1', 'data:text/html,<script>window.hit=1</script>',
@@ -106,37 +106,37 @@ test('text stays text, and links are links', TIMEOUT, async () => {
   };
   await look(win);
   await look(reader);
-  await reader.page.reload(); // and so from history
+  await reader.page.reload(); // loads them from history
   await reader.at('quotes');
   await look(reader);
   for (const each of [win, reader]) assert.equal(await each.page.evaluate(() => window.hit), undefined);
 });
 
-test('too long is said before it is sent', TIMEOUT, async () => {
+test('a message that is too long is reported before it is sent', TIMEOUT, async () => {
   const win = await joined('login', 'bob', 'long', 'ws');
-  for (const blank of [' ', '\u200b\u200d', '\u2800\n', '\u2028']) { // and what shows nothing is not sent
+  for (const blank of [' ', '\u200b\u200d', '\u2800\n', '\u2028']) { // and an invisible one is not sent
     await win.page.fill('[name=message]', blank);
     await win.page.press('[name=message]', 'Enter');
   }
   await win.page.fill('[name=message]', '🚲'.repeat(4001));
   await win.page.press('[name=message]', 'Enter');
-  assert.match(await win.page.textContent('#composer-note'), /Too long by 1 character\./);
+  await until('the composer shows that the text is too long', async () => /1 character over/.test(await win.page.textContent('.composer .left')));
   assert.deepEqual(await win.texts(), []);
   await win.say('🚲'.repeat(4000));
   assert.equal((await showing(win, 1))[0].text.length, 8000);
 });
 
-test('a lost answer is asked for again and posts once; what is refused is marked', TIMEOUT, async () => {
+test('a message whose answer is lost is retried and posted once; a refused one is marked', TIMEOUT, async () => {
   const win = await joined('login', 'bob', 'flaky', 'sse');
   let lost = 0;
   await win.page.route('**/messages', async (route) => {
     if (lost === 2) return route.continue();
-    if (++lost === 1) await route.fetch(); // it arrives, its answer does not
+    if (++lost === 1) await route.fetch(); // it arrives, and its answer does not
     return route.abort();
   });
   await win.say('once');
   await win.say('after it');
-  await until('both tries were lost', () => lost === 2);
+  await until('both requests were dropped', () => lost === 2);
   assert.deepEqual((await showing(win, 2)).map((m) => m.text), ['once', 'after it']);
   await win.page.unroute('**/messages');
 
@@ -144,23 +144,23 @@ test('a lost answer is asked for again and posts once; what is refused is marked
     status: 403, contentType: 'application/problem+json', body: JSON.stringify({ status: 403, code: 'teapot', detail: 'not today.' }),
   }));
   await win.say('again');
-  await until('it is marked', async () => (await win.page.textContent('.failed .error')).includes('Not today.'));
+  await until('the message is marked as failed', async () => (await win.page.textContent('.failed .error')).includes('Not today.'));
   await win.page.unroute('**/messages');
   await win.page.click('text=Try again');
   assert.deepEqual((await showing(win, 3)).map((m) => m.text), ['once', 'after it', 'again']);
   assert.equal(await win.page.locator('.row .error').count(), 0);
 });
 
-test('what waits to be sent, and what is half written, outlives a reload', TIMEOUT, async () => {
+test('unsent messages and drafts survive a reload', TIMEOUT, async () => {
   const win = await joined('login', 'bob', 'reload', 'sse');
   let tries = 0;
   await win.page.route('**/reload/messages', (route) => (++tries, route.abort()));
   await win.say('waiting');
-  await until('it was tried', () => tries > 0);
+  await until('the post was tried', () => tries > 0);
   await win.page.fill('[name=message]', 'half a');
   await win.page.reload();
   await win.at('reload');
-  await until('it waits again', async () => (await win.messages()).some((m) => m.text === 'waiting' && !m.id));
+  await until('the message is pending again', async () => (await win.messages()).some((m) => m.text === 'waiting' && !m.id));
   assert.equal(await win.page.inputValue('[name=message]'), 'half a');
   await win.page.unroute('**/reload/messages');
   await showing(win, 1);
@@ -170,21 +170,21 @@ test('what waits to be sent, and what is half written, outlives a reload', TIMEO
   assert.deepEqual((await showing(win, 2)).map((m) => m.text), ['waiting', 'last']);
 });
 
-test('whoever logs in next finds neither what was open nor what was written', TIMEOUT, async () => {
+test('the next user to log in sees neither the open room nor the drafts of the last', TIMEOUT, async () => {
   const win = await joined('login', 'eve', 'desk', 'sse');
   await win.page.route('**/desk/messages', (route) => (route.request().method() === 'POST' ? route.abort() : route.continue()));
   await win.say('not gone out');
   await win.page.fill('[name=message]', 'a secret');
   await win.page.click('.logout');
-  await until('the door is shown', () => win.page.isVisible('.door'));
-  await until('the title says nothing', async () => await win.page.title() === 'tandem');
+  await until('the login page is shown', () => win.page.isVisible('.door'));
+  await until('the title shows no room', async () => await win.page.title() === 'tandem');
   assert.equal(await win.page.locator('.door [role=status]').count(), 0);
   await win.page.unroute('**/desk/messages');
   await win.page.fill('[name=username]', 'cy');
   await win.page.fill('[name=password]', PASSWORD);
   await win.page.click('[value=login]');
-  await until('cy is in', () => win.page.isVisible('nav.side'));
-  await until('at home', () => new URL(win.page.url()).hash === '#/');
+  await until('cy is logged in', () => win.page.isVisible('nav.side'));
+  await until('the start page is shown', () => new URL(win.page.url()).hash === '#/');
   await win.go('desk');
   assert.equal(await win.page.inputValue('[name=message]'), '');
   await win.say('mine');
@@ -199,12 +199,12 @@ test('an edit that fails keeps its text', TIMEOUT, async () => {
   await win.page.press('[name=message]', 'ArrowUp');
   await win.page.fill('[name=message]', 'hello');
   await win.page.press('[name=message]', 'Enter');
-  await until('it is said', () => win.page.isVisible('.problem'));
+  await until('the error is shown', () => win.page.isVisible('.problem'));
   assert.equal(await win.page.inputValue('[name=message]'), 'hello');
   await win.page.unroute('**/typo/messages/*');
   await win.page.press('[name=message]', 'Enter');
-  await until('it is edited', async () => (await win.texts()).join() === 'hello');
-  await until('the composer is free', async () => await win.page.inputValue('[name=message]') === '');
+  await until('the message is edited', async () => (await win.texts()).join() === 'hello');
+  await until('the composer is empty', async () => await win.page.inputValue('[name=message]') === '');
 });
 
 test('messages are edited, answered, reacted to and deleted, and everybody sees it', TIMEOUT, async () => {
@@ -214,13 +214,13 @@ test('messages are edited, answered, reacted to and deleted, and everybody sees 
   await showing(cy, 1);
 
   await cy.page.locator('[name=message]').pressSequentially('hm');
-  await until('bob sees cy writing', async () => await bob.page.textContent('.typing') === 'cy is writing…');
+  await until('bob sees cy typing', async () => await bob.page.textContent('.typing') === 'cy is typing…');
   await cy.page.fill('[name=message]', '');
 
-  await bob.page.press('[name=message]', 'ArrowUp'); // one's last message
+  await bob.page.press('[name=message]', 'ArrowUp'); // edits the user's last message
   await bob.page.fill('[name=message]', 'hello');
   await bob.page.press('[name=message]', 'Enter');
-  for (const win of [bob, cy]) await until('it is edited', async () => (await win.texts()).join() === 'hello' && await win.page.isVisible('text=edited'));
+  for (const win of [bob, cy]) await until('the edited message is shown', async () => (await win.texts()).join() === 'hello' && await win.page.isVisible('text=edited'));
 
   const menu = async (win, text, item) => {
     const row = win.page.locator('.row', { hasText: text });
@@ -234,24 +234,24 @@ test('messages are edited, answered, reacted to and deleted, and everybody sees 
   const reactions = (win) => win.page.$$eval('.reactions button', (all) => all.map((b) => [b.textContent.trim(), b.ariaPressed]));
   await until('bob sees the reaction', async () => (await reactions(bob)).join() === '🎉 1,false');
   assert.deepEqual(await reactions(cy), [['🎉 1', 'true']]);
-  await until('bob sees whom it answers', async () => (await bob.page.textContent('.quote')).trim() === 'bob hello');
+  await until('bob sees the quoted message', async () => (await bob.page.textContent('.quote')).trim() === 'bob hello');
   await bob.page.click('.reactions button');
-  await until('there are two', async () => (await reactions(cy)).join() === '🎉 2,true');
+  await until('the reaction counts 2', async () => (await reactions(cy)).join() === '🎉 2,true');
   await cy.page.click('.reactions button');
-  for (const win of [bob, cy]) await until('one is left', async () => (await reactions(win))[0]?.[0] === '🎉 1');
+  for (const win of [bob, cy]) await until('the reaction counts 1', async () => (await reactions(win))[0]?.[0] === '🎉 1');
 
   const row = cy.page.locator('.row', { hasText: 'hi bob' });
   await row.hover();
   await row.locator('.more').click();
-  assert.deepEqual(await cy.page.locator('.menu button.danger').count(), 1);
+  await until('the menu has one delete button', async () => await cy.page.locator('.menu button.danger').count() === 1);
   await cy.page.click('.menu .danger');
-  await cy.page.click('.menu .danger'); // for good
-  for (const win of [bob, cy]) await until('it is gone', async () => (await win.texts()).join() === 'hello,');
+  await cy.page.click('.menu .danger'); // confirm
+  for (const win of [bob, cy]) await until('the message is deleted', async () => (await win.texts()).join() === 'hello,');
   await bob.page.locator('.row', { hasText: 'Deleted' }).hover();
   assert.equal(await bob.page.locator('.row', { hasText: 'Deleted' }).locator('.more').count(), 0);
 });
 
-test('what is unread is counted, and the line stands where the new messages begin', TIMEOUT, async () => {
+test('unread messages are counted, and a line marks the first new one', TIMEOUT, async () => {
   const { dot } = on.people;
   await dot.enter('news');
   await dot.say('news', 'old');
@@ -264,11 +264,11 @@ test('what is unread is counted, and the line stands where the new messages begi
   await until('two are unread', async () => await win.unread('news') === 2);
   assert.match(await win.page.title(), /^\(2\)/);
   await win.page.reload();
-  await until('the server knows it too', async () => await win.unread('news') === 2);
+  await until('the server counts two unread', async () => await win.unread('news') === 2);
   await win.page.click('nav .item:has-text("news")');
   await win.at('news');
-  await until('the line is above the first', async () => (await win.page.locator('.row:has(.fresh)').textContent()).includes('new 1'));
-  await until('all is read', async () => await win.unread('news') === 0);
+  await until('the separator is above the first new message', async () => (await win.page.locator('.row:has(.fresh)').textContent()).includes('new 1'));
+  await until('everything is read', async () => await win.unread('news') === 0);
   const rooms = await bobsRooms();
   assert.equal(rooms.find((room) => room.name === 'news').unread, 0);
 
@@ -278,7 +278,7 @@ test('what is unread is counted, and the line stands where the new messages begi
   }
 });
 
-test('the line is there too where more is new than a page holds; what is read as it comes is not counted', TIMEOUT, async () => {
+test('the line is also there with more new messages than a page holds; messages read on arrival are not counted', TIMEOUT, async () => {
   const { bob, dot } = on.people;
   await bob.enter('flood');
   for (let i = 0; i < 60; i++) await dot.say('flood', `new ${i}`);
@@ -286,45 +286,45 @@ test('the line is there too where more is new than a page holds; what is read as
   await until('all are unread', async () => await win.unread('flood') === 60);
   await win.page.click('nav .item:has-text("flood")');
   await win.at('flood');
-  await until('all is read', async () => await win.unread('flood') === 0);
+  await until('everything is read', async () => await win.unread('flood') === 0);
   await win.page.evaluate(() => {
     window.flashes = 0;
     const look = () => { window.flashes += [...document.querySelectorAll('nav .unread')].filter((el) => el.closest('.item').innerText.includes('flood')).length; };
     new MutationObserver(look).observe(document.querySelector('nav.side'), { childList: true, subtree: true });
   });
   await dot.say('flood', 'read as it comes');
-  await until('it came', async () => (await win.texts()).at(-1) === 'read as it comes');
+  await until('the message is shown', async () => (await win.texts()).at(-1) === 'read as it comes');
   await dot.say('elsewhere', 'and one that is not');
-  await until('that is counted', async () => await win.unread('elsewhere') === 1);
+  await until('the message counts as unread', async () => await win.unread('elsewhere') === 1);
   assert.equal(await win.page.evaluate(() => window.flashes), 0);
   await win.page.locator('.scroller').hover();
-  await until('there are new ones above', async () => {
+  await until('newer messages are reported', async () => {
     await win.page.mouse.wheel(0, -2000);
     return (await win.page.locator('.latest').allTextContents()).some((text) => text.includes('New messages'));
   });
 });
 
-test('a private message comes to the other one alone, and its sender is told', TIMEOUT, async () => {
+test('a private message reaches only the other user, and its sender is notified', TIMEOUT, async () => {
   const bob = await joined('login', 'bob', 'lobby', 'ws');
   const cy = await joined('login', 'cy', 'lobby', 'sse');
   const dot = await joined('login', 'dot', 'lobby', 'ws');
-  await until('cy is here', async () => (await bob.users()).includes('cy'));
+  await until('cy is in the list', async () => (await bob.users()).includes('cy'));
   await bob.page.click('.here a:has-text("cy")');
   await bob.at('cy');
   await bob.say('psst');
-  await until('it is said to be delivered', async () => await bob.page.textContent('.delivered') === 'Delivered');
+  await until('the message is marked as delivered', async () => await bob.page.textContent('.delivered') === 'Delivered');
   await until('cy has one unread', async () => await cy.unread('bob') === 1);
   await cy.page.click('nav .item:has-text("bob")');
   await cy.at('bob');
   assert.deepEqual((await showing(cy, 1)).map((m) => [m.user, m.text]), [['bob', 'psst']]);
-  await until('it is read', async () => await cy.unread('bob') === 0);
+  await until('the message is read', async () => await cy.unread('bob') === 0);
   await cy.say('what?');
   assert.deepEqual((await showing(bob, 2)).map((m) => m.text), ['psst', 'what?']);
   assert.equal(await dot.unread('bob'), 0);
   assert.equal(await dot.page.locator('nav .conversations').count(), 0);
 });
 
-test('history is loaded upward and what is on the screen stays where it is', TIMEOUT, async () => {
+test('scrolling up loads history, and what is on the screen stays in place', TIMEOUT, async () => {
   const { eve } = on.people;
   await eve.enter('tall');
   for (let i = 0; i < 160; i++) await eve.say('tall', i % 7 ? `eve ${i}` : `eve ${i}\n${'and more '.repeat(i)}`);
@@ -332,7 +332,7 @@ test('history is loaded upward and what is on the screen stays where it is', TIM
   assert.match((await win.texts()).at(-1), /^eve 159/);
   assert.ok(await win.page.locator('.row').last().isVisible());
 
-  // Read upward as one does, and see that no step moves the rows more than the wheel does.
+  // Scroll up like a reader, and check that no step moves the rows by more than the wheel does.
   const jumps = await win.page.evaluate(async () => {
     const el = document.querySelector('.scroller');
     const frame = () => new Promise((next) => requestAnimationFrame(() => requestAnimationFrame(next)));
@@ -351,20 +351,20 @@ test('history is loaded upward and what is on the screen stays where it is', TIM
     return jumps;
   });
   assert.ok(jumps.length > 20);
-  assert.deepEqual(jumps.filter((px) => Math.abs(px) > 40), []); // a row that was guessed at is measured
+  assert.deepEqual(jumps.filter((px) => Math.abs(px) > 40), []); // a row with an estimated height is measured
   const all = await win.all();
   assert.deepEqual(all.map((m) => m.text.split('\n')[0]), range(160, 'eve'));
   assertInOrder(all);
 
-  // What is found stands far back in history, and is shown there.
+  // A search result far back in history is shown in place.
   const other = await joined('login', 'cy', 'tall', 'sse');
   await other.page.click('button:has-text("Search")');
   await other.page.fill('[type=search]', 'eve 5');
   await other.page.locator('.search li button', { hasText: /eve 5$/ }).click();
-  await until('it is on the screen', () => other.page.locator('.row.marked', { hasText: /eve 5/ }).isVisible());
+  await until('the message found is on the screen', () => other.page.locator('.row.marked', { hasText: /eve 5/ }).isVisible());
 });
 
-test('rooms are made, private ones too, roles are given and taken, and bans hold', TIMEOUT, async () => {
+test('rooms are created, private ones too; roles are changed, and bans apply', TIMEOUT, async () => {
   const bob = await newWindow();
   await bob.enter('login', 'bob');
   await bob.page.click('nav .new');
@@ -378,47 +378,47 @@ test('rooms are made, private ones too, roles are given and taken, and bans hold
   const cy = await newWindow();
   await cy.enter('login', 'cy');
   await cy.page.goto(`${on.server.url}#/rooms/den`);
-  await until('it is as if there were none', () => cy.page.isVisible('.refused'));
+  await until('the page looks like that of a missing room', () => cy.page.isVisible('.refused'));
   assert.equal(await cy.page.locator('nav .item:has-text("den")').count(), 0);
 
   await bob.page.click('.stage .link:has-text("Members")');
   await bob.page.fill('[name=newcomer]', 'cy');
   await bob.page.press('[name=newcomer]', 'Enter');
-  await until('cy is a member', () => bob.page.isVisible('tr:has-text("cy")'));
+  await until('cy is listed as a member', () => bob.page.isVisible('tr:has-text("cy")'));
   await cy.page.click('nav .item:has-text("den")');
-  await until('cy sees that it is for announcements', () => cy.page.isVisible('.closed'));
+  await until('cy cannot post', () => cy.page.isVisible('.closed'));
   await cy.live();
   assert.equal(await cy.page.locator('[name=message]').count(), 0);
   await bob.page.selectOption('tr:has-text("cy") select', 'moderator');
-  await until('a moderator may post', () => cy.page.isVisible('[name=message]'));
+  await until('cy, now a moderator, can post', () => cy.page.isVisible('[name=message]'));
   await cy.say('thanks');
   await showing(cy, 1);
 
   await bob.page.click('tr:has-text("cy") .danger');
-  await until('cy is banned', () => bob.page.isVisible('text=Lift the ban'));
-  await until('cy sees it no more', async () => await cy.page.locator('nav .item:has-text("den")').count() === 0);
-  await until('nor what is in it', async () => await cy.page.isVisible('.refused') && (await cy.texts()).length === 0);
+  await until('cy is listed as banned', () => bob.page.isVisible('text=Unban'));
+  await until("the room is gone from cy's list", async () => await cy.page.locator('nav .item:has-text("den")').count() === 0);
+  await until("the room's messages are gone from cy's screen", async () => await cy.page.isVisible('.refused') && (await cy.texts()).length === 0);
 });
 
-test('on a phone the way back does not lead into what was left', TIMEOUT, async () => {
+test('on a phone, back does not lead to what was left', TIMEOUT, async () => {
   const win = await newWindow(on.server, { viewport: { width: 390, height: 800 } });
   const { page } = win;
   const state = () => page.evaluate(() => ({ at: location.hash, back: history.state.back, forward: history.state.forward }));
   await win.enter('login', 'bob');
   await win.go('pocket');
   await page.click('.stage .back');
-  await until('the list is shown', async () => (await state()).at === '#/');
+  await until('the room list is shown', async () => (await state()).at === '#/');
   assert.deepEqual(await state(), { at: '#/', back: null, forward: '/rooms/pocket' });
 
-  // Opened by its address, there is nothing to go back to.
+  // Opened by its address, it has nothing to go back to.
   const other = await win.context.newPage();
   await other.goto(`${on.server.url}#/rooms/pocket`);
   await other.click('.stage .back');
-  await until('the list is shown', () => other.evaluate(() => location.hash === '#/'));
+  await until('the room list is shown', () => other.evaluate(() => location.hash === '#/'));
   assert.equal(await other.evaluate(() => history.state.back), null);
 });
 
-test('a page of the version before is loaded anew where it finds its parts gone', TIMEOUT, async () => {
+test('a page of the previous version reloads when its parts are gone', TIMEOUT, async () => {
   const { page } = await newWindow();
   await page.clock.install();
   await page.goto(on.server.url);
@@ -431,33 +431,33 @@ test('a page of the version before is loaded anew where it finds its parts gone'
   page.on('load', () => { before = false; });
   await page.route(/assets\/PeopleView.*\.js/, (route) => (before ? route.fulfill({ status: 404, body: '' }) : route.continue()));
   await page.click('nav >> text=People'); // once
-  await until('the people are shown', () => page.isVisible('.people'));
+  await until('the directory is shown', () => page.isVisible('.people'));
   assert.equal(before, false);
 });
 
-test('a password is changed, a token is made and works, an account is deleted', TIMEOUT, async () => {
+test('a password is changed, a token is created and works, an account is deleted', TIMEOUT, async () => {
   const win = await newWindow();
   await win.enter('signup', 'zoe');
   await win.page.click('nav .account a');
   await win.page.fill('[name=current]', 'wrong password');
   await win.page.fill('[name=new]', 'another horse');
-  await win.page.click('text=Change the password');
-  await until('the wrong one is refused', () => win.page.isVisible('[role=alert], [name=current] ~ .error'));
+  await win.page.click('text=Change password');
+  await until('the wrong password is refused', () => win.page.isVisible('[role=alert], [name=current] ~ .error'));
   await win.page.fill('[name=current]', PASSWORD);
-  await win.page.click('text=Change the password');
-  await until('it is changed', () => win.page.isVisible('text=Changed.'));
+  await win.page.click('text=Change password');
+  await until('the password is changed', () => win.page.isVisible('text=Password changed.'));
 
   await win.page.fill('[name=token-name]', 'cron');
-  await win.page.click('text=Make a token');
+  await win.page.click('text=Create token');
   const token = await until('the token is shown', () => win.page.textContent('.made code'));
   const me = await on.server.call('GET', 'v1/me', undefined, token);
   assert.equal(me.username, 'zoe');
   await win.page.click('tr:has-text("cron") .danger');
-  await until('it is revoked', async () => await win.page.locator('tr:has-text("cron")').count() === 0);
+  await until('the token is revoked', async () => await win.page.locator('tr:has-text("cron")').count() === 0);
   await assert.rejects(on.server.call('GET', 'v1/me', undefined, token), /401/);
 
   await win.page.fill('[name=farewell]', 'another horse');
-  await win.page.click('button:has-text("Delete the account")');
-  await win.page.click('button:has-text("Delete for good?")');
-  await until('the door is shown', () => win.page.isVisible('.door'));
+  await win.page.click('button:has-text("Delete account")');
+  await win.page.click('button:has-text("Delete permanently?")');
+  await until('the login page is shown', () => win.page.isVisible('.door'));
 });

@@ -1,4 +1,4 @@
-// Types of what the SDK's tests use of harness.mjs.
+// Types for the parts of harness.mjs that the SDK's tests use.
 export const PASSWORD: string;
 export function until<T>(what: string, check: () => T | Promise<T>, ms?: number): Promise<T>;
 export class Server {

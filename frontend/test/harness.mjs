@@ -1,5 +1,5 @@
-// What the tests share: a server of their own in a fresh data directory, windows of a real browser, and
-// waiting for conditions. Nothing here waits for a fixed time.
+// Shared by the tests: a server with a new data directory, windows of a real browser, and waiting for conditions.
+// Nothing here waits for a fixed time.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -11,7 +11,7 @@ import { chromium } from 'playwright-core';
 const PATIENCE = 30_000; // ms, generous for a busy machine
 export const PASSWORD = 'correct horse';
 
-/** Waits until check() gives something true, and returns it. An error in check counts as "not yet". */
+/** Waits until check() returns something truthy, and returns it. An error in check counts as "not yet". */
 export async function until(what, check, ms = PATIENCE) {
   const end = Date.now() + ms;
   for (let last; ; await new Promise((next) => setTimeout(next, 40))) {
@@ -21,11 +21,11 @@ export async function until(what, check, ms = PATIENCE) {
     } catch (err) {
       last = err;
     }
-    if (Date.now() > end) throw new Error(`waited ${ms} ms in vain: ${what}`, { cause: last });
+    if (Date.now() > end) throw new Error(`timed out after ${ms} ms waiting until ${what}`, { cause: last });
   }
 }
 
-async function freePort() {
+export async function freePort() {
   const probe = createServer().listen(0, '127.0.0.1');
   await once(probe, 'listening');
   const { port } = probe.address();
@@ -35,9 +35,9 @@ async function freePort() {
 }
 
 export class Server {
-  /** options: more flags for the binary. */
+  /** options: further flags for the binary. */
   static async start(...options) {
-    if (!process.env.TANDEM_BIN) throw new Error('TANDEM_BIN is to be the path of the built binary');
+    if (!process.env.TANDEM_BIN) throw new Error('set TANDEM_BIN to the path of the built binary');
     const server = new Server();
     server.options = options;
     server.port = await freePort();
@@ -47,15 +47,15 @@ export class Server {
     return server;
   }
 
-  /** Starts the binary, again too: on the same port, with the same data. */
+  /** Starts the binary, or restarts it on the same port with the same data. */
   async run() {
     let said = '';
     // The tests are many users at one address.
-    const unlimited = ['posts', 'logins', 'signups', 'streams'].map((what) => `--limit-${what}=0`);
+    const unlimited = ['posts', 'logins', 'signups', 'streams', 'writes'].map((what) => `--limit-${what}=0`);
     this.process = spawn(process.env.TANDEM_BIN, ['--addr', `127.0.0.1:${this.port}`, '--data-dir', this.dir, ...unlimited, ...this.options]);
     for (const out of [this.process.stdout, this.process.stderr]) out.on('data', (data) => { said += data; });
     await until('the server is ready', async () => {
-      if (this.process.exitCode !== null) throw new Error(`the server ended: ${said}`);
+      if (this.process.exitCode !== null) throw new Error(`the server exited: ${said}`);
       return (await fetch(`${this.url}readyz`)).ok;
     });
   }
@@ -72,7 +72,7 @@ export class Server {
     await rm(this.dir, { recursive: true, force: true });
   }
 
-  /** A call to the API; token may be left out. Throws what is not 2xx. */
+  /** Makes an API call; token is optional. Throws unless the status is 2xx. */
   async call(method, path, body, token) {
     const res = await fetch(this.url + path, {
       method,
@@ -84,7 +84,7 @@ export class Server {
     return res.status === 204 ? undefined : res.json();
   }
 
-  /** Makes an account, or logs in; returns what they can do. */
+  /** Creates an account, or logs in; returns the user's actions. */
   async person(name, how = 'signup') {
     const { access_token: token } = await this.call('POST', `v1/auth/${how}`, { username: name, password: PASSWORD });
     return {
@@ -97,7 +97,7 @@ export class Server {
         const { body } = await fetch(`${this.url}v1/events?room=${encodeURIComponent(room)}`, {
           signal, headers: { Accept: 'text/event-stream', Authorization: `Bearer ${token}` },
         });
-        body.pipeTo(new WritableStream()).catch(() => {}); // it ends by the signal; unread, it would be collected
+        body.pipeTo(new WritableStream()).catch(() => {}); // ends with the signal; an unread body would be collected
       },
     };
   }
@@ -108,12 +108,12 @@ export function launch() {
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
       '--disable-component-update', '--disable-sync',
-      // A page that a test fulfills comes from no address; the browser would refuse it our socket before it asks us.
+      // A page that a test fulfills has no address; the browser would refuse its socket to ours without asking us.
       '--disable-features=LocalNetworkAccessChecks'],
   });
 }
 
-/** One person's browser window, with storage of its own. */
+/** A user's browser window, with separate storage. */
 export class Window {
   static async open(browser, server, options) {
     const win = new Window();
@@ -121,7 +121,7 @@ export class Window {
     win.context = await browser.newContext(options);
     win.page = await win.context.newPage();
     win.page.setDefaultTimeout(PATIENCE);
-    win.faults = []; // exceptions and breaches of the content security policy; a test ends by expecting none
+    win.faults = []; // exceptions and violations of the content security policy; each test ends by expecting none
     win.sockets = 0;
     win.page.on('pageerror', (err) => win.faults.push(String(err)));
     win.page.on('console', (msg) => { if (/Content Security Policy/.test(msg.text())) win.faults.push(msg.text()); });
@@ -131,46 +131,46 @@ export class Window {
 
   close() { return this.context.close(); }
 
-  /** Opens the app, logs in or signs up through its form; how is 'login' or 'signup'. */
+  /** Opens the app, and logs in or signs up through its form; how is 'login' or 'signup'. */
   async enter(how, name, transport) {
     await this.page.goto(this.server.url);
     await this.page.fill('[name=username]', name);
     await this.page.fill('[name=password]', PASSWORD);
     await this.page.click(`[value=${how}]`);
-    await until(`${name} is in`, () => this.page.isVisible('nav.side'));
+    await until(`${name} is logged in`, () => this.page.isVisible('nav.side'));
     if (transport) await this.use(transport);
   }
 
-  /** Enters a room by its name and waits until it is live. */
+  /** Opens a room by its name and waits until it is live. */
   async go(room) {
     await this.page.fill('nav [name=room]', room);
     await this.page.press('nav [name=room]', 'Enter');
     await this.at(room);
   }
 
-  /** Waits until a room, or a conversation, is open and live. */
+  /** Waits until a room or a conversation is open and live. */
   async at(name) {
     await until(`${name} is open`, async () => await this.page.textContent('.stage h1') === name);
     await this.live();
   }
 
-  /** Waits until the stream is live and history is there, or is said to be empty. */
+  /** Waits until the stream is live and history is loaded, or known to be empty. */
   live() {
-    return until('it is live', async () => await this.state() === 'live'
+    return until('the app is live', async () => await this.state() === 'live'
       && await this.page.locator('.chat:not([data-loading])').count() === 1
       && (await this.page.isVisible('.empty') || (await this.messages()).length > 0));
   }
 
-  /** What the indicator says: the state, and the transport in use. */
+  /** The state and transport that the indicator shows. */
   state() { return this.page.getAttribute('.stage .connection', 'data-state'); }
   transport() { return this.page.getAttribute('.stage .connection', 'data-transport'); }
 
-  /** Waits until it is live over a transport. */
+  /** Waits until the stream is live over a transport. */
   over(transport) {
-    return until(`it is live over ${transport}`, async () => await this.state() === 'live' && await this.transport() === transport);
+    return until(`the app is live over ${transport}`, async () => await this.state() === 'live' && await this.transport() === transport);
   }
 
-  /** Forces a transport, or 'auto', by the indicator. */
+  /** Forces a transport, or 'auto', with the indicator. */
   async use(transport) {
     await this.page.click('.stage .connection > button');
     await this.page.check(`.stage .connection [value="${transport}"]`);
@@ -196,9 +196,9 @@ export class Window {
 
   async texts() { return (await this.messages()).map((message) => message.text); }
 
-  /** All messages, read by scrolling from the top (where history is loaded until there is no more) to the end. */
+  /** All messages, read by scrolling from the top, where history is loaded until there is no more, to the end. */
   async all() {
-    await until('the top is reached', () => this.page.evaluate(async () => {
+    await until('the list is at its start', () => this.page.evaluate(async () => {
       const el = document.querySelector('.scroller');
       el.scrollTop = 0;
       await new Promise((next) => setTimeout(next, 50));
@@ -221,10 +221,10 @@ export class Window {
 
   users() { return this.page.evaluate(() => [...document.querySelectorAll('.here li')].map((li) => li.textContent.trim())); }
 
-  /** The number at a name in the list at the left; 0 where there is none. */
+  /** The number next to a name in the list on the left; 0 if there is none. */
   async unread(name) {
     const item = this.page.locator('nav .item', { hasText: name }).first();
-    const [badge] = await item.locator('.unread').allTextContents(); // at once: it may go at any moment
+    const [badge] = await item.locator('.unread').allTextContents(); // in one step: it may disappear at any moment
     return badge ? parseInt(badge, 10) : 0;
   }
 }

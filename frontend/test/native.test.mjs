@@ -1,5 +1,5 @@
-// The browser's own EventSource and WebSocket, which can set no headers: they open with a ticket or the cookie,
-// and come back by themselves after the server was killed. Run against the built binary, like app.test.mjs.
+// The browser's own EventSource and WebSocket, which cannot set headers: they open with a ticket or the cookie, and
+// reconnect by themselves after the server was killed. Runs with the built binary, like app.test.mjs.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { PASSWORD, Server, Window, launch, until } from './harness.mjs';
@@ -8,7 +8,7 @@ let browser;
 before(async () => { browser = await launch(); });
 after(() => browser?.close());
 
-/** A page of the server's own whose script has logged in (with the cookie or without) and made a ticket. */
+/** A page on the server's own origin whose script has logged in, with or without the cookie, and created a ticket. */
 async function page(server, cookie) {
   const win = await Window.open(browser, server);
   await win.page.goto(server.url);
@@ -28,7 +28,7 @@ async function page(server, cookie) {
 const seen = (win) => win.page.evaluate(() => window.seen);
 
 for (const [way, cookie] of [['a ticket', false], ['the cookie', true]]) {
-  test(`EventSource opened by ${way} goes on after the server was killed`, { timeout: 120_000 }, async () => {
+  test(`EventSource opened with ${way} continues after the server was killed`, { timeout: 120_000 }, async () => {
     const server = await Server.start();
     try {
       const bob = await server.person('bob');
@@ -42,15 +42,15 @@ for (const [way, cookie] of [['a ticket', false], ['the cookie', true]]) {
       }, cookie);
       await until('the stream is open', () => win.page.evaluate(() => window.opened === 1));
       await bob.say('lobby', 'one');
-      await until('one came', async () => (await seen(win)).length === 1);
+      await until('one event is received', async () => (await seen(win)).length === 1);
       await server.end('SIGKILL');
       await server.run();
-      await bob.say('lobby', 'two'); // perhaps before the browser is back
-      await until('two came', async () => (await seen(win)).length === 2);
+      await bob.say('lobby', 'two'); // possibly before the browser has reconnected
+      await until('two events are received', async () => (await seen(win)).length === 2);
       await bob.say('lobby', 'three');
-      await until('three came', async () => (await seen(win)).length === 3);
+      await until('three events are received', async () => (await seen(win)).length === 3);
       assert.deepEqual(await seen(win), ['one', 'two', 'three']);
-      assert.equal(await win.page.evaluate(() => document.cookie), '', 'no script sees the cookie');
+      assert.equal(await win.page.evaluate(() => document.cookie), '', 'scripts cannot read the cookie');
       assert.deepEqual(win.faults, []);
       await win.close();
     } finally {
@@ -59,7 +59,7 @@ for (const [way, cookie] of [['a ticket', false], ['the cookie', true]]) {
   });
 }
 
-test('WebSocket opened by the cookie goes on after the server was killed', { timeout: 120_000 }, async () => {
+test('WebSocket opened with the cookie continues after the server was killed', { timeout: 120_000 }, async () => {
   const server = await Server.start();
   try {
     const bob = await server.person('bob');
@@ -82,11 +82,11 @@ test('WebSocket opened by the cookie goes on after the server was killed', { tim
     });
     await until('the stream is open', () => win.page.evaluate(() => window.opened === 1));
     await bob.say('lobby', 'one');
-    await until('one came', async () => (await seen(win)).length === 1);
+    await until('one event is received', async () => (await seen(win)).length === 1);
     await server.end('SIGKILL');
     await server.run();
     await bob.say('lobby', 'two');
-    await until('two came', async () => (await seen(win)).length === 2);
+    await until('two events are received', async () => (await seen(win)).length === 2);
     assert.deepEqual(await seen(win), ['one', 'two']);
     await win.close();
   } finally {
@@ -96,13 +96,13 @@ test('WebSocket opened by the cookie goes on after the server was killed', { tim
 
 test('a page of another origin cannot use the cookie', { timeout: 120_000 }, async () => {
   const server = await Server.start();
-  const foreign = await Server.start(); // the same host, another port: the browser sends the cookie all the same
+  const foreign = await Server.start(); // the same host on another port: the browser sends the cookie
   try {
     const bob = await server.person('bob');
     await server.person('ada');
     await bob.enter('lobby');
     const win = await page(server, true);
-    // Its own pages let a script connect nowhere else; a foreign page would not forbid it to itself.
+    // The policy of its own pages forbids scripts to connect elsewhere; a hostile page would have no such policy.
     await win.page.route(`${foreign.url}evil`, (route) => route.fulfill({ contentType: 'text/html', body: '<!doctype html>' }));
     await win.page.goto(`${foreign.url}evil`);
     const outcome = await win.page.evaluate((url) => new Promise((done) => {

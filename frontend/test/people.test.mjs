@@ -1,4 +1,4 @@
-// Who sees what, and who is here: windows of several people, live.
+// Who sees what, and who is present, in windows of several users.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Server, until } from './harness.mjs';
@@ -7,7 +7,7 @@ import { TIMEOUT, assertInOrder, range, showing, stage } from './stage.mjs';
 const on = stage('one', 'two', 'bob', 'cy', 'dee');
 const { newWindow, joined } = on;
 
-// The two tests of the Channels tutorial, with its rooms.
+// The two tests of the Channels tutorial, in its rooms.
 test('when a message is posted then it is seen by everyone in the same room', TIMEOUT, async () => {
   const one = await joined('login', 'one', 'room_1', 'ws');
   const two = await joined('login', 'two', 'room_1', 'sse');
@@ -20,12 +20,12 @@ test('when a message is posted then it is not seen by anyone in a different room
   const two = await joined('login', 'two', 'room_3', 'sse');
   await one.say('hello');
   await showing(one, 1);
-  await two.say('world'); // an id above the other one's, so that this would have come before
+  await two.say('world'); // its id is higher than the other one's, so the other would have come first
   assert.deepEqual((await showing(two, 1)).map((m) => m.text), ['world']);
   assert.deepEqual(await one.texts(), ['hello']);
 });
 
-test('three people on three transports see the same text in the same order', TIMEOUT, async () => {
+test('three users on three transports see the same text in the same order', TIMEOUT, async () => {
   const wins = [
     await joined('login', 'bob', 'lobby', 'ws'),
     await joined('login', 'cy', 'lobby', 'sse'),
@@ -41,14 +41,14 @@ test('three people on three transports see the same text in the same order', TIM
   for (const name of ['bob', 'cy', 'dee']) assert.deepEqual(a.filter((m) => m.user === name).map((m) => m.text), range(8, name));
 });
 
-test('the list of who is here is live on both sides: joining, leaving, closing a tab, reloading', TIMEOUT, async () => {
-  const here = (win, names) => until(`here are ${names}`, async () => (await win.users()).join() === names);
+test('the list of users is live on both sides: joining, leaving, closing a tab, reloading', TIMEOUT, async () => {
+  const here = (win, names) => until(`the list is ${names}`, async () => (await win.users()).join() === names);
   const bob = await joined('login', 'bob', 'hall', 'ws');
   await here(bob, 'bob');
   const cy = await joined('login', 'cy', 'hall', 'sse');
   for (const win of [bob, cy]) await here(win, 'bob,cy');
 
-  // A reload makes no noise: what bob's list shows meanwhile is recorded.
+  // A reload must not be visible: record what bob's list shows meanwhile.
   await bob.page.evaluate(() => {
     window.lists = new Set();
     const list = document.querySelector('.here ul');
@@ -61,14 +61,14 @@ test('the list of who is here is live on both sides: joining, leaving, closing a
   await showing(bob, 1);
   assert.deepEqual(await bob.page.evaluate(() => [...window.lists]), []);
 
-  // A second tab counts once, and the person leaves with the last one.
+  // A second tab counts once, and the user leaves with the last one.
   const tab = await cy.context.newPage();
   await tab.goto(`${on.server.url}#/rooms/hall`);
   await tab.waitForSelector('.stage .connection[data-state=live]');
   await until('the tab has the list', async () => (await tab.locator('.here li').allTextContents()).map((t) => t.trim()).join() === 'bob,cy');
   await cy.page.close();
   await bob.say('still here?');
-  await until('the other tab goes on', async () => (await tab.locator('.text').allTextContents()).join() === 'back,still here?');
+  await until('the other tab still gets messages', async () => (await tab.locator('.text').allTextContents()).join() === 'back,still here?');
   await here(bob, 'bob,cy');
   await tab.close();
   await here(bob, 'bob');
@@ -79,29 +79,29 @@ test('the list of who is here is live on both sides: joining, leaving, closing a
   await here(bob, 'bob');
 });
 
-test('going from room to room keeps the connection, and leaving one takes effect', TIMEOUT, async () => {
+test('switching between rooms keeps the connection, and leaving a room takes effect', TIMEOUT, async () => {
   const bob = await joined('login', 'bob', 'hall', 'ws');
   const { sockets } = bob;
   const cy = await joined('login', 'cy', 'side', 'ws');
-  await bob.go('side'); // entered now, so a member and followed
+  await bob.go('side'); // now a member, and following
   await bob.go('hall');
   await cy.say('meanwhile');
-  await until('it is counted', async () => await bob.unread('side') === 1);
+  await until('the message counts as unread', async () => await bob.unread('side') === 1);
   await bob.page.click('nav .item:has-text("side")');
   await bob.at('side');
   assert.deepEqual((await showing(bob, 1)).map((m) => m.text), ['meanwhile']);
-  await until('both are here', async () => (await bob.users()).join() === 'bob,cy');
+  await until('both users are listed', async () => (await bob.users()).join() === 'bob,cy');
   assert.equal(bob.sockets, sockets);
 
   await bob.page.click('.stage .link:has-text("Members")');
-  await bob.page.click('text=Leave the room');
-  await until('it is among the others', () => bob.page.isVisible('nav .others .item:has-text("side")'));
+  await bob.page.click('text=Leave room');
+  await until('the room is among the other rooms', () => bob.page.isVisible('nav .others .item:has-text("side")'));
   await until('cy sees bob leave', async () => (await cy.users()).join() === 'cy');
 
-  // Reading a public room takes no membership, and is presence all the same.
+  // Reading a public room needs no membership, and counts as presence.
   await bob.page.click('nav .others .item:has-text("side")');
   await bob.at('side');
-  await until('bob is here', async () => (await cy.users()).join() === 'bob,cy');
+  await until('bob is listed', async () => (await cy.users()).join() === 'bob,cy');
   await cy.say('again');
   assert.deepEqual((await showing(bob, 2)).map((m) => m.text), ['meanwhile', 'again']);
   await bob.page.click('.join');
@@ -110,7 +110,7 @@ test('going from room to room keeps the connection, and leaving one takes effect
   assert.deepEqual((await showing(bob, 3)).map((m) => m.text), ['meanwhile', 'again', 'welcome']);
 });
 
-test('the last words that were typed are looked for, also while an answer is awaited', TIMEOUT, async () => {
+test('a search is for the last words typed, even while an answer is awaited', TIMEOUT, async () => {
   const win = await newWindow();
   await win.enter('login', 'bob');
   let go;
@@ -122,33 +122,40 @@ test('the last words that were typed are looked for, also while an answer is awa
     await route.continue();
   });
   await win.page.click('nav >> text=People');
-  await until('the first is asked for', () => asked.length === 1);
+  await until('the first search is sent', () => asked.length === 1);
   await win.page.fill('.find [name=q]', 'dee');
-  await until('dee is asked for', () => asked.includes('dee'));
+  await until('the search for dee is sent', () => asked.includes('dee'));
   go();
-  await until('dee alone is listed', async () => (await win.page.locator('.people .name').allTextContents()).join() === 'dee');
+  await until('only dee is listed', async () => (await win.page.locator('.people .name').allTextContents()).join() === 'dee');
 });
 
-test('the people of the site, and an administration that disables one at once', TIMEOUT, async (t) => {
+test("the site's users, and an admin who disables one at once", TIMEOUT, async (t) => {
   const own = await Server.start('--admin', 'root:correct horse');
   t.after(() => own.stop());
   const root = await joined('login', 'root', 'lobby', 'ws', own);
   const sam = await joined('signup', 'sam', 'lobby', 'sse', own);
   await own.person('away');
   await root.page.click('nav >> text=People');
-  await until('all are listed', async () => (await root.page.locator('.people .item').allTextContents()).length === 3);
+  await until('all users are listed', async () => (await root.page.locator('.people .item').allTextContents()).length === 3);
   const online = () => root.page.$$eval('.people .item:has(.on) .name', (all) => all.map((n) => n.textContent).join());
-  await until('two are online', async () => await online() === 'root,sam');
+  await until('two users are online', async () => await online() === 'root,sam');
 
   await root.page.click('nav >> text=Administration');
-  await until('there are figures', async () => (await root.page.locator('figure').count()) === 4);
+  await until('the charts are shown', async () => (await root.page.locator('figure').count()) === 4);
   await until('streams are counted by transport', async () => {
     const text = (await root.page.locator('figure').first().textContent()).replace(/\s+/g, ' ');
     return /WebSocket 1/.test(text) && /SSE 1/.test(text);
   });
   await root.page.click('.tabs >> text=People');
   await root.page.click('tr:has-text("sam") >> text=Disable');
-  await until('sam is out', () => sam.page.isVisible('.door'));
-  await until('and told why', async () => /The account is disabled/.test(await sam.page.textContent('.door [role=status]')));
-  await until('it is said', () => root.page.isVisible('tr:has-text("sam") >> text=disabled'));
+  await until('sam is logged out', () => sam.page.isVisible('.door'));
+  await until('sam sees the reason', async () => /This account is disabled/.test(await sam.page.textContent('.door [role=status]')));
+  await until('sam is listed as disabled', () => root.page.isVisible('tr:has-text("sam") >> text=disabled'));
+
+  await root.page.click('.tabs >> text=Audit log');
+  const entry = root.page.locator('.audit tr', { hasText: 'changeAccount' });
+  await until('the audit log has the entry', async () => (await entry.count()) === 1);
+  const cells = (await entry.locator('td').allTextContents()).map((text) => text.replace(/\s+/g, ' ').trim());
+  assert.deepEqual(cells.slice(1), ['root', 'changeAccount disabled: true', 'sam']);
+  if (process.env.TANDEM_PICTURES) await root.page.screenshot({ path: `${process.env.TANDEM_PICTURES}/audit.png` });
 });

@@ -1,4 +1,4 @@
-// Proxies that do to a stream what some networks do.
+// Proxies that treat streams as some networks do.
 import { once } from 'node:events';
 import { Agent, createServer, request } from 'node:http';
 import { connect } from 'node:net';

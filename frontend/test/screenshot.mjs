@@ -72,7 +72,7 @@ try {
       });
       await route.fulfill({ response: answer, json: page });
     });
-    await win.page.route('**/rooms/dev/read', (route) => route.fulfill({ status: 204 })); // the next one has it unread too
+    await win.page.route('**/rooms/dev/read', (route) => route.fulfill({ status: 204 })); // keeps it unread for the next picture
     if (place === null) {
       await win.page.goto(server.url);
       await win.page.waitForSelector('.door');
@@ -80,7 +80,7 @@ try {
       await win.page.addInitScript((via) => sessionStorage.setItem('tandem.transport.forced', via), transport);
       await win.enter('login', 'ada');
       await win.page.goto(`${server.url}#/${place}`);
-      await until('it has come', () => win.page.evaluate(() => !document.querySelector('[data-loading]')
+      await until('everything is loaded', () => win.page.evaluate(() => !document.querySelector('[data-loading]')
         && !!document.querySelector(':is(.stage, nav.side) .connection[data-state=live]')));
       if (name === 'figures') await new Promise((next) => setTimeout(next, 25_000));
       if (name === 'transports') await win.page.click('.stage .connection > button');

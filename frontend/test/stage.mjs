@@ -1,12 +1,12 @@
-// What the files of tests of the app begin with: a browser, a server, and windows that are closed behind each test,
-// which has failed if something was thrown in one of them or the content security policy was broken.
+// The start of the app's test files: a browser, a server, and windows that are closed after each test. A test fails if
+// something was thrown in one of them, or the content security policy was violated.
 import assert from 'node:assert/strict';
 import { after, afterEach, before } from 'node:test';
 import { Server, Window, launch, until } from './harness.mjs';
 
 export const TIMEOUT = { timeout: 120_000 };
 
-/** names: who has an account. */
+/** names: the users with accounts. */
 export function stage(...names) {
   const all = { browser: undefined, server: undefined, windows: [], people: {}, newWindow, joined };
   before(async () => {
@@ -29,7 +29,7 @@ export function stage(...names) {
     return win;
   }
 
-  /** A window of somebody in a room; how is 'login' or 'signup'. */
+  /** A user's window with an open room; how is 'login' or 'signup'. */
   async function joined(how, name, room, transport, at) {
     const win = await newWindow(at);
     await win.enter(how, name, transport);
@@ -41,8 +41,8 @@ export function stage(...names) {
 
 export const range = (n, name, from = 0) => Array.from({ length: n }, (_, i) => `${name} ${i + from}`);
 
-/** Waits until n messages stand there that the server has answered. */
-export const showing = (win, n) => until(`${n} messages`, async () => {
+/** Waits until n messages acknowledged by the server are shown. */
+export const showing = (win, n) => until(`${n} messages are shown`, async () => {
   const messages = await win.messages();
   return messages.length >= n && messages.every((m) => m.id) && messages;
 });

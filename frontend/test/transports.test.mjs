@@ -1,4 +1,4 @@
-// Whatever the network and the server do: nothing is lost or doubled on the screen, and the app says what it uses.
+// Whatever the network and the server do, nothing is lost or duplicated on the screen, and the app shows its transport.
 import assert from 'node:assert/strict';
 import { cp, rm } from 'node:fs/promises';
 import { test } from 'node:test';
@@ -9,13 +9,13 @@ import { TIMEOUT, assertInOrder, range, showing, stage } from './stage.mjs';
 const on = stage('bob', 'cy', 'dee', 'fay');
 const { newWindow, joined } = on;
 
-/** Waits until the last message is there, and gives all of them. */
+/** Waits until the last message is shown, and returns all of them. */
 async function allOf(win, last) {
-  await until(`${last} came`, async () => (await win.texts()).at(-1) === last && (await win.messages()).every((m) => m.id));
+  await until(`${last} is shown`, async () => (await win.texts()).at(-1) === last && (await win.messages()).every((m) => m.id));
   return win.all();
 }
 
-test('changing the transport in mid-conversation loses and doubles nothing', TIMEOUT, async () => {
+test('changing the transport during a conversation loses and duplicates nothing', TIMEOUT, async () => {
   const { fay } = on.people;
   await fay.enter('bridge');
   const win = await joined('login', 'bob', 'bridge', 'ws');
@@ -42,13 +42,13 @@ test('changing the transport in mid-conversation loses and doubles nothing', TIM
 });
 
 const faults = [
-  // what, the fault, how it is counted, which transports may be in use, milliseconds without anything
+  // description, the fault, how it is counted, the transports that may be in use, milliseconds of silence
   ['blocks WebSocket', { socket: true }, ['sse', 'sse-post', 'poll']],
   ['passes heads and withholds bodies', { socket: true, buffer: true }, ['poll']],
   ['cuts every connection after 3 s', { cut: 3000 }, ['ws', 'sse', 'sse-post', 'poll']],
 ];
 for (const [what, fault, expected] of faults) {
-  test(`behind a proxy that ${what} the app is usable and says what it uses`, TIMEOUT, async (t) => {
+  test(`behind a proxy that ${what} the app is usable and shows its transport`, TIMEOUT, async (t) => {
     const { dee } = on.people;
     const room = what.split(' ')[0];
     await dee.enter(room);
@@ -57,9 +57,9 @@ for (const [what, fault, expected] of faults) {
     const win = await newWindow({ url: proxy.url });
     await win.enter('login', 'bob');
     await win.go(room);
-    await until('it says what it uses', async () => await win.state() === 'live' && expected.includes(await win.transport()));
+    await until('the transport in use is shown', async () => await win.state() === 'live' && expected.includes(await win.transport()));
     const label = { ws: 'WebSocket', sse: 'SSE', 'sse-post': 'SSE by POST', poll: 'Long poll' };
-    await until('in words', async () => {
+    await until('the transport is named', async () => {
       const [words, via] = [await win.page.textContent('.stage .connection > button'), await win.transport()];
       return words.includes(label[via]);
     });
@@ -69,7 +69,7 @@ for (const [what, fault, expected] of faults) {
       await Promise.all([win.say(`bob ${n}`), dee.say(room, `dee ${n}`)]);
       await new Promise((next) => setTimeout(next, 150));
     }
-    await until('all is answered', async () => (await win.messages()).every((m) => m.id));
+    await until('all messages are acknowledged', async () => (await win.messages()).every((m) => m.id));
     await dee.say(room, 'the end');
     const all = await allOf(win, 'the end');
     assertInOrder(all);
@@ -79,20 +79,20 @@ for (const [what, fault, expected] of faults) {
   });
 }
 
-test('offline for a while: it says so, what was written goes out, what was missed comes', TIMEOUT, async () => {
+test('offline for a while: the app says so, unsent messages go out, missed ones arrive', TIMEOUT, async () => {
   const { fay } = on.people;
   await fay.enter('trip');
   const win = await joined('login', 'bob', 'trip');
   await win.say('before');
   await showing(win, 1);
   await win.context.setOffline(true);
-  await until('it says so', async () => /Offline/.test(await win.page.textContent('.stage .connection > button')));
+  await until('the app shows that it is offline', async () => /Offline/.test(await win.page.textContent('.stage .connection > button')));
   for (const text of ['one', 'two', 'three']) await win.say(text);
-  await until('they wait', async () => (await win.messages()).filter((m) => !m.id).length === 3);
+  await until('three messages are pending', async () => (await win.messages()).filter((m) => !m.id).length === 3);
   await fay.say('trip', 'missed');
   await win.context.setOffline(false);
   assert.deepEqual((await showing(win, 5)).map((m) => m.text), ['before', 'missed', 'one', 'two', 'three']);
-  await until('it is live', async () => await win.state() === 'live');
+  await until('the app is live', async () => await win.state() === 'live');
 });
 
 test('a connection that has gone silent is given up after 45 s', TIMEOUT, async () => {
@@ -104,18 +104,18 @@ test('a connection that has gone silent is given up after 45 s', TIMEOUT, async 
   const read = answered('PUT', '/quiet/read');
   await win.say('hello');
   const before = await showing(win, 1);
-  const heard = answered('GET', '/rooms/quiet'); // asked for when the stream tells that it is read: the last it tells
+  const heard = answered('GET', '/rooms/quiet'); // requested when the stream announces that it was read, which is the last event
   await Promise.all([read, heard]);
   const { sockets } = win;
   await win.page.clock.fastForward(44_000);
   assert.deepEqual([win.sockets, await win.state()], [sockets, 'live']);
   await win.page.clock.fastForward(2_000);
-  await until('it has come back', async () => win.sockets > sockets && await win.state() === 'live');
+  await until('the app has reconnected', async () => win.sockets > sockets && await win.state() === 'live');
   assert.deepEqual(await win.messages(), before);
 });
 
 for (const signal of ['SIGTERM', 'SIGKILL']) {
-  test(`${signal} and a new start while both type loses and doubles nothing`, TIMEOUT, async (t) => {
+  test(`${signal} and a restart while both type loses and duplicates nothing`, TIMEOUT, async (t) => {
     const own = await Server.start();
     t.after(() => own.stop());
     const gus = await joined('signup', 'gus', 'lobby', 'ws', own);
@@ -124,16 +124,16 @@ for (const signal of ['SIGTERM', 'SIGKILL']) {
     const typing = (async () => {
       for (; !stop || typed < 20; typed++) await Promise.all([gus.say(`gus ${typed}`), hal.say(`hal ${typed}`)]);
     })();
-    await until('they are at it', () => typed >= 5);
+    await until('both users type', () => typed >= 5);
     await own.end(signal);
     const then = typed;
-    for (const win of [gus, hal]) await until('it shows that it retries', async () => await win.state() !== 'live');
-    await until('they type on', () => typed >= then + 5);
+    for (const win of [gus, hal]) await until('the app shows that it is reconnecting', async () => await win.state() !== 'live');
+    await until('both users keep typing', () => typed >= then + 5);
     await own.run();
-    for (const win of [gus, hal]) await until('it is live again', async () => await win.state() === 'live');
+    for (const win of [gus, hal]) await until('the app is live again', async () => await win.state() === 'live');
     stop = true;
     await typing;
-    for (const win of [gus, hal]) await until('all is answered', async () => (await win.messages()).every((m) => m.id));
+    for (const win of [gus, hal]) await until('all messages are acknowledged', async () => (await win.messages()).every((m) => m.id));
     await hal.say('the end');
     const [a, b] = [await allOf(gus, 'the end'), await allOf(hal, 'the end')];
     assert.deepEqual(a, b);
@@ -141,11 +141,11 @@ for (const signal of ['SIGTERM', 'SIGKILL']) {
     for (const name of ['gus', 'hal']) {
       assert.deepEqual(a.filter((m) => m.user === name && m.text !== 'the end').map((m) => m.text), range(typed, name));
     }
-    for (const win of [gus, hal]) await until('both are here', async () => (await win.users()).join() === 'gus,hal');
+    for (const win of [gus, hal]) await until('both users are listed', async () => (await win.users()).join() === 'gus,hal');
   });
 }
 
-test('a server put back to an older state is believed: what it lost goes, what it has stays', TIMEOUT, async (t) => {
+test('after the server is restored to an older state, what it lost disappears, and what it has stays', TIMEOUT, async (t) => {
   const own = await Server.start();
   const copy = `${own.dir}-copy`;
   t.after(async () => { await own.stop(); await rm(copy, { recursive: true, force: true }); });
@@ -162,7 +162,7 @@ test('a server put back to an older state is believed: what it lost goes, what i
   await rm(own.dir, { recursive: true });
   await cp(copy, own.dir, { recursive: true });
   await own.run();
-  await until('only what the server has is shown', async () => (await win.texts()).join() === 'kept');
+  await until('only the messages of the server are shown', async () => (await win.texts()).join() === 'kept');
   await win.say('and on');
   assert.deepEqual((await showing(win, 2)).map((m) => m.text), ['kept', 'and on']);
 });

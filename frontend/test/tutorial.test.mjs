@@ -1,4 +1,4 @@
-// The Django Channels tutorial's page in two windows of a real browser, against the built binary.
+// The Django Channels tutorial's page in two windows of a real browser, with the built binary.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { readFile } from 'node:fs/promises';
@@ -10,7 +10,7 @@ after(() => browser?.close());
 
 const fixture = (name) => readFile(new URL(`tutorial/${name}`, import.meta.url), 'utf8');
 
-/** A window of somebody's who has logged in with the cookie, at the tutorial's page. */
+/** A user's window, logged in with the cookie, on the tutorial's page. */
 async function room(server, name) {
   const win = await Window.open(browser, server);
   win.complaints = [];
@@ -19,7 +19,7 @@ async function room(server, name) {
   await win.page.evaluate(([username, password]) => fetch('v1/auth/login', {
     method: 'POST', body: JSON.stringify({ username, password, cookie: true }), headers: { 'Content-Type': 'application/json' },
   }), [name, PASSWORD]);
-  win.complaints.length = 0; // of tandem's own page
+  win.complaints.length = 0; // from tandem's own page
   const [html, script] = [await fixture('room.html'), await fixture('room.js')];
   await win.page.route(`${server.url}chat/lobby/`, (route) => route.fulfill({ contentType: 'text/html', body: html }));
   await win.page.route(`${server.url}static/room.js`, (route) => route.fulfill({ contentType: 'text/javascript', body: script }));
@@ -30,7 +30,7 @@ async function room(server, name) {
     await win.page.fill('#chatMessageInput', text);
     await win.page.press('#chatMessageInput', 'Enter');
   };
-  win.logged = (line) => until(`${name} reads ${line}`, async () => (await win.log()).includes(line));
+  win.logged = (line) => until(`${name} sees ${line}`, async () => (await win.log()).includes(line));
   await win.logged(`${name} joined the room.`);
   return win;
 }
@@ -49,12 +49,13 @@ test("the Channels tutorial's page works unchanged", { timeout: 120_000 }, async
     await bob.logged('ada: hello <b>bob</b>');
     await bob.type('hello ada');
     await ada.logged('bob: hello ada');
+    await bob.logged('bob: hello ada');
     assert.deepEqual(await bob.log(), ['bob joined the room.', 'ada: hello <b>bob</b>', 'bob: hello ada']);
-    assert.deepEqual([...ada.complaints, ...bob.complaints], [], 'nothing came that the page does not know');
+    assert.deepEqual([...ada.complaints, ...bob.complaints], [], 'the page knows every event');
 
-    // Malformed: the page complains of an answer that it does not know, and goes on.
+    // Malformed: the page logs an answer that it does not know, and continues.
     await ada.type('/pm bob');
-    await until('the page was told', () => ada.complaints.length === 1);
+    await until('the page got the error', () => ada.complaints.length === 1);
     await ada.type('still here');
     await bob.logged('ada: still here');
 
@@ -63,10 +64,10 @@ test("the Channels tutorial's page works unchanged", { timeout: 120_000 }, async
     assert.deepEqual(await ada.online(), ['ada']);
     assert.deepEqual(ada.faults, []);
 
-    // The page comes back by itself after a restart.
+    // The page reconnects by itself after a restart.
     await server.end('SIGTERM');
     await server.run();
-    await until('ada is back', async () => (await ada.log()).filter((line) => line === 'ada joined the room.').length === 2);
+    await until('ada has rejoined', async () => (await ada.log()).filter((line) => line === 'ada joined the room.').length === 2);
     await ada.type('again');
     await ada.logged('ada: again');
     await ada.close();

@@ -1,31 +1,42 @@
-import { PrivateHandle, RoomHandle, type Conversation, type Host } from './conversation.js';
-import type { Session, TandemEvent } from './events.js';
+import type { Conversation, Host } from './conversation.js';
+import { fold } from './cursor.js';
+import type { ChatMessage, Profile, Session, TandemEvent } from './events.js';
+import { Files } from './files.js';
 import type { paths } from './openapi.js';
+import { People } from './people.js';
 import { TandemError } from './problem.js';
 import { Rest, type Answer, type Call, type Method, type OptionsArgument, type Tokens } from './rest.js';
+import { PrivateHandle, RoomHandle } from './rooms.js';
 import { Account, type SessionStore } from './session.js';
-import { fold, Stream, TIMING, type Status, type StreamOptions, type Timing } from './stream.js';
+import { TIMING, type Status, type StreamOptions, type Timing } from './status.js';
+import { Stream } from './stream.js';
 import { ORDER, type Connection, type Transport } from './transports.js';
 import { here, Listeners, locks, type Unsubscribe } from './wait.js';
 import { Winner } from './winner.js';
 
 export interface ClientOptions {
-  /** The server's, as in `https://chat.example.com`; the page's own unless given. */
+  /**
+   * The server's URL, as in `https://chat.example.com`; by default, the page's own. Without a page, a client can be
+   * created and rendered without it, but cannot make calls.
+   */
   url?: string;
   /**
-   * Access tokens from elsewhere: an outside issuer, or an API token. `refused` is the token that the server has just
-   * refused; give another one, or throw. Without it, `signup` and `login` are the way in.
+   * Returns access tokens from elsewhere: an outside issuer, or an API token. `refused` is the token that the server
+   * has just refused; return a different one, or throw. Without it, use `signup` and `login`.
    */
   getToken?: (refused?: string) => string | Promise<string>;
-  /** Where the session is kept; localStorage unless given, memory where there is none. */
+  /** Where the session is kept; by default localStorage, or memory if there is none. */
   session?: SessionStore;
-  /** What the hooks and stores follow besides what they show: `{rooms: '*'}` for all rooms of the user. */
-  live?: Pick<StreamOptions, 'rooms' | 'site'>;
-  /** Transports to try, best first; WebSocket, SSE, SSE by POST, long poll unless given. */
+  /**
+   * What the hooks and stores follow besides what they show: `{rooms: '*'}` for all rooms of the user. With `history`,
+   * `on` first receives earlier messages and events of these rooms.
+   */
+  live?: Pick<StreamOptions, 'rooms' | 'site' | 'history'>;
+  /** Transports to try, best first; by default WebSocket, SSE, SSE by POST, long poll. */
   transports?: readonly Transport[];
   /**
-   * One connection for all tabs; on unless false. With `getToken` it is off unless there is a name here, which must be
-   * another for every user.
+   * Share one connection between all tabs; on unless false. With `getToken` it is off, unless you set a name here,
+   * which must differ for every user.
    */
   share?: boolean | string;
   fetch?: typeof globalThis.fetch;
@@ -34,10 +45,26 @@ export interface ClientOptions {
   timing?: Partial<Timing>;
 }
 
-/** Milliseconds that a room is still followed when nothing shows it any more: one may be on the way back. */
+/** Milliseconds that a room is still followed after nothing shows it any more, in case the user comes back. */
 const LINGER = 1000;
 
 export class Tandem implements Host {
+  /** Profiles of users: names, pictures and more. */
+  readonly people: People;
+  /** Files of messages: URLs and bytes. */
+  readonly files: Files;
+  /** Notifications in this browser while no page of the app is open, by a service worker with `handlePush`. */
+  readonly push = {
+    /**
+     * Subscribes this browser under its own id, which it returns. Call it at each start: repeating it changes nothing.
+     * The browser asks the user first, unless they have agreed.
+     */
+    subscribe: async (registration: ServiceWorkerRegistration): Promise<string> =>
+      (await import('./push.js')).subscribe(this, registration),
+    /** Unsubscribes this browser and removes shown notifications. Call it before or after a logout. */
+    unsubscribe: async (registration: ServiceWorkerRegistration): Promise<void> =>
+      (await import('./push.js')).unsubscribe(this, registration),
+  };
   #rest: Rest;
   #account?: Account;
   #tokens: Tokens;
@@ -58,20 +85,29 @@ export class Tandem implements Host {
     this.#options = options;
     this.#always = [options.live?.rooms ?? []].flat();
     const base = (options.url ?? (globalThis.location as Location | undefined)?.origin ?? '').replace(/\/+$/, '');
-    if (!base) throw new TypeError('createClient needs a url here.');
-    this.#rest = new Rest(base, options.fetch ?? ((input, init) => fetch(input, init)));
+    this.#rest = new Rest(base, options.fetch);
     const { getToken } = options;
     this.#tokens = getToken
       ? { token: async (refused) => getToken(refused) }
       : (this.#account = new Account(this.#rest, options.session));
     this.#timing = { ...TIMING, ...options.timing };
     this.#winner = new Winner(base, this.#timing.keep);
+    this.people = new People(
+      async (names) => ((await this.call('GET', '/v1/users', { query: { names } })) as { items: Profile[] }).items,
+    );
+    this.files = new Files(
+      base,
+      (...args) => this.call(...args),
+      (path, call) => this.#rest.open('GET', path, call, this.#tokens),
+    );
     this.#account?.changed.add(() => {
-      this.#live?.close(); // it is of somebody who is gone
+      this.people.clear();
+      this.files.clear();
+      this.#live?.close(); // it belongs to the previous user
       this.#live = undefined;
       const gone = new TandemError('signed_out', 'Logged out.', 401);
-      // Nor does what they wrote go out under the next one's name.
-      this.#conversations.forEach(({ outbox }) => outbox.items.forEach((item) => outbox.drop(item, gone)));
+      // The previous user's messages must not go out under the next user's name.
+      this.#conversations.forEach((c) => c.drop(gone));
       this.#conversations.clear();
       for (const c of this.#watched.keys()) c.followed = false;
       this.#follow();
@@ -81,17 +117,19 @@ export class Tandem implements Host {
 
   // Accounts.
 
-  /** The name of who is logged in; null for nobody, or not known yet. */
+  /** The name of the logged-in user; null for nobody, or if not known yet. */
   get user(): string | null {
     return this.#account ? this.#account.user : this.#user;
   }
 
-  /** Calls fn when somebody else is logged in, or nobody (null), by this tab or another, or because the session ended. */
+  /**
+   * Calls fn when another user is logged in, or nobody (null): by this tab or another, or because the session ended.
+   */
   onUser(fn: (user: string | null) => void): Unsubscribe {
     return this.#account?.changed.add(fn) ?? (() => {});
   }
 
-  /** Makes an account and logs in. */
+  /** Creates an account and logs in. */
   signup(username: string, password: string): Promise<Session> {
     return this.#own.enter('signup', { username, password });
   }
@@ -100,12 +138,12 @@ export class Tandem implements Host {
     return this.#own.enter('login', { username, password });
   }
 
-  /** Ends the session, here in any case. Throws where the server could not be told. */
+  /** Ends the session, here in any case. Throws if the server could not be reached. */
   logout(): Promise<void> {
     return this.#own.leave();
   }
 
-  /** A token that is good for a while, for calls of your own. Undefined where nobody is logged in. */
+  /** Returns a valid token for calls of your own; undefined if nobody is logged in. */
   token(): Promise<string | undefined> {
     return this.#tokens.token();
   }
@@ -118,8 +156,8 @@ export class Tandem implements Host {
   // Calls.
 
   /**
-   * Any call of the API, typed by its description: `request('GET', '/v1/rooms/{room}', {path: {room: 'lobby'}})`.
-   * Throws TandemError for what is not 2xx.
+   * Makes any call of the API, typed by its spec: `request('GET', '/v1/rooms/{room}', {path: {room: 'lobby'}})`. Throws
+   * TandemError for a response other than 2xx.
    */
   request<P extends keyof paths, M extends Method<P>>(
     method: M,
@@ -135,6 +173,14 @@ export class Tandem implements Host {
     return this.#rest.json(method, path, call, open ? undefined : this.#tokens);
   }
 
+  /**
+   * Returns a page of the messages that mention the user, starting with the latest page; pass `prev` as `before` for
+   * the next one.
+   */
+  mentions(query: { before?: number; limit?: number } = {}): Promise<{ items: ChatMessage[]; prev: number | null }> {
+    return this.call('GET', '/v1/me/mentions', { query }) as Promise<{ items: ChatMessage[]; prev: number | null }>;
+  }
+
   // Streams.
 
   /** Opens a stream of events, which lasts until it is closed. */
@@ -143,6 +189,7 @@ export class Tandem implements Host {
   }
 
   #stream(options: StreamOptions, lenient: boolean): Stream {
+    this.#rest.url(''); // throws where there is none
     const { share, transports = ORDER, WebSocket = globalThis.WebSocket } = this.#options;
     const parts = {
       rest: this.#rest,
@@ -154,7 +201,7 @@ export class Tandem implements Host {
       lenient,
     };
     const name = share === false ? null : typeof share === 'string' ? share : this.#account?.user;
-    // Who follows all rooms, or the site, cannot be served by who does not.
+    // A stream that follows all rooms, or the site, can only be served by one that does so too.
     const kind = `${[options.rooms].flat().includes('*') ? '*' : ''}${options.site ? '+' : ''}`;
     const key = `tandem.stream:${this.#rest.base}:${kind}:${name}`;
     return new Stream(
@@ -164,17 +211,17 @@ export class Tandem implements Host {
     );
   }
 
-  /** A room: `tandem.room('lobby').send('hi')`. The same object for the same name. */
+  /** Returns a room: `tandem.room('lobby').send('hi')`. The same name returns the same object. */
   room(name: string): RoomHandle {
     return this.#conversation(`room ${fold(name)}`, () => {
       const room = new RoomHandle(this, name);
-      // What was refused because it did not exist, or not for the user, may be there now.
+      // A room that did not exist, or was not visible to the user, may be there now.
       room.entered.add(() => this.#watched.has(room) && this.#live?.add(name));
       return room;
     });
   }
 
-  /** The conversation with one person. */
+  /** Returns the conversation with a user. */
   private(username: string): PrivateHandle {
     return this.#conversation(`private ${fold(username)}`, () => new PrivateHandle(this, username));
   }
@@ -187,20 +234,20 @@ export class Tandem implements Host {
 
   // The one stream behind rooms, private conversations and hooks. It is open while anything is watched.
 
-  /** How the stream behind rooms and hooks is; a new object with every change. */
+  /** The state of the stream behind rooms and hooks; a new object with every change. */
   get status(): Status {
     return this.#live?.status ?? this.#none;
   }
 
-  /** Calls fn when `status` has changed. Does not open the stream. */
+  /** Calls fn when `status` changes. Does not open the stream. */
   onStatus = (fn: () => void): Unsubscribe => this.#liveStatus.add(fn);
 
-  /** The stream behind rooms and hooks, while it is open: for listening to more of its events. */
+  /** The stream behind rooms and hooks while it is open, to listen to more of its events. */
   get live(): Stream | undefined {
     return this.#live;
   }
 
-  /** Calls fn with every event of the stream behind rooms and hooks, and keeps that open meanwhile. */
+  /** Calls fn with every event of the stream behind rooms and hooks, and keeps it open meanwhile. */
   onEvent(fn: (event: TandemEvent) => void): Unsubscribe {
     this.#events.add(fn);
     this.#follow();
@@ -210,10 +257,15 @@ export class Tandem implements Host {
     };
   }
 
-  /** Only this transport from now on, or `'auto'`, for the stream behind rooms and hooks. */
+  /** Forces a transport for the stream behind rooms and hooks, or lets it choose with `'auto'`. */
   use(transport: Transport | 'auto'): void {
     this.#forced = transport === 'auto' ? undefined : transport;
     this.#live?.use(transport);
+  }
+
+  /** @internal */
+  say(frame: object): Promise<unknown> | undefined {
+    return this.#live?.say(frame);
   }
 
   /** @internal */
@@ -226,13 +278,15 @@ export class Tandem implements Host {
         if (n > 0) return void this.#watched.set(c, n);
         this.#watched.delete(c);
         c.followed = false;
-        if (c instanceof RoomHandle && !this.#always.includes(c.name)) this.#live?.remove(c.name);
+        const { room } = c;
+        const shown = [...this.#watched.keys()].some((other) => other.room === room);
+        if (room !== undefined && !shown && !this.#always.includes(room)) this.#live?.remove(room);
         this.#idle();
       }, LINGER);
     };
   }
 
-  /** Closes the stream when nobody needs it. */
+  /** Closes the stream when nothing needs it. */
   #idle(): void {
     if (this.#watched.size || this.#events.size || !this.#live) return;
     this.#live.close();
@@ -243,24 +297,25 @@ export class Tandem implements Host {
   #follow(added?: Conversation): void {
     if (!this.#watched.size && !this.#events.size) return;
     if (this.#account && !this.#account.user) {
-      // A store that answers later than at once; whoever it is will be told.
+      // The store may answer asynchronously; listeners are notified then.
       return void this.#account.load().then(
         (s) => s && !this.#live && this.#follow(),
         () => {},
       );
     }
     if (this.#live && this.#live.status.state !== 'closed') {
-      const room = added instanceof RoomHandle;
-      if (room) this.#live.add(added.name);
-      if (added && !added.followed && this.#live.cursor && (!room || this.#live.follows(added.name))) void added.load();
+      const room = added?.room;
+      if (room !== undefined) this.#live.add(room);
+      if (added && !added.followed && this.#live.cursor && (room === undefined || this.#live.follows(room)))
+        void added.load();
       return;
     }
     // Which rooms need naming besides all that the user is a member of is known when these have been told.
-    const own = this.#always.includes('*') ? [] : [...this.#watched.keys()].filter((c) => c instanceof RoomHandle);
-    const rooms = [...this.#always, ...own.map((c) => c.name)];
+    const own = this.#always.includes('*') ? [] : [...this.#watched.keys()].flatMap((c) => c.room ?? []);
+    const rooms = [...this.#always, ...own];
     const options = { ...this.#options.live, rooms, transport: this.#forced };
     const live = (this.#live = this.#stream(options, true));
-    live.on('*', (event) => this.#hear(event));
+    live.on('*', (event) => this.#receive(event));
     live.on('lost', (name) => {
       const error = new TandemError('room_not_found', 'The room is gone.', 404);
       this.#watched.forEach((_, c) => c.concerns({ room: name }) && c.lose(error));
@@ -276,28 +331,34 @@ export class Tandem implements Host {
   }
 
   #wake(): void {
-    this.#conversations.forEach((c) => c.outbox.wake());
+    this.#conversations.forEach((c) => c.wake());
   }
 
-  #hear(event: TandemEvent): void {
+  #receive(event: TandemEvent): void {
     const room = 'room' in event ? event.room : undefined;
-    if (event.type === 'stream_open') this.#user = event.user;
-    // Who is here is told once, and may be asked for later.
+    if (event.type === 'stream_open') {
+      if (this.#user) this.people.changed(); // changes during an interruption are not announced again
+      this.#user = event.user;
+    }
+    if (event.type === 'user_updated') this.people.changed(event.user);
+    // Presence is announced once, but may be requested later.
     if (event.type.startsWith('user_')) {
-      if (room) this.room(room).hear(event);
+      if (room) this.room(room).receive(event);
     } else this.#watched.forEach((_, c) => this.#pass(event, c));
     this.#events.forEach((fn) => fn(event));
   }
 
   #pass(event: TandemEvent, c: Conversation): void {
-    if (event.type === 'stream_reset') return void c.load();
     const opened = event.type === 'stream_open';
+    if (opened || event.type === 'stream_reset') c.beside.forEach((value) => void value.reload());
+    if (event.type === 'stream_reset') return void c.load();
     if (!opened && !c.concerns(event)) return;
-    if (!opened) c.hear(event);
-    // The user may have become a member, or be one no more.
-    const follows = c instanceof PrivateHandle || this.#live!.follows(c.name);
+    if (!opened) c.receive(event);
+    // The user may have become a member, or may no longer be one.
+    const { room } = c;
+    const follows = room === undefined || this.#live!.follows(room);
     if (follows && !c.followed) void c.load();
-    if (!follows && (c.followed || (opened && !event.resumed))) this.#live!.add(c.name);
+    if (!follows && (c.followed || (opened && !event.resumed))) this.#live!.add(room);
   }
 }
 

@@ -13,7 +13,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Make an account and log in */
+        /** Create an account and log in */
         post: operations["signup"];
         delete?: never;
         options?: never;
@@ -32,8 +32,8 @@ export interface paths {
         put?: never;
         /**
          * Log in
-         * @description An unknown name gets the same answer as a wrong password, after the same time, and has the same limit.
-         *     Attempts are limited by account and by address, whether they succeed or not.
+         * @description An unknown name gets the same response as a wrong password, after the same time and under the same limit. Attempts are
+         *     limited per account and per address, successful or not.
          */
         post: operations["login"];
         delete?: never;
@@ -52,9 +52,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Trade a refresh token for a new pair
-         * @description The presented token is spent. Presenting it again within 10 seconds gets the same answer (two tabs
-         *     may refresh at once); later it revokes the session and answers 401 `refresh_reused`.
+         * Refresh the session
+         * @description Exchanges a refresh token for a new pair of tokens. The old token is spent. Presenting it again within 10 seconds gets
+         *     the same response, because two tabs may refresh at once. Later it revokes the session: 401 `refresh_reused`.
          */
         post: operations["refresh"];
         delete?: never;
@@ -73,8 +73,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * End this session
-         * @description Ends its refresh token, its access tokens on every endpoint and its live streams.
+         * Log out
+         * @description Ends the session: its refresh token, its access tokens on every endpoint, and its live streams.
          */
         post: operations["logout"];
         delete?: never;
@@ -93,9 +93,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Get a ticket that opens one stream
-         * @description For where no header can be set (a browser's `WebSocket`). Single use, valid for 30 seconds, given
-         *     as `?ticket=` to `/v1/events`.
+         * Create a stream ticket
+         * @description For clients that cannot set headers, such as a browser's `WebSocket`. A ticket can be used once within 30 seconds: pass
+         *     it as `?ticket=` to `/v1/events`.
          */
         post: operations["createTicket"];
         delete?: never;
@@ -111,24 +111,107 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who am I */
+        /** Get the current user */
         get: operations["getMe"];
         put?: never;
         post?: never;
         /**
-         * Delete the account
-         * @description Ends all sessions and API tokens, and every membership. Messages stay; the name is not given out again. The last
-         *     admin who is not disabled has to make another first (409 `last_admin`).
-         *     Where another service signs people in there is no password to be asked for: the body is `{}`.
+         * Delete the current account
+         * @description Ends all sessions, API tokens and memberships. Messages stay, and the username is never reused. The last enabled admin
+         *     must make another user an admin first (409 `last_admin`). Where another service signs users in, no password is needed:
+         *     send `{}`.
          */
         delete: operations["deleteMe"];
         options?: never;
         head?: never;
         /**
-         * Change the password
-         * @description Ends all other sessions.
+         * Update the current user
+         * @description Omitted fields keep their value. Changing the password requires the current one and ends all other sessions. Users who
+         *     can see a change receive `user_updated`.
          */
-        patch: operations["changePassword"];
+        patch: operations["changeMe"];
+        trace?: never;
+    };
+    "/v1/me/mentions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List messages that mention you
+         * @description Messages in rooms that you can read now, in ascending order of id. Without `before`, returns the latest page. Pass
+         *     `prev` as `before` for the page before it; `prev` is null on the first page. `@all` counts in rooms you are a member of.
+         */
+        get: operations["listMentions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Upload an avatar
+         * @description Works like uploading to a room. Accepts PNG, JPEG, GIF and WebP.
+         */
+        post: operations["uploadMyFile"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List your sessions
+         * @description Your active logins, oldest first. API tokens are listed at `/v1/tokens`. The list is empty with an outside issuer
+         *     (`jwks-url`).
+         */
+        get: operations["listSessions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/sessions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * End a session
+         * @description Its tokens stop working, and its streams end with `signed_out`. You can also end your current session.
+         */
+        delete: operations["endSession"];
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/v1/me/blocks": {
@@ -138,7 +221,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Whose private messages the caller refuses */
+        /** List blocked users */
         get: operations["listBlocks"];
         put?: never;
         post?: never;
@@ -158,11 +241,81 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Refuse a user's private messages */
+        /** Block a user */
         put: operations["block"];
         post?: never;
-        /** Take a user's private messages again */
+        /** Unblock a user */
         delete: operations["unblock"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/push": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List your push subscriptions
+         * @description The subscriptions of all your devices, ordered by id.
+         */
+        get: operations["listPush"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/push/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Chosen by the app. Letters, digits and `_ . -`, not starting with `.` or `-` */
+                id: components["parameters"]["PushId"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Register a device for push notifications
+         * @description The device is notified of private messages, mentions, and messages in rooms at level `all` while the app is closed. See
+         *     docs/push.md for the payload.
+         *
+         *     The app chooses one `id` per device and calls this at each start. Sending the same subscription again changes nothing; a
+         *     different one replaces it. A subscription belongs to the session that registered it and ends with that session, or when
+         *     the push service reports it gone. A user's 51st subscription ends the one registered longest ago. An endpoint or token
+         *     belongs to the user who registered it last.
+         *
+         *     Returns 400 if `GET /v1/push/key` does not list `kind`, if the keys are malformed, or if `endpoint` is at an address
+         *     that the server does not call.
+         */
+        put: operations["putPush"];
+        post?: never;
+        /** Unregister a device */
+        delete: operations["deletePush"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/push/key": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get the push key */
+        get: operations["getPushKey"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -175,15 +328,17 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The caller's API tokens */
+        /** List your API tokens */
         get: operations["listTokens"];
         put?: never;
         /**
-         * Make an API token for a script or a bot
-         * @description The token is shown once. It goes where an access token goes:
-         *     `curl -d "deploy done" -H "Authorization: Bearer $T" …/v1/rooms/ops/messages`.
-         *     It cannot be used on `/v1/auth/…` and `/v1/tokens` or to change `/v1/me`; one limited to rooms reaches
-         *     these rooms and `GET /v1/me` alone.
+         * Create an API token
+         * @description For scripts and bots. The token is shown once. Use it in place of an access token: `curl -d "deploy done" -H
+         *     "Authorization: Bearer $T" …/v1/rooms/ops/messages`. It cannot be used on `/v1/auth/…` and `/v1/tokens`, nor to change
+         *     `/v1/me`. A token limited to rooms only reaches those rooms and `GET /v1/me`.
+         *
+         *     `scopes: ["sessions"]` creates a token for your app's backend: it can call `POST /v1/admin/sessions` and nothing else
+         *     (403 `token_scope`). Only admins can create one, and it works only while they are admins.
          */
         post: operations["createToken"];
         delete?: never;
@@ -204,7 +359,7 @@ export interface paths {
         post?: never;
         /**
          * Revoke an API token
-         * @description Its streams end as `signed_out`.
+         * @description Its streams end with `signed_out`.
          */
         delete: operations["revokeToken"];
         options?: never;
@@ -220,14 +375,15 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Rooms the caller may see, by name
-         * @description Public rooms, and the private ones that the caller is a member of.
+         * List rooms
+         * @description Public rooms, and private rooms you are a member of, ordered by name.
          */
         get: operations["listRooms"];
         put?: never;
         /**
-         * Make a room
-         * @description The caller becomes its owner. A taken name is 409 `room_exists`, also where the caller may not see the room: making a room, here or by entering it, alone tells that a private room of the name exists.
+         * Create a room
+         * @description You become its owner. A taken name is 409 `room_exists`, even if you cannot see the room. Creating a room, here or by
+         *     entering it, is the only way to learn that a private room of that name exists.
          */
         post: operations["createRoom"];
         delete?: never;
@@ -241,38 +397,41 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
                 room: components["parameters"]["RoomName"];
             };
             cookie?: never;
         };
         /**
-         * One room
-         * @description Whoever may not read a room gets the same 404 here and everywhere as for one that does not exist: a private
-         *     room is its members', and a banned user sees no room at all. Admins of the site administer every room (this
-         *     call, changing, deleting, members and bans); its messages they read as members.
+         * Get a room
+         * @description If you cannot read a room, every call answers 404, as for a room that does not exist. Only members can see a private
+         *     room, and banned users cannot see the room at all. Site admins can manage every room (this call, updates, deletion,
+         *     members and bans), but read its messages only as members.
          */
         get: operations["getRoom"];
         /**
-         * Enter a room by name
-         * @description Makes the caller a member, and makes the room (public, everyone posts) where there was none.
-         *     Reading, posting and following a public room need no membership. A room that the caller may not see cannot
-         *     be made once more: 409 `room_exists`.
+         * Join a room, creating it if needed
+         * @description Makes you a member. If there is no room of this name, it is created (public, everyone can post). You can read, post to
+         *     and follow a public room without joining. You cannot create a room whose name belongs to one that you cannot see: 409
+         *     `room_exists`.
          */
         put: operations["enterRoom"];
         post?: never;
         /**
          * Delete a room
-         * @description For its owners and the site's admins. Its name is free again, and whoever makes a room of that name makes
-         *     another one, in which nothing of this one shows.
+         * @description For the room's owners and site admins. The name becomes free. A new room of that name is a different room and shows
+         *     nothing of this one.
          */
         delete: operations["deleteRoom"];
         options?: never;
         head?: never;
         /**
-         * Change a room
-         * @description For its owners and the site's admins. What is left out stays. A public room that becomes private is its
-         *     members' from then on: streams of others lose it.
+         * Update a room
+         * @description For the room's owners and site admins; moderators can also change `slow_mode`. Omitted fields keep their value. When a
+         *     public room becomes private, only members can see it, and the streams of others lose it.
          */
         patch: operations["changeRoom"];
         trace?: never;
@@ -282,12 +441,15 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
                 room: components["parameters"]["RoomName"];
             };
             cookie?: never;
         };
-        /** A room's members, by name */
+        /** List a room's members */
         get: operations["listMembers"];
         put?: never;
         post?: never;
@@ -302,7 +464,10 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
                 room: components["parameters"]["RoomName"];
                 username: components["parameters"]["Username"];
             };
@@ -310,17 +475,17 @@ export interface paths {
         };
         get?: never;
         /**
-         * Add a member, or change a role
-         * @description Moderators add members; owners and the site's admins give any role to anybody, their own too, and so hand
-         *     ownership over. A room may have several owners; a private one keeps at least one (409 `last_owner`). Whoever
-         *     is banned cannot be added (409 `user_banned`). Setting what is set already changes nothing.
+         * Add a member or change a role
+         * @description Moderators can add members. Owners and site admins can give any role to anyone, including themselves, and so transfer
+         *     ownership. A room can have several owners; a private room needs at least one (409 `last_owner`). A banned user cannot be
+         *     added (409 `user_banned`). Repeating the call changes nothing.
          */
         put: operations["setMember"];
         post?: never;
         /**
-         * Remove a member, or leave
-         * @description Everybody may leave, but for the last owner of a private room (409 `last_owner`). Moderators remove members;
-         *     owners and the site's admins remove anybody. Nothing changes for who is no member.
+         * Remove a member or leave
+         * @description You can always leave, except as the last owner of a private room (409 `last_owner`). Moderators can remove members;
+         *     owners and site admins can remove anyone. Removing a user who is not a member changes nothing.
          */
         delete: operations["removeMember"];
         options?: never;
@@ -333,14 +498,17 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
                 room: components["parameters"]["RoomName"];
             };
             cookie?: never;
         };
         /**
-         * Who is banned from a room, by name
-         * @description For moderators, owners and the site's admins.
+         * List a room's bans
+         * @description For moderators, owners and site admins. Ordered by username.
          */
         get: operations["listBans"];
         put?: never;
@@ -356,7 +524,10 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
                 room: components["parameters"]["RoomName"];
                 username: components["parameters"]["Username"];
             };
@@ -365,17 +536,346 @@ export interface paths {
         get?: never;
         /**
          * Ban a user from a room
-         * @description A banned user is removed, sees the room as one that does not exist, and cannot come back. Moderators ban
-         *     members and strangers; owners and the site's admins ban anybody but themselves, and admins of the site are
-         *     banned by other admins alone.
+         * @description A banned user is removed, sees the room as one that does not exist, and cannot come back. Moderators can ban members and
+         *     non-members. Owners and site admins can ban anyone but themselves; only site admins can ban site admins.
          */
         put: operations["ban"];
         post?: never;
         /**
-         * Lift a ban
-         * @description The user may come back; a membership does not come back by itself.
+         * Unban a user
+         * @description The user can join again. Unbanning does not restore the membership.
          */
         delete: operations["unban"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rooms/{room}/mutes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        /**
+         * List muted users
+         * @description For moderators, owners and site admins. Ordered by username.
+         */
+        get: operations["listMutes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rooms/{room}/mutes/{username}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+                username: components["parameters"]["Username"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Mute a user
+         * @description A muted user can read, but cannot post, edit, react, send events or show typing: 403 `muted`, with `until` and
+         *     `Retry-After`. Leaving and rejoining does not end a mute. It expires without an event. The rules for who can mute whom
+         *     are those for bans. Muting again sets a new end. Everyone in the room receives `member_muted`.
+         */
+        put: operations["mute"];
+        post?: never;
+        /**
+         * Unmute a user
+         * @description Everyone in the room receives `member_unmuted`. Unmuting a user who is not muted changes nothing.
+         */
+        delete: operations["unmute"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rooms/{room}/reports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        /**
+         * List a room's reported messages
+         * @description For moderators, owners and site admins. The latest report comes first.
+         */
+        get: operations["listReports"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rooms/{room}/reports/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+                id: components["parameters"]["ReportId"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Resolve, dismiss or reopen a report
+         * @description For moderators, owners and site admins. The message does not change: delete it or mute its author with separate calls.
+         */
+        patch: operations["changeReport"];
+        trace?: never;
+    };
+    "/v1/rooms/{room}/before-post": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Get the before-post hook
+         * @description For the room's owners and site admins. The secret is not shown again.
+         */
+        get: operations["getBeforePost"];
+        /**
+         * Set the before-post hook
+         * @description For the room's owners and site admins. The server POSTs each message of a user, and each edit, to `url` first, as
+         *     `{"type": "before_post", "room", "user", "message", …}`, with `message_id` for an edit, signed as in [Standard
+         *     Webhooks](https://www.standardwebhooks.com). Answer with any 2xx within 500 ms: `{"refuse": "why"}` refuses the message
+         *     (403 `refused`, with these words as `detail`), `{"marks": ["spam"]}` posts it with marks that everyone sees, `{"report":
+         *     "why"}` posts and reports it, `{}` or an empty body posts it. Without such an answer the message is posted (`open`) or
+         *     refused with 503 (`closed`). See docs/moderation.md.
+         *
+         *     Each call creates a new `secret`, shown only in this response. Addresses that are not public are refused, as for hooks.
+         */
+        put: operations["setBeforePost"];
+        post?: never;
+        /** Remove the before-post hook */
+        delete: operations["deleteBeforePost"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rooms/{room}/inlets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        /**
+         * List a room's inlets
+         * @description For moderators, owners and site admins. The URLs are not shown again.
+         */
+        get: operations["listInlets"];
+        put?: never;
+        /**
+         * Create an inlet
+         * @description An inlet is a URL that other products post to. For moderators, owners and site admins. Anyone with the URL can post to
+         *     the room, and nothing else. The URL is shown only in this response and stored hashed. An inlet belongs to the room, not
+         *     to its creator: it works until it or the room is deleted.
+         *
+         *     Its messages have `"via": "inlet"` and a `user` that ends with `[bot]`, as in `GitHub[bot]`. Usernames cannot contain
+         *     brackets, so an inlet never looks like a user. A room can have 50 inlets.
+         */
+        post: operations["createInlet"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rooms/{room}/inlets/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete an inlet
+         * @description Its URL stops working at once. Its messages stay.
+         */
+        delete: operations["deleteInlet"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rooms/{room}/hooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        /**
+         * List a room's hooks
+         * @description For the room's owners and site admins. The secrets are not shown again.
+         */
+        get: operations["listRoomHooks"];
+        put?: never;
+        /**
+         * Create a hook
+         * @description For the room's owners and site admins. The server POSTs the room's events to the URL, from now on or after `since`: at
+         *     most 100 per request, ordered by id, each with the same bytes as on the stream, signed as in [Standard
+         *     Webhooks](https://www.standardwebhooks.com) with the `secret`, which is shown only in this response.
+         *
+         *     The URL must lead to a public address (400, field `url`) or to one within the setting `hooks-allow`. A room can have 20
+         *     hooks, and a user can create 100.
+         */
+        post: operations["createRoomHook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rooms/{room}/hooks/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+                id: number;
+            };
+            cookie?: never;
+        };
+        /** Get a hook */
+        get: operations["getRoomHook"];
+        put?: never;
+        post?: never;
+        /** Delete a hook */
+        delete: operations["deleteRoomHook"];
+        options?: never;
+        head?: never;
+        /**
+         * Update, pause or resume a hook
+         * @description A resumed hook continues from its cursor at once. The secret does not change.
+         */
+        patch: operations["changeRoomHook"];
+        trace?: never;
+    };
+    "/v1/rooms/{room}/hooks/{id}/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+                id: number;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Replay a hook's events
+         * @description Moves the hook's cursor to `since`, backward or forward. A paused hook stays paused.
+         */
+        post: operations["replayRoomHook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rooms/{room}/hooks/{id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+                id: number;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Test a hook
+         * @description Sends one signed `{"hook":7,"log":"…","events":[],"test":true}` at once, even if the hook is paused, and returns the
+         *     result. The hook's cursor and failures do not change.
+         */
+        post: operations["testRoomHook"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -386,29 +886,91 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
                 room: components["parameters"]["RoomName"];
             };
             cookie?: never;
         };
         /**
-         * History
-         * @description In ascending order of id. Without `before` and `after` it is the latest page. `prev` goes into
-         *     `before`, `next` into `after`; null where there is no more. Both at once are refused.
+         * List a room's messages
+         * @description Ordered by ascending id. Without `before` and `after`, returns the latest page. Pass `prev` as `before` and `next` as
+         *     `after`; they are null at the ends. `before` and `after` cannot be combined.
          *
-         *     Each message is in its present state: the text of its last edit with `edited_at`, or no text and
-         *     `deleted`, and its `reactions` in the order of their first use.
+         *     Each message is in its current state: the text of its last edit with `edited_at`, or no text and `deleted`; its
+         *     `reactions` in order of first use; and a summary of its `thread`. A room's history leaves out messages in threads, but
+         *     `q` finds them.
          */
         get: operations["listMessages"];
         put?: never;
         /**
          * Post a message
-         * @description As JSON, or with any other content type but `multipart/…` as the raw body (`curl -d hello`). The answer is the
-         *     message's event; it is durable before it is answered. Retrying with the same `Idempotency-Key`
-         *     never posts twice: the retry answers 200 with the message in its present state. It counts against the limit like a
-         *     post; a post that is refused uses up no key.
+         * @description Send JSON, or the text itself with any content type other than `multipart/…` (`curl -d hello`). Returns the message's
+         *     event once it is durable. Retrying with the same `Idempotency-Key` never posts twice: the retry returns 200 with the
+         *     message in its current state. A retry counts against the rate limit like a post. A refused post does not use up its key.
          */
         post: operations["postMessage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rooms/{room}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a custom event
+         * @description For everyone who can post. The room's streams receive a `custom_event`. It is stored in the log but not in the message
+         *     history. An `ephemeral` event is only forwarded to open streams and never stored. A custom event counts against the post
+         *     limit, an ephemeral one against a limit of its own.
+         */
+        post: operations["emit"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rooms/{room}/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Upload a file
+         * @description For everyone who can post. Send a form with one part `file` (`curl -F file=@cat.png`), or the file as the body with its
+         *     `name` in the query. To post the file, put its `id` in a message's `files` within 24 hours; otherwise it is deleted. A
+         *     file can be posted once. Where and with what a picture was taken is removed from it.
+         *
+         *     Uploads are limited per user and day: `RateLimit` states how many bytes are left. An upload that makes no progress for
+         *     30 seconds is aborted.
+         */
+        post: operations["uploadFile"];
         delete?: never;
         options?: never;
         head?: never;
@@ -420,7 +982,10 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
                 room: components["parameters"]["RoomName"];
             };
             cookie?: never;
@@ -428,8 +993,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Say that one is typing
-         * @description Tells the room's streams, but the caller's own, `user_typing`: once in 3 seconds, however often it is said. Nothing is stored. Only who may post may say so.
+         * Send a typing indicator
+         * @description Sends `user_typing` to the room's streams other than your own, at most once every 3 seconds. Nothing is stored. Only
+         *     users who can post can do this.
          */
         post: operations["typing"];
         delete?: never;
@@ -443,12 +1009,15 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
                 room: components["parameters"]["RoomName"];
             };
             cookie?: never;
         };
-        /** Who is in a room now */
+        /** List users who are in a room now */
         get: operations["listPresent"];
         put?: never;
         post?: never;
@@ -463,7 +1032,10 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
                 room: components["parameters"]["RoomName"];
                 id: components["parameters"]["MessageId"];
             };
@@ -474,15 +1046,16 @@ export interface paths {
         post?: never;
         /**
          * Delete a message
-         * @description Its author does, moderators and owners of the room, and admins. Its text is then gone from everywhere;
-         *     `message_deleted` says so. Deleting it again changes nothing.
+         * @description For the author, the room's moderators and owners, and site admins. The text is removed from everywhere, and everyone
+         *     receives `message_deleted`. Deleting it again changes nothing.
          */
         delete: operations["deleteMessage"];
         options?: never;
         head?: never;
         /**
-         * Edit one's own message
-         * @description Whoever may post may edit what they posted. Everybody sees `message_edited`.
+         * Edit your message
+         * @description You can edit your messages as long as you can post. Omitted fields keep their value. Everyone in the room receives
+         *     `message_edited`.
          */
         patch: operations["editMessage"];
         trace?: never;
@@ -492,10 +1065,16 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
                 room: components["parameters"]["RoomName"];
                 id: components["parameters"]["MessageId"];
-                /** @description One emoji, percent-encoded; with its variation selectors, skin tone and joined parts it is one. It is kept fully qualified (UTS 51): U+2764 and U+2764 U+FE0F are the same reaction, whichever is sent. */
+                /**
+                 * @description One emoji, percent-encoded, including variation selectors, skin tone and joined parts. Stored fully qualified (UTS
+                 *     51): U+2764 and U+2764 U+FE0F are the same reaction.
+                 */
                 emoji: string;
             };
             cookie?: never;
@@ -503,12 +1082,145 @@ export interface paths {
         get?: never;
         /**
          * React to a message
-         * @description Whoever may read the message may. Reacting again with the same emoji changes nothing.
+         * @description For everyone who can read the message. Repeating the same emoji changes nothing.
          */
         put: operations["addReaction"];
         post?: never;
-        /** Take a reaction back */
+        /** Remove your reaction */
         delete: operations["removeReaction"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rooms/{room}/messages/{id}/pin": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+                id: components["parameters"]["MessageId"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Pin a message
+         * @description For the room's moderators and owners, and site admins. Everyone in the room receives `message_pinned`. Pinning again
+         *     changes nothing. A room can have 50 pins. Deleting a message unpins it.
+         */
+        put: operations["pinMessage"];
+        post?: never;
+        /** Unpin a message */
+        delete: operations["unpinMessage"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rooms/{room}/messages/{id}/report": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+                id: components["parameters"]["MessageId"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Report a message
+         * @description For everyone who can read the message. The room's moderators see the report; the author does not. Reporting again
+         *     changes nothing. A report by another user reopens a closed one. A user can have 100 open reports.
+         */
+        post: operations["reportMessage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rooms/{room}/pins": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        /** List a room's pinned messages */
+        get: operations["listPins"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rooms/{room}/notify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Set your notification level for a room
+         * @description The default is `mentions`. `Room.notify` shows it.
+         */
+        put: operations["notifyRoom"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rooms/{room}/seen": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        /**
+         * List the read markers of other members
+         * @description For private rooms with `receipts` and up to 100 members; empty elsewhere. Users with `receipts: false` in `/v1/me` are
+         *     left out, and get an empty list.
+         */
+        get: operations["listSeen"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -519,15 +1231,19 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
                 room: components["parameters"]["RoomName"];
             };
             cookie?: never;
         };
         get?: never;
         /**
-         * Say how far the caller has read
-         * @description The marker is the latest message up to `id`; it never goes back. The caller's streams get `message_read`.
+         * Mark a room as read
+         * @description Sets your read marker to the latest message up to `id`. The marker never moves back. Your own streams receive
+         *     `message_read`; other members of a room with `receipts` receive `message_seen`.
          */
         put: operations["readRoom"];
         post?: never;
@@ -544,7 +1260,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The caller's conversations of two, the latest first */
+        /** List your private conversations */
         get: operations["listConversations"];
         put?: never;
         post?: never;
@@ -564,17 +1280,39 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * History of a conversation
-         * @description As a room's history. Both sides see the same messages.
+         * List a conversation's messages
+         * @description Works like a room's history. Both users see the same messages.
          */
         get: operations["listPrivateMessages"];
         put?: never;
         /**
          * Send a private message
-         * @description As posting into a room. `private_message` comes to the target's inbox, `private_message_delivered` to the
-         *     sender's; a message to oneself is a `private_message` alone.
+         * @description Works like posting to a room. The target's inbox receives `private_message`, the sender's `private_message_delivered`. A
+         *     message to yourself is only a `private_message`.
          */
         post: operations["postPrivateMessage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/private/{username}/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                username: components["parameters"]["Username"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Upload a file to a conversation
+         * @description Works like uploading to a room.
+         */
+        post: operations["uploadPrivateFile"];
         delete?: never;
         options?: never;
         head?: never;
@@ -594,15 +1332,147 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Delete one's own private message, for both */
+        /** Delete your private message for both users */
         delete: operations["deletePrivateMessage"];
         options?: never;
         head?: never;
         /**
-         * Edit one's own private message
-         * @description One `message_edited` comes to both inboxes.
+         * Edit your private message
+         * @description Works as in a room. Both inboxes receive one `message_edited`.
          */
         patch: operations["editPrivateMessage"];
+        trace?: never;
+    };
+    "/v1/private/{username}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                username: components["parameters"]["Username"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a custom event to a user
+         * @description Works as in a room. Both inboxes receive one `custom_event`.
+         */
+        post: operations["emitPrivate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/private/{username}/messages/{id}/pin": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                username: components["parameters"]["Username"];
+                id: components["parameters"]["MessageId"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Pin a private message
+         * @description Works as in a room, for both users. Both inboxes receive one `message_pinned`.
+         */
+        put: operations["pinPrivateMessage"];
+        post?: never;
+        /** Unpin a private message */
+        delete: operations["unpinPrivateMessage"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/private/{username}/messages/{id}/report": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                username: components["parameters"]["Username"];
+                id: components["parameters"]["MessageId"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Report a private message
+         * @description Works as in a room. Site admins see this message and nothing else of the conversation.
+         */
+        post: operations["reportPrivateMessage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/private/{username}/pins": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                username: components["parameters"]["Username"];
+            };
+            cookie?: never;
+        };
+        /** List a conversation's pinned messages */
+        get: operations["listPrivatePins"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/private/{username}/notify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                username: components["parameters"]["Username"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Set your notification level for a conversation
+         * @description The default is `all`. `Conversation.notify` shows it.
+         */
+        put: operations["notifyConversation"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/private/{username}/seen": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                username: components["parameters"]["Username"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Get the other user's read marker
+         * @description Works as in a room. Empty if either user has set `receipts` to false or blocks the other.
+         */
+        get: operations["listPrivateSeen"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/v1/private/{username}/read": {
@@ -616,11 +1486,59 @@ export interface paths {
         };
         get?: never;
         /**
-         * Say how far the caller has read
-         * @description As in rooms; `message_read` names the other one as `user`.
+         * Mark a conversation as read
+         * @description Works as in a room; `message_read` names the other user as `user`. The other user receives `message_seen`, unless either
+         *     of you has set `receipts: false` in `/v1/me` or blocks the other.
          */
         put: operations["readConversation"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/files/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["FileIdInPath"];
+            };
+            cookie?: never;
+        };
+        /**
+         * Get a file
+         * @description For everyone who can read a message with the file, and everyone with a link to it. A file that no message has yet is
+         *     visible only to its uploader; an avatar is visible to every logged-in user. Supports `Range` and `If-None-Match`.
+         *     Browsers display common pictures, audio and video, and download everything else.
+         */
+        get: operations["getFile"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/files/{id}/link": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["FileIdInPath"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Create a link to a file
+         * @description For clients that cannot set headers (`<img>`, players). The link is yours: it works until it expires, as long as you are
+         *     logged in and can read the file. You can append `&preview=1`.
+         */
+        post: operations["createFileLink"];
         delete?: never;
         options?: never;
         head?: never;
@@ -634,8 +1552,27 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The people of this server, by name */
+        /** List users */
         get: operations["listUsers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/users/{username}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                username: components["parameters"]["Username"];
+            };
+            cookie?: never;
+        };
+        /** Get a user */
+        get: operations["getUser"];
         put?: never;
         post?: never;
         delete?: never;
@@ -651,10 +1588,15 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All accounts, by name */
+        /** List accounts */
         get: operations["listAccounts"];
         put?: never;
-        post?: never;
+        /**
+         * Create an account
+         * @description Works even if sign-up is closed. Without a `password`, nobody can log in to the account; `POST /v1/admin/sessions`
+         *     creates sessions for it.
+         */
+        post: operations["createAccount"];
         delete?: never;
         options?: never;
         head?: never;
@@ -677,12 +1619,192 @@ export interface paths {
         options?: never;
         head?: never;
         /**
-         * Give or take the role admin, disable or enable
-         * @description Who is disabled cannot log in; their sessions, API tokens and streams end at once. A deleted account stays
-         *     as it is (404). The last admin who is not disabled can neither be disabled nor lose the role
-         *     (409 `last_admin`).
+         * Change the admin role, or disable or enable an account
+         * @description A disabled user cannot log in; their sessions, API tokens and streams end at once. A deleted account cannot be changed
+         *     (404). The last enabled admin can neither be disabled nor lose the role (409 `last_admin`).
          */
         patch: operations["changeAccount"];
+        trace?: never;
+    };
+    "/v1/admin/reports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List reported messages of all rooms and conversations */
+        get: operations["listAllReports"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/admin/reports/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["ReportId"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Resolve, dismiss or reopen a report */
+        patch: operations["changeAnyReport"];
+        trace?: never;
+    };
+    "/v1/admin/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what admins and moderators did
+         * @description The audit log: every administrative or moderating call that succeeded, over the API with a login or an API token, or on
+         *     the server's command line. Names of users are their current ones. Texts, passwords, secrets and URLs are not in it.
+         */
+        get: operations["listAudit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/admin/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Create a session for a user of your app
+         * @description For a backend with its own login. It calls this with an API token of scope `sessions` and passes the session to its page
+         *     or app, which refreshes it like any other. No other credentials can call this.
+         *
+         *     With `create`, the account is created if it does not exist. You cannot get a session for an admin, and making a user an
+         *     admin ends the sessions created here. `display_name` is set whenever it is given. Rate limited per user, like logins.
+         */
+        post: operations["createSession"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/admin/hooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List hooks for all rooms
+         * @description For site admins. The secrets are not shown again.
+         */
+        get: operations["listSiteHooks"];
+        put?: never;
+        /**
+         * Create a hook for all rooms
+         * @description For site admins. The server POSTs the events of all rooms to the URL, from now on or after `since`: at most 100 per
+         *     request, ordered by id, each with the same bytes as on the stream, signed as in [Standard
+         *     Webhooks](https://www.standardwebhooks.com) with the `secret`, which is shown only in this response.
+         *
+         *     The hook receives events of private rooms too, but never private messages.
+         *
+         *     The URL must lead to a public address (400, field `url`) or to one within the setting `hooks-allow`. There can be 20
+         *     such hooks.
+         */
+        post: operations["createSiteHook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/admin/hooks/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        /** Get a hook for all rooms */
+        get: operations["getSiteHook"];
+        put?: never;
+        post?: never;
+        /** Delete a hook for all rooms */
+        delete: operations["deleteSiteHook"];
+        options?: never;
+        head?: never;
+        /**
+         * Update, pause or resume a hook for all rooms
+         * @description A resumed hook continues from its cursor at once. The secret does not change.
+         */
+        patch: operations["changeSiteHook"];
+        trace?: never;
+    };
+    "/v1/admin/hooks/{id}/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Replay the events of a hook for all rooms
+         * @description Moves the hook's cursor to `since`, backward or forward. A paused hook stays paused.
+         */
+        post: operations["replaySiteHook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/admin/hooks/{id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Test a hook for all rooms
+         * @description Sends one signed `{"hook":7,"log":"…","events":[],"test":true}` at once, even if the hook is paused, and returns the
+         *     result. The hook's cursor and failures do not change.
+         */
+        post: operations["testSiteHook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/v1/admin/stats": {
@@ -693,7 +1815,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What this server is doing
+         * Get server statistics
          * @description Streams, deliveries and the uptime are those of the process that answers.
          */
         get: operations["stats"];
@@ -708,23 +1830,35 @@ export interface paths {
     "/v1/events": {
         parameters: {
             query?: {
-                /** @description Rooms to follow, one parameter each. `*` is all that the caller is a member of, as memberships change, live and while away. None is the private inbox alone. */
+                /**
+                 * @description The rooms to follow, one parameter each. `*` follows every room you are a member of, and adapts as memberships change,
+                 *     also between connections. Without rooms, the stream carries only your private inbox.
+                 */
                 room?: string[];
-                /** @description Also who is online on the whole site, with whatever rooms or none: `user_list`, right behind `stream_open`, `user_join` and `user_leave` without `room`. */
+                /**
+                 * @description Also follow who is online on the whole site: `user_list` right after `stream_open`, then `user_join` and `user_leave`,
+                 *     all without `room`.
+                 */
                 site?: "0" | "1";
-                /** @description Resume after this cursor, `<id>.<log>` or the bare id. `last_event_id` and `lastEventId` mean the same. Malformed is 400. */
+                /**
+                 * @description Resume after this cursor, `<id>.<log>` or the bare id. `last_event_id` and `lastEventId` mean the same. A malformed
+                 *     cursor is 400.
+                 */
                 since?: string;
                 last_event_id?: string;
                 lastEventId?: string;
-                /** @description Without a cursor, begin each room with every event from its N-th last message on. */
+                /** @description Without a cursor, start each room with every event from its N-th last message on. */
                 history?: number;
-                /** @description For clients that cannot set `Accept`; wins over it. */
+                /** @description For clients that cannot set `Accept`; takes precedence over it. */
                 format?: "sse" | "ndjson" | "json" | "ws";
-                /** @description How many seconds a long poll with a cursor waits for the first durable event; 25 unless given. Without a cursor it is answered at once. */
+                /**
+                 * @description How many seconds a long poll with a cursor waits for the first durable event; 25 by default. Without a cursor the
+                 *     response is immediate.
+                 */
                 wait?: number;
             };
             header?: {
-                /** @description As `since`, and wins over it. Malformed gets `stream_reset`, so that an EventSource goes on. */
+                /** @description Works like `since` and takes precedence over it. A malformed one gets `stream_reset`, so that an EventSource keeps going. */
                 "Last-Event-ID"?: string;
             };
             path?: never;
@@ -732,36 +1866,35 @@ export interface paths {
         };
         /**
          * Follow rooms
-         * @description Pushes events. `stream_open` is first, then a `user_list` per room, then what was missed since the
-         *     cursor or the `history`, then live events. The JSON of an event is the same bytes on every transport:
+         * @description Pushes events. The stream starts with `stream_open` and a `user_list` per room, then sends what you missed since the
+         *     cursor (or the `history`), then live events. An event's JSON has the same bytes on every transport:
          *
-         *     | asked for by | transport | one event is |
+         *     | requested by | transport | one event is |
          *     |---|---|---|
          *     | `Upgrade: websocket` (subprotocol `tandem.v1`, optional) | WebSocket | a text frame |
          *     | `Accept: text/event-stream`, or nothing particular | Server-Sent Events | `id:` `event:` `data:` |
          *     | `Accept: application/x-ndjson` | NDJSON | a line |
          *     | `Accept: application/json` | long poll | an element of `events` |
          *
-         *     The cursor to resume from is `<id>.<log>`: the `id:` of SSE, `since` of a poll's answer, and otherwise
-         *     an event's `id`, or `since` of `stream_open` and `ping`. An answer to a poll has some 256 KiB at most;
-         *     the next poll, with its `since`, goes on behind it.
+         *     The cursor to resume from is `<id>.<log>`: the `id:` of SSE, the `since` of a poll's response, or otherwise an event's
+         *     `id` or the `since` of `stream_open` and `ping`. A poll returns about 256 KiB at most; the next poll with its `since`
+         *     continues from there.
          *
-         *     A WebSocket takes commands too: each text frame that a client sends is a Command, a call of this API as
-         *     the user who opened the stream, or a short form of one. It is answered by one Reply, in the order of the
-         *     frames; a command's own event comes before or behind its reply. `/v1/auth/…`, `/v1/tokens` and
-         *     `/v1/events` are refused with `not_over_socket`. A session that has ended and a token that has expired
-         *     end commands too.
+         *     A WebSocket also accepts commands. Each text frame from the client is a Command: a call of this API as the user who
+         *     opened the stream, or a short form of one. Each command gets one Reply, in the order of the frames. A command's own
+         *     event may arrive before or after its reply. Calls that return credentials or streams (`/v1/auth/…`, `/v1/tokens`,
+         *     `/v1/events` and the like) are refused with `not_over_socket`. Commands stop working when the session ends or the token
+         *     expires.
          *
-         *     Ten frames are taken for each post that is allowed a second, twice as many at once; above that the reply
-         *     is 429 `rate_limited`, and who goes on all the same is closed with 1008. Binary frames close the
-         *     connection with 1003, invalid UTF-8 with 1007, more than 64 KiB with 1009, and breaches of RFC 6455 with
-         *     1002.
+         *     The frame limit is ten times the post limit per second, with bursts of twice that. Above it the reply is 429
+         *     `rate_limited`; a client that keeps sending is closed with 1008. Binary frames close the connection with 1003, invalid
+         *     UTF-8 with 1007, more than 64 KiB with 1009, and violations of RFC 6455 with 1002.
          */
         get: operations["openStream"];
         put?: never;
         /**
-         * Follow rooms through a proxy that holds back what GET gets
-         * @description The same as GET, without WebSocket. The parameters are the query's; there is no body.
+         * Follow rooms through a proxy that buffers GET responses
+         * @description Works like GET, without WebSocket. Pass the parameters in the query; there is no body.
          */
         post: operations["openStreamByPost"];
         delete?: never;
@@ -775,22 +1908,64 @@ export interface paths {
             query?: never;
             header?: never;
             path: {
-                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
                 room: components["parameters"]["RoomName"];
             };
             cookie?: never;
         };
         /**
-         * For the Django Channels tutorial's page
-         * @description A WebSocket that the page of the Django Channels tutorial works with, unchanged: with a slash at the end, as it
-         *     has it, or without. The room is made if there is none. A frame `{"message": "hello"}` posts into it, and
-         *     `/pm NAME TEXT` as the message sends a private one. Of the events come `user_list`, one's own
-         *     `user_join`, `user_join`, `user_leave`, `chat_message`, `private_message` and `private_message_delivered`;
-         *     a Reply comes only where a frame was refused.
+         * Serve the Django Channels tutorial's page
+         * @description A WebSocket that works with the unchanged page of the Django Channels tutorial, with or without its trailing slash. The
+         *     room is created if it does not exist. A frame `{"message": "hello"}` posts to the room; `/pm NAME TEXT` as the message
+         *     sends a private message. The socket sends `user_list`, your own `user_join`, `user_join`, `user_leave`, `chat_message`,
+         *     `private_message` and `private_message_delivered`. A Reply is sent only for a refused frame.
          */
         get: operations["openTutorial"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/in/{secret}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The secret in the URL from `POST /v1/rooms/{room}/inlets`. */
+                secret: string;
+            };
+            cookie?: never;
+        };
+        /** Check an inlet */
+        get: operations["describeInlet"];
+        put?: never;
+        /**
+         * Post to a room from another product
+         * @description Accepts what products send to webhooks and posts it as a short, readable message:
+         *
+         *     | from | what |
+         *     |---|---|
+         *     | a shell | the text as the body (`curl -d "deploy done"`), or JSON `{"message": "…"}` |
+         *     | Slack | the text in `text`, `blocks` and `attachments`; also as the form field `payload` |
+         *     | Discord | `content` and `embeds` |
+         *     | Prometheus | Alertmanager's webhook |
+         *     | Grafana | alerts, of unified and of legacy alerting |
+         *     | GitHub | the events `push`, `pull_request`, `issues` and `ping`, by `X-GitHub-Event` |
+         *
+         *     Anything else is 400 `not_understood`. Long messages are cut and say so. `@name` and `@all` mention nobody. The response
+         *     is `ok`, like Slack's.
+         *
+         *     A retry with the same `Idempotency-Key`, `X-GitHub-Delivery` or `webhook-id` gets the same response and posts nothing.
+         *     The same goes for identical requests of Alertmanager and Grafana within 2 minutes. Each inlet has the rate limit of a
+         *     user's posts. The body can have at most 1 MiB.
+         */
+        post: operations["postToInlet"];
         delete?: never;
         options?: never;
         head?: never;
@@ -805,10 +1980,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The public keys of access tokens
-         * @description A JWK Set (RFC 7517) for services that want to verify access tokens by themselves. It is empty unless
-         *     the server signs with key files. Two keys are there while one takes over from the other; `kid` in a
-         *     token's header says which is its own.
+         * Get the public keys of access tokens
+         * @description A JWK Set (RFC 7517) for services that verify access tokens themselves. It is empty unless the server signs with key
+         *     files. It has two keys while one replaces the other; `kid` in a token's header names the key used.
          */
         get: operations["keys"];
         put?: never;
@@ -826,7 +2000,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The process runs */
+        /** Check that the process runs */
         get: operations["health"];
         put?: never;
         post?: never;
@@ -844,8 +2018,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * It can serve
-         * @description The database answers, the server is not draining, and a node that has just started knows who is online on the others. It waits 2 s for that at most.
+         * Check that the server is ready
+         * @description Ready when the database answers, the server is not draining, and a new node has learned who is online on the others,
+         *     which takes 2 s at most.
          */
         get: operations["ready"];
         put?: never;
@@ -863,7 +2038,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** This document */
+        /** Get this document */
         get: operations["describe"];
         put?: never;
         post?: never;
@@ -878,7 +2053,10 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         Credentials: {
-            /** @description 2 to 32 letters and digits of any script and `_ . -`, beginning with a letter or digit. A joiner stands where its script needs it (RFC 5892 A.1 and A.2), as in Persian names. */
+            /**
+             * @description 2 to 32 letters and digits of any script and `_ . -`, starting with a letter or digit. A joiner is allowed where its
+             *     script needs it (RFC 5892 A.1 and A.2), as in Persian names.
+             */
             username: string;
             /**
              * Format: password
@@ -886,8 +2064,8 @@ export interface components {
              */
             password: string;
             /**
-             * @description Also set the HttpOnly cookie `tandem_stream`, with which a browser's own `EventSource` and `WebSocket`
-             *     open streams from this server's own pages and from `origins`. It counts nowhere else.
+             * @description Also set the HttpOnly cookie `tandem_stream`, with which a browser's `EventSource` and `WebSocket` can open streams
+             *     from this server's own pages and from `origins`. The cookie is accepted nowhere else.
              */
             cookie?: boolean;
         };
@@ -898,7 +2076,7 @@ export interface components {
             token_type: "Bearer";
             /** @description Seconds */
             expires_in: number;
-            /** @description Good for one use, and for 30 days */
+            /** @description Can be used once, within 30 days */
             refresh_token: string;
             user: components["schemas"]["User"];
         };
@@ -908,22 +2086,26 @@ export interface components {
             expires_in: number;
         };
         NewApiToken: {
-            /** @description What it is for; one line, as a room's title */
+            /** @description A name for the token; one line, with the rules of a room's title */
             name: string;
             /**
              * Format: int64
-             * @description Seconds; without it, never
+             * @description The lifetime in seconds; without it, the token never expires
              */
             expires_in?: number;
-            /** @description The rooms that it reaches; without it, all that the caller does. */
+            /** @description The rooms it can reach; without it, every room that you can. */
             rooms?: string[];
+            /** @description For admins. All that the token can do. Cannot be combined with `rooms`. */
+            scopes?: components["schemas"]["Scope"][];
         };
         ApiToken: {
             /** Format: int64 */
             id: number;
             name: string;
-            /** @description Null where it is not limited to rooms */
+            /** @description Null if not limited to rooms */
             rooms: string[] | null;
+            /** @description All that the token can do; absent if not limited to scopes */
+            scopes?: components["schemas"]["Scope"][];
             /** Format: date-time */
             created_at: string;
             /** Format: date-time */
@@ -932,19 +2114,112 @@ export interface components {
         MadeApiToken: {
             /** Format: int64 */
             id: number;
-            /** @description Shown this once */
+            /** @description Shown only once */
             token: string;
             name: string;
             rooms: string[] | null;
+            scopes?: components["schemas"]["Scope"][];
             /** Format: date-time */
             created_at: string;
             /** Format: date-time */
             expires_at: string | null;
         };
+        NewPush: {
+            kind: components["schemas"]["PushKind"];
+            /** @description For `webpush`: the endpoint from the browser or the UnifiedPush distributor */
+            endpoint?: string;
+            /** @description For `webpush`, base64url */
+            keys?: {
+                /** @description An uncompressed P-256 point of 65 bytes */
+                p256dh: string;
+                /** @description 16 bytes */
+                auth: string;
+            };
+            /** @description Ignored; browsers include it in a subscription */
+            expirationTime?: number | null;
+            /** @description For `fcm` and `apns`: the registration token, or the device token in hexadecimal */
+            token?: string;
+        };
+        /**
+         * @description Use `webpush` for UnifiedPush
+         * @enum {string}
+         */
+        PushKind: "webpush" | "fcm" | "apns";
+        PushList: {
+            items: components["schemas"]["PushSubscription"][];
+        };
+        PushSubscription: {
+            id: string;
+            kind: components["schemas"]["PushKind"];
+            /**
+             * Format: date-time
+             * @description When it was first registered
+             */
+            created_at: string;
+            /** @description Why the last notification failed; absent if it did not */
+            last_error?: string;
+        };
+        PushKey: {
+            /** @description The public VAPID key, base64url: `applicationServerKey` */
+            key: string;
+            /** @description The kinds of subscriptions that this server supports */
+            kinds: components["schemas"]["PushKind"][];
+        };
+        /**
+         * @description What an API token is limited to. `sessions` allows `POST /v1/admin/sessions`
+         * @enum {string}
+         */
+        Scope: "sessions";
+        Login: {
+            /** Format: int64 */
+            id: number;
+            /** @description Readable, such as `Firefox on Windows` */
+            device: string;
+            /** @description The IP address of the last login or refresh; absent if unknown */
+            address?: string;
+            /** Format: date-time */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description The last refresh; clients refresh every 15 minutes
+             */
+            last_seen: string;
+            /** @description The session of this request */
+            current: boolean;
+        };
+        LoginPage: {
+            items: components["schemas"]["Login"][];
+            /** Format: int64 */
+            next: number | null;
+        };
+        NewSession: {
+            /** @description As in `POST /v1/auth/signup` */
+            username: string;
+            display_name?: string;
+            /**
+             * @description Create the account if it does not exist
+             * @default false
+             */
+            create: boolean;
+        };
         User: {
             username: string;
             /** @enum {string} */
             role: "user" | "admin";
+        };
+        Me: {
+            username: string;
+            /** @enum {string} */
+            role: "user" | "admin";
+            /** @description The username by default */
+            display_name: string;
+            /** @description The id of a file */
+            avatar?: string;
+            data?: {
+                [key: string]: unknown;
+            };
+            receipts: boolean;
+            invisible: boolean;
         };
         KeySet: {
             keys: components["schemas"]["Key"][];
@@ -967,49 +2242,209 @@ export interface components {
             e?: string;
         };
         /**
-         * @description Everyone who is logged in may read and follow a public room. A private one does not exist for who is no member.
+         * @description Every logged-in user can read and follow a public room. Only members can see a private one.
          * @enum {string}
          */
         Visibility: "public" | "private";
         /**
-         * @description Who may post: everyone who may read, or the moderators, the owners and the admins of the site.
+         * @description Who can post: everyone who can read, or only moderators, owners and site admins.
          * @enum {string}
          */
         Posting: "everyone" | "admins";
+        /**
+         * @description Members can see how far the others have read, while there are at most 100 members. For private rooms only; a room that
+         *     becomes public loses the setting.
+         */
+        Receipts: boolean;
+        /**
+         * @description How many seconds a user must wait between two messages; 0 for none. Posting earlier gets 429 `slow_mode`. Does not apply
+         *     to moderators, owners and site admins.
+         */
+        SlowMode: number;
         /** @enum {string} */
         MemberRole: "owner" | "moderator" | "member";
-        /** @description One line, in which everything shows: no control characters, none that change the direction of writing, and invisible ones only where a script or an emoji needs them. Empty for none. */
+        /**
+         * @description One line of visible characters: no control characters, none that change the direction of writing, and invisible ones
+         *     only where a script or an emoji needs them. Empty for none.
+         */
         Title: string;
         NewRoom: {
             name: string;
             title?: components["schemas"]["Title"];
             visibility?: components["schemas"]["Visibility"];
             posting?: components["schemas"]["Posting"];
+            receipts?: components["schemas"]["Receipts"];
+            slow_mode?: components["schemas"]["SlowMode"];
         };
         Room: {
             name: string;
             title: string;
             visibility: components["schemas"]["Visibility"];
             posting: components["schemas"]["Posting"];
-            /** @description The caller's; null for who is no member. */
+            receipts: components["schemas"]["Receipts"];
+            slow_mode: components["schemas"]["SlowMode"];
+            /** @description Your role; null if you are not a member. */
             role: (string & components["schemas"]["MemberRole"]) | null;
-            /** @description How many are in it now */
+            /** @description How many users are in the room now */
             online: number;
-            /** @description How many messages of others lie behind the caller's read marker; 1,000 stands for more, too. */
+            /** @description How many messages of others, outside threads, come after your read marker; 1,000 means 1,000 or more. */
             unread: number;
+            /** @description How many messages after that marker mention you, in threads too; 1,000 means 1,000 or more. */
+            mentions: number;
             /**
              * Format: int64
-             * @description The id of its latest message; 0 where there is none.
+             * @description The id of its latest message outside threads; 0 if there is none.
              */
             last_id: number;
             created_by: string;
             /** Format: date-time */
             created_at: string;
+            notify: components["schemas"]["NotifyLevel"];
+            /**
+             * Format: date-time
+             * @description When your mute ends; absent if you are not muted
+             */
+            muted_until?: string;
+            /**
+             * Format: int64
+             * @description How many seconds messages are kept here, unless they are pinned; absent if the site's setting applies.
+             */
+            retention?: number;
         };
+        /** @description The types of events to send, such as `chat_message`; all by default. */
+        HookEvents: string[];
+        /** @description Starts with `https://` or `http://` */
+        HookURL: string;
+        /** @description A stream's cursor, `<id>.<log>` or the bare id. Sends the events after it. `0` sends everything that is kept. */
+        HookCursor: string;
+        NewHook: {
+            url: components["schemas"]["HookURL"];
+            events?: components["schemas"]["HookEvents"];
+            since?: components["schemas"]["HookCursor"];
+        };
+        HookChange: {
+            url?: components["schemas"]["HookURL"];
+            /** @description As in `POST`; an empty list means all types. */
+            events?: string[];
+            paused?: boolean;
+        };
+        HookReplay: {
+            since: components["schemas"]["HookCursor"];
+        };
+        Hook: {
+            /** Format: int64 */
+            id: number;
+            url: string;
+            /** @description Absent for all types */
+            events?: string[];
+            paused: boolean;
+            /** @description Why the hook is paused: a user paused it, or it failed for 3 days */
+            paused_reason?: string;
+            /** @description Everything up to this cursor, `<id>.<log>`, has been sent. It may lag a minute behind when there is nothing to send. */
+            cursor: string;
+            /** @description How many events are waiting to be sent, out of the next 10,000 */
+            lag: number;
+            /** @description Why it is failing; absent if it is not */
+            last_error?: string;
+            /** Format: date-time */
+            failing_since?: string;
+            /**
+             * Format: date-time
+             * @description When the next attempt is made
+             */
+            retry_at?: string;
+            created_by: string;
+            /** Format: date-time */
+            created_at: string;
+        };
+        HookList: {
+            items: components["schemas"]["Hook"][];
+        };
+        MadeHook: {
+            /** Format: int64 */
+            id: number;
+            /** @description `whsec_…`; shown only once */
+            secret: string;
+            url: string;
+            events?: string[];
+            paused: boolean;
+            cursor: string;
+            lag: number;
+            created_by: string;
+            /** Format: date-time */
+            created_at: string;
+        };
+        HookTest: {
+            /** @description The hook answered 2xx within 10 s */
+            ok: boolean;
+            /** @description The status of the answer; absent if there was none */
+            status?: number;
+            /** @description What went wrong */
+            error?: string;
+            took_ms: number;
+        };
+        /**
+         * @description What to do with a message if the hook does not answer in time; `open` posts it.
+         * @enum {string}
+         */
+        OnFailure: "open" | "closed";
+        NewBeforePost: {
+            url: string;
+            on_failure?: components["schemas"]["OnFailure"];
+        };
+        BeforePost: {
+            url: string;
+            on_failure: components["schemas"]["OnFailure"];
+        };
+        MadeBeforePost: {
+            url: string;
+            on_failure: components["schemas"]["OnFailure"];
+            /** @description Shown only once */
+            secret: string;
+        };
+        NewInlet: {
+            /** @description Such as `GitHub`; one line, with the rules of a room's title */
+            name: string;
+        };
+        Inlet: {
+            /** Format: int64 */
+            id: number;
+            name: string;
+            created_by: string;
+            /** Format: date-time */
+            created_at: string;
+        };
+        MadeInlet: {
+            /** Format: int64 */
+            id: number;
+            /** @description Shown only once */
+            url: string;
+            name: string;
+            created_by: string;
+            /** Format: date-time */
+            created_at: string;
+        };
+        InletList: {
+            items: components["schemas"]["Inlet"][];
+        };
+        /**
+         * @description Which messages to notify you about.
+         * @enum {string}
+         */
+        NotifyLevel: "all" | "mentions" | "none";
         RoomChange: {
+            /**
+             * Format: int64
+             * @description For how many seconds messages are kept: at least a day (86,400); 0 for the site's setting, which no room can exceed.
+             *     Older messages and everything about them are deleted within an hour. Pinned messages stay until they are unpinned. A
+             *     stream whose cursor is older than what has been deleted gets `stream_reset`.
+             */
+            retention?: number;
             title?: components["schemas"]["Title"];
             visibility?: components["schemas"]["Visibility"];
             posting?: components["schemas"]["Posting"];
+            receipts?: components["schemas"]["Receipts"];
+            slow_mode?: components["schemas"]["SlowMode"];
         };
         Member: {
             username: string;
@@ -1034,10 +2469,114 @@ export interface components {
             items: components["schemas"]["Ban"][];
             next: string | null;
         };
+        NewMute: {
+            /**
+             * Format: int64
+             * @description How long; at most a year
+             */
+            seconds: number;
+        };
+        Mute: {
+            username: string;
+            by: string;
+            /** Format: date-time */
+            since: string;
+            /** Format: date-time */
+            until: string;
+        };
+        MutePage: {
+            items: components["schemas"]["Mute"][];
+            next: string | null;
+        };
+        NewReport: {
+            /** @description For the moderators; empty for none */
+            reason?: string;
+        };
+        /** @enum {string} */
+        ReportState: "open" | "resolved" | "dismissed";
+        Reporter: {
+            /** @description Empty for a before-post hook */
+            username: string;
+            reason: string;
+            /** Format: date-time */
+            at: string;
+        };
+        /** @description A reported message. There is one per message, however many users report it. */
+        Report: {
+            /** Format: int64 */
+            id: number;
+            /** @description Absent for a private message */
+            room?: string;
+            message_id: components["schemas"]["EventId"];
+            /** @description The message in its current state; absent if it is no longer kept. */
+            message?: components["schemas"]["ChatMessage"] | components["schemas"]["PrivateMessage"];
+            /** @description The text when it was first reported, if it was edited since. Removed when the message is deleted. */
+            reported_text?: string;
+            state: components["schemas"]["ReportState"];
+            /** @description The latest 20 */
+            reporters: components["schemas"]["Reporter"][];
+            /** @description How many users reported it */
+            count: number;
+            /** Format: date-time */
+            created_at: string;
+            closed_by?: string;
+            /** Format: date-time */
+            closed_at?: string;
+        };
+        ReportPage: {
+            items: components["schemas"]["Report"][];
+            /** Format: int64 */
+            next: number | null;
+        };
+        AuditEntry: {
+            /** Format: int64 */
+            id: number;
+            /** Format: date-time */
+            at: string;
+            /** @description The user who did it; absent for the command line */
+            actor?: string;
+            /** @enum {string} */
+            via: "login" | "token" | "command_line";
+            /**
+             * Format: int64
+             * @description The id of the API token
+             */
+            token?: number;
+            /** @description The `operationId` of the call, such as `ban` */
+            action: string;
+            /** @description The room's name at that time */
+            room?: string;
+            /** @description The user whom it concerns */
+            target?: string;
+            /** @description The id of the report, hook, inlet or message that it concerns */
+            object?: string;
+            /** @description What was asked for, such as `{"role": "moderator"}` */
+            detail?: {
+                [key: string]: unknown;
+            };
+        };
+        AuditPage: {
+            items: components["schemas"]["AuditEntry"][];
+            /** Format: int64 */
+            next: number | null;
+        };
         Person: {
             username: string;
-            /** @description They have a stream open */
+            /** @description The username by default */
+            display_name: string;
+            /** @description The id of a file: `GET /v1/files/{id}` */
+            avatar?: string;
+            /** @description Data of your app */
+            data?: {
+                [key: string]: unknown;
+            };
+            /** @description The user has an open stream */
             online: boolean;
+            /**
+             * Format: date-time
+             * @description When the last stream of an offline user ended; absent if they never had one.
+             */
+            last_seen?: string;
         };
         PersonPage: {
             items: components["schemas"]["Person"][];
@@ -1048,11 +2587,21 @@ export interface components {
             /** @enum {string} */
             role: "user" | "admin";
             disabled: boolean;
-            /** @description By themselves; the name is not given out again */
+            /** @description Deleted by the user; the name is never reused */
             deleted: boolean;
             online: boolean;
             /** Format: date-time */
             created_at: string;
+        };
+        NewAccount: {
+            /** @description As in `POST /v1/auth/signup` */
+            username: string;
+            /**
+             * Format: password
+             * @description 8 characters to 1,024 bytes
+             */
+            password?: string;
+            display_name?: string;
         };
         AccountChange: {
             /** @enum {string} */
@@ -1066,17 +2615,17 @@ export interface components {
         Stats: {
             /**
              * Format: int64
-             * @description Accounts that are not disabled
+             * @description Enabled accounts
              */
             users: number;
             /** Format: int64 */
             rooms: number;
             /**
              * Format: int64
-             * @description The id of the latest event of the log
+             * @description The id of the latest event in the log
              */
             head: number;
-            /** @description People with a stream open */
+            /** @description Users with an open stream */
             online: number;
             /** @description Open streams by transport */
             streams: {
@@ -1084,12 +2633,12 @@ export interface components {
             };
             /**
              * Format: double
-             * @description Messages that came into the log in the last 10 seconds
+             * @description Messages posted in the last 10 seconds
              */
             posts_per_second: number;
             /**
              * Format: double
-             * @description Events that were put into streams in the last 10 seconds
+             * @description Events written to streams in the last 10 seconds
              */
             deliveries_per_second: number;
             /**
@@ -1103,20 +2652,100 @@ export interface components {
             next: string | null;
         };
         Present: {
-            /** @description In the order of their names */
+            /** @description Ordered by name */
             users: string[];
             count: number;
         };
+        /** @description `message`, `data` or `files` is required. */
         NewMessage: {
-            /** @description Any text but U+0000; kept as sent. One of nothing but white space and characters that show nothing (Unicode's Default_Ignorable_Code_Point and White_Space, control characters, U+2800) is 400 `message_empty`. */
-            message: string;
-            /** @description Echoed in the event, so that a client knows its own message. */
+            /**
+             * @description Any text but U+0000, stored as sent. Text that only has white space and invisible characters (Unicode's
+             *     Default_Ignorable_Code_Point and White_Space, control characters, U+2800) counts as empty: without `data` and
+             *     `files` that is 400 `message_empty`.
+             */
+            message?: string;
+            data?: components["schemas"]["Data"];
+            /** @description Files that you uploaded to this room or conversation and have not posted yet. */
+            files?: components["schemas"]["FileId"][];
+            /**
+             * Format: int64
+             * @description The id of a message in the same room or conversation that is not in a thread itself. This message joins its thread.
+             */
+            thread?: number;
+            /** @description Returned in the event, so that a client recognizes its own message. */
             nonce?: string;
             /**
              * Format: int64
              * @description The id of a message in the same room or conversation.
              */
             reply_to?: number;
+        };
+        MessageChange: {
+            message?: string;
+            /** @description As in NewMessage; `null` removes it. */
+            data?: {
+                [key: string]: unknown;
+            } | null;
+        };
+        /**
+         * @description Data of your app, which tandem never reads; at most 8 KiB as sent, nested 16 levels deep. Passed on as sent, without
+         *     white space between tokens.
+         */
+        Data: {
+            [key: string]: unknown;
+        };
+        FileId: string;
+        File: {
+            id: components["schemas"]["FileId"];
+            name: string;
+            /**
+             * Format: int64
+             * @description In bytes
+             */
+            size: number;
+            /** @description The media type, detected from the bytes */
+            type: string;
+            /** @description Of a picture, in pixels */
+            width?: number;
+            height?: number;
+            /** @description A smaller version is available */
+            preview: boolean;
+        };
+        /** @description Users whose `@name` is in the text and who can read it. */
+        Mentions: string[];
+        /**
+         * @description The text has `@all`, by a user who may use it.
+         * @enum {boolean}
+         */
+        MentionsAll: true;
+        /**
+         * @description For a message in a thread, the id of the message that starts the thread. For that message, in history only, a summary of
+         *     the thread.
+         */
+        Thread: components["schemas"]["EventId"] | components["schemas"]["ThreadState"];
+        ThreadState: {
+            /** @description How many messages */
+            count: number;
+            last_id: components["schemas"]["EventId"];
+            /** @description The authors, the latest first; at most 5 */
+            users: string[];
+        };
+        NewEvent: {
+            name: components["schemas"]["EventName"];
+            data?: components["schemas"]["Data"];
+            ephemeral?: boolean;
+        };
+        EventName: string;
+        MentionPage: {
+            items: components["schemas"]["ChatMessage"][];
+            /** Format: int64 */
+            prev: number | null;
+        };
+        FileLink: {
+            /** @description A path with a query, on this server; with `base-path` in it */
+            url: string;
+            /** @description In seconds */
+            expires_in: number;
         };
         MessagePage: {
             items: components["schemas"]["ChatMessage"][];
@@ -1132,16 +2761,30 @@ export interface components {
             /** Format: int64 */
             next: number | null;
         };
-        Conversation: {
-            /** @description With whom */
+        Seen: {
             username: string;
-            /** @description As a room's */
+            message_id: components["schemas"]["EventId"];
+        };
+        SeenList: {
+            items: components["schemas"]["Seen"][];
+        };
+        Pins: {
+            items: components["schemas"]["ChatMessage"][];
+        };
+        PrivatePins: {
+            items: components["schemas"]["PrivateMessage"][];
+        };
+        Conversation: {
+            /** @description The other user */
+            username: string;
+            /** @description As for a room */
             unread: number;
             /**
              * Format: int64
              * @description The id of its latest message.
              */
             last_id: number;
+            notify: components["schemas"]["NotifyLevel"];
         };
         ConversationPage: {
             items: components["schemas"]["Conversation"][];
@@ -1151,7 +2794,7 @@ export interface components {
         Reaction: {
             emoji: string;
             count: number;
-            /** @description The caller is among them */
+            /** @description You have reacted with it */
             me: boolean;
             /** @description The first 20 */
             users: string[];
@@ -1165,17 +2808,22 @@ export interface components {
             title: string;
             status: number;
             detail?: string;
-            /** @description Stable; what a program should look at */
+            /** @description Stable; use this in programs */
             code: string;
+            /**
+             * Format: date-time
+             * @description For `muted` and `slow_mode`: when you can post again
+             */
+            until?: string;
             errors?: {
-                /** @description The name in body, path, query or header */
+                /** @description The name of the field, parameter or header */
                 field: string;
                 detail: string;
             }[];
         };
         /** @description A text frame of a WebSocket on `/v1/events`. The server sends Events and Replies, the client Commands. */
         Frame: components["schemas"]["Event"] | components["schemas"]["Reply"] | components["schemas"]["Command"];
-        Command: components["schemas"]["RequestCommand"] | components["schemas"]["TextRequestCommand"] | components["schemas"]["MessageCommand"] | components["schemas"]["PrivateMessageCommand"] | components["schemas"]["TypingCommand"];
+        Command: components["schemas"]["RequestCommand"] | components["schemas"]["TextRequestCommand"] | components["schemas"]["MessageCommand"] | components["schemas"]["PrivateMessageCommand"] | components["schemas"]["TypingCommand"] | components["schemas"]["EventCommand"];
         /** @description Repeated in the reply. */
         Ref: string;
         RequestCommand: {
@@ -1184,7 +2832,10 @@ export interface components {
             method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
             /** @description Under `/v1/`, percent-encoded, with its query */
             path: string;
-            /** @description `Content-Type` (JSON, where there is a body and nothing else is said), `Idempotency-Key` and `X-Request-Id` count; all others are ignored. Who calls is who opened the stream. */
+            /**
+             * @description `Content-Type` (JSON by default if there is a body), `Idempotency-Key` and `X-Request-Id` are used; all others are
+             *     ignored. The caller is the user who opened the stream.
+             */
             headers?: {
                 [key: string]: string;
             };
@@ -1193,7 +2844,7 @@ export interface components {
                 [key: string]: unknown;
             };
         };
-        /** @description A RequestCommand whose body is not JSON, as its `Content-Type` says. */
+        /** @description A RequestCommand with a body that is not JSON, as its `Content-Type` says. */
         TextRequestCommand: {
             ref?: components["schemas"]["Ref"];
             /** @enum {string} */
@@ -1208,22 +2859,22 @@ export interface components {
             /** @description The body's text */
             body: string;
         };
-        /** @description Short for `POST /v1/rooms/{room}/messages`, with the further members as its body. */
+        /** @description Short for `POST /v1/rooms/{room}/messages`, with the other members as its body. */
         MessageCommand: {
             /** @enum {string} */
             type: "chat_message";
             ref?: components["schemas"]["Ref"];
-            /** @description May be left out on a stream that was opened with one room, by its name */
+            /** @description Optional on a stream opened with one room, by name */
             room?: string;
-            message: string;
+            message?: string;
         };
-        /** @description Short for `POST /v1/private/{target}/messages`, with the further members as its body. */
+        /** @description Short for `POST /v1/private/{target}/messages`, with the other members as its body. */
         PrivateMessageCommand: {
             /** @enum {string} */
             type: "private_message";
             ref?: components["schemas"]["Ref"];
             target: string;
-            message: string;
+            message?: string;
         };
         /** @description Short for `POST /v1/rooms/{room}/typing`. */
         TypingCommand: {
@@ -1233,25 +2884,40 @@ export interface components {
             /** @description As in MessageCommand */
             room?: string;
         };
-        /** @description What answers a command. */
+        /**
+         * @description Short for `POST /v1/rooms/{room}/events`, or with `target` for `POST /v1/private/{target}/events`, with the other
+         *     members as its body.
+         */
+        EventCommand: {
+            /** @enum {string} */
+            type: "custom_event";
+            ref?: components["schemas"]["Ref"];
+            /** @description As in MessageCommand */
+            room?: string;
+            target?: string;
+            name: components["schemas"]["EventName"];
+            data?: components["schemas"]["Data"];
+            ephemeral?: boolean;
+        };
+        /** @description The response to a command. */
         Reply: {
             /** @enum {string} */
             type: "reply";
             ref?: components["schemas"]["Ref"];
             status: number;
-            /** @description Of the answer's, those without which a problem could not be understood; left out where there are none. */
+            /** @description The response headers that are needed to understand a problem; absent if there are none. */
             headers?: {
                 "Retry-After"?: string;
                 Allow?: string;
-                /** @description With a status of 500 and above */
+                /** @description Present with status 500 and above */
                 "X-Request-Id"?: string;
             };
-            /** @description The same bytes as over HTTP, a Problem where the command was refused; left out with 204. */
+            /** @description The same bytes as over HTTP: a Problem if the command was refused; absent with 204. */
             body?: {
                 [key: string]: unknown;
             };
         };
-        Event: components["schemas"]["ChatMessage"] | components["schemas"]["RoomUpdated"] | components["schemas"]["RoomDeleted"] | components["schemas"]["MessageEdited"] | components["schemas"]["MessageDeleted"] | components["schemas"]["ReactionAdded"] | components["schemas"]["ReactionRemoved"] | components["schemas"]["PrivateMessage"] | components["schemas"]["PrivateMessageDelivered"] | components["schemas"]["MessageRead"] | components["schemas"]["MemberAdded"] | components["schemas"]["MemberRemoved"] | components["schemas"]["StreamOpen"] | components["schemas"]["UserList"] | components["schemas"]["UserJoin"] | components["schemas"]["UserLeave"] | components["schemas"]["UserTyping"] | components["schemas"]["Ping"] | components["schemas"]["StreamReset"] | components["schemas"]["StreamClose"];
+        Event: components["schemas"]["ChatMessage"] | components["schemas"]["RoomUpdated"] | components["schemas"]["RoomDeleted"] | components["schemas"]["MessageEdited"] | components["schemas"]["MessageDeleted"] | components["schemas"]["ReactionAdded"] | components["schemas"]["ReactionRemoved"] | components["schemas"]["MessagePinned"] | components["schemas"]["MessageUnpinned"] | components["schemas"]["PrivateMessage"] | components["schemas"]["PrivateMessageDelivered"] | components["schemas"]["MessageRead"] | components["schemas"]["MessageSeen"] | components["schemas"]["MemberAdded"] | components["schemas"]["MemberRemoved"] | components["schemas"]["MemberMuted"] | components["schemas"]["MemberUnmuted"] | components["schemas"]["ReportsUpdated"] | components["schemas"]["CustomEvent"] | components["schemas"]["StreamOpen"] | components["schemas"]["UserList"] | components["schemas"]["UserJoin"] | components["schemas"]["UserLeave"] | components["schemas"]["UserTyping"] | components["schemas"]["UserUpdated"] | components["schemas"]["Ping"] | components["schemas"]["StreamReset"] | components["schemas"]["StreamClose"];
         /**
          * Format: int64
          * @description The event's position in the log.
@@ -1259,7 +2925,7 @@ export interface components {
         EventId: number;
         /** @description A position in a named log, `<id>.<log>`. */
         Cursor: string;
-        /** @description Someone posted into a room. */
+        /** @description A message was posted to a room. */
         ChatMessage: {
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -1268,27 +2934,42 @@ export interface components {
             type: "chat_message";
             id: components["schemas"]["EventId"];
             room: string;
+            /** @description A username; for a message from an inlet, its name followed by `[bot]` */
             user: string;
+            via?: components["schemas"]["Via"];
             message: string;
+            data?: components["schemas"]["Data"];
+            files?: components["schemas"]["File"][];
+            mentions?: components["schemas"]["Mentions"];
+            mentions_all?: components["schemas"]["MentionsAll"];
+            thread?: components["schemas"]["Thread"];
+            marks?: components["schemas"]["Marks"];
             /** Format: date-time */
             sent_at: string;
             nonce?: string;
             reply_to?: components["schemas"]["EventId"];
             /**
              * Format: date-time
-             * @description In history alone
+             * @description In history only
              */
             edited_at?: string;
             deleted?: components["schemas"]["Deleted"];
-            /** @description In history alone */
+            /** @description In history only */
             reactions?: components["schemas"]["Reaction"][];
         };
+        /**
+         * @description The message came from `POST /in/{secret}`, not from a user.
+         * @enum {string}
+         */
+        Via: "inlet";
         /**
          * @description The message was deleted; its text is empty.
          * @enum {boolean}
          */
         Deleted: true;
-        /** @description A message's author gave it another text. A private one is without `room` and with `target`. */
+        /** @description What a before-post hook said about the message. */
+        Marks: string[];
+        /** @description The author edited a message: these are its text, data and mentions now. A private message has `target` instead of `room`. */
         MessageEdited: {
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -1301,11 +2982,15 @@ export interface components {
             user: string;
             target?: string;
             message: string;
+            data?: components["schemas"]["Data"];
+            mentions?: components["schemas"]["Mentions"];
+            mentions_all?: components["schemas"]["MentionsAll"];
+            marks?: components["schemas"]["Marks"];
             /** Format: date-time */
             sent_at: string;
             deleted?: components["schemas"]["Deleted"];
         };
-        /** @description A message was deleted. A private one is without `room` and with `target`. */
+        /** @description A message was deleted. A private message has `target` instead of `room`. */
         MessageDeleted: {
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -1315,13 +3000,13 @@ export interface components {
             id: components["schemas"]["EventId"];
             room?: string;
             message_id: components["schemas"]["EventId"];
-            /** @description Who did it */
+            /** @description The user who did it */
             user: string;
             target?: string;
             /** Format: date-time */
             sent_at: string;
         };
-        /** @description Someone reacted to a message. */
+        /** @description A user reacted to a message. */
         ReactionAdded: {
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -1336,7 +3021,7 @@ export interface components {
             /** Format: date-time */
             sent_at: string;
         };
-        /** @description Someone took a reaction back. */
+        /** @description A user removed a reaction. */
         ReactionRemoved: {
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -1351,6 +3036,41 @@ export interface components {
             /** Format: date-time */
             sent_at: string;
         };
+        /** @description A message was pinned. A private message has `target` instead of `room`. */
+        MessagePinned: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "message_pinned";
+            id: components["schemas"]["EventId"];
+            room?: string;
+            message_id: components["schemas"]["EventId"];
+            /** @description The user who did it */
+            user: string;
+            target?: string;
+            /** Format: date-time */
+            sent_at: string;
+        };
+        /**
+         * @description A message was unpinned. A private message has `target` instead of `room`. Deleting a message unpins it without this
+         *     event.
+         */
+        MessageUnpinned: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "message_unpinned";
+            id: components["schemas"]["EventId"];
+            room?: string;
+            message_id: components["schemas"]["EventId"];
+            /** @description The user who did it */
+            user: string;
+            target?: string;
+            /** Format: date-time */
+            sent_at: string;
+        };
         /** @description A private message, in its target's inbox. */
         PrivateMessage: {
             /**
@@ -1362,18 +3082,23 @@ export interface components {
             user: string;
             target: string;
             message: string;
+            data?: components["schemas"]["Data"];
+            files?: components["schemas"]["File"][];
+            mentions?: components["schemas"]["Mentions"];
+            thread?: components["schemas"]["Thread"];
+            marks?: components["schemas"]["Marks"];
             /** Format: date-time */
             sent_at: string;
             nonce?: string;
             reply_to?: components["schemas"]["EventId"];
             /**
              * Format: date-time
-             * @description In history alone
+             * @description Only in history
              */
             edited_at?: string;
             deleted?: components["schemas"]["Deleted"];
         };
-        /** @description A private message, in its sender's inbox, on all of their devices. */
+        /** @description A private message, in its sender's inbox, on all their devices. */
         PrivateMessageDelivered: {
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -1385,13 +3110,18 @@ export interface components {
             user: string;
             target: string;
             message: string;
+            data?: components["schemas"]["Data"];
+            files?: components["schemas"]["File"][];
+            mentions?: components["schemas"]["Mentions"];
+            thread?: components["schemas"]["EventId"];
+            marks?: components["schemas"]["Marks"];
             /** Format: date-time */
             sent_at: string;
             nonce?: string;
             reply_to?: components["schemas"]["EventId"];
             deleted?: components["schemas"]["Deleted"];
         };
-        /** @description The caller has read so far, on another device; in a room, or a conversation with `user`. */
+        /** @description You have read up to here on another device, in a room, or with `user` in a conversation. */
         MessageRead: {
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -1402,7 +3132,21 @@ export interface components {
             user?: string;
             message_id: components["schemas"]["EventId"];
         };
-        /** @description A room has another title, visibility or posting; it has all three. */
+        /**
+         * @description A user has read up to here, in a room with receipts or, without `room`, in your conversation with them. Supersedes the
+         *     previous one.
+         */
+        MessageSeen: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "message_seen";
+            room?: string;
+            user: string;
+            message_id: components["schemas"]["EventId"];
+        };
+        /** @description A room's title, visibility, posting, receipts, slow mode or retention changed. Carries all of them. */
         RoomUpdated: {
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -1411,15 +3155,27 @@ export interface components {
             type: "room_updated";
             id: components["schemas"]["EventId"];
             room: string;
-            /** @description Who did it */
+            /** @description The user who did it */
             user: string;
             title: string;
             visibility: components["schemas"]["Visibility"];
             posting: components["schemas"]["Posting"];
+            /**
+             * @description Receipts are on
+             * @enum {boolean}
+             */
+            receipts?: true;
+            /** @description Absent if off */
+            slow_mode?: number;
+            /**
+             * Format: int64
+             * @description For how many seconds messages are kept; absent if the site's setting applies
+             */
+            retention?: number;
             /** Format: date-time */
             sent_at: string;
         };
-        /** @description A room is gone; nothing more of it follows. */
+        /** @description A room was deleted; no more events of it follow. */
         RoomDeleted: {
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -1428,12 +3184,12 @@ export interface components {
             type: "room_deleted";
             id: components["schemas"]["EventId"];
             room: string;
-            /** @description Who did it */
+            /** @description The user who did it */
             user: string;
             /** Format: date-time */
             sent_at: string;
         };
-        /** @description Someone left a room, was removed or banned. In the room and in their inbox. */
+        /** @description A user left, was removed or was banned. Sent to the room and to their inbox. */
         MemberRemoved: {
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -1442,14 +3198,14 @@ export interface components {
             type: "member_removed";
             id: components["schemas"]["EventId"];
             room: string;
-            /** @description Who did it */
+            /** @description The user who did it */
             user: string;
-            /** @description Whom it concerns */
+            /** @description The affected user */
             target: string;
             /** Format: date-time */
             sent_at: string;
         };
-        /** @description Someone became a member of a room, or got another role in it. In the room and in their inbox. */
+        /** @description A user became a member, or got another role. Sent to the room and to their inbox. */
         MemberAdded: {
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -1458,11 +3214,74 @@ export interface components {
             type: "member_added";
             id: components["schemas"]["EventId"];
             room: string;
-            /** @description Who did it */
+            /** @description The user who did it */
             user: string;
-            /** @description Whom it concerns */
+            /** @description The affected user */
             target: string;
             role: components["schemas"]["MemberRole"];
+            /** Format: date-time */
+            sent_at: string;
+        };
+        /** @description A user was muted until the given time; the mute expires without an event. Sent to the room and to their inbox. */
+        MemberMuted: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "member_muted";
+            id: components["schemas"]["EventId"];
+            room: string;
+            /** @description The user who did it */
+            user: string;
+            /** @description The affected user */
+            target: string;
+            /** Format: date-time */
+            until: string;
+            /** Format: date-time */
+            sent_at: string;
+        };
+        /** @description A mute was ended early. Sent to the room and to the user's inbox. */
+        MemberUnmuted: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "member_unmuted";
+            id: components["schemas"]["EventId"];
+            room: string;
+            /** @description The user who did it */
+            user: string;
+            /** @description The affected user */
+            target: string;
+            /** Format: date-time */
+            sent_at: string;
+        };
+        /**
+         * @description The number of open reports, sent to a room's owners and moderators. Without `room`: those of private messages, sent to
+         *     site admins. Supersedes the previous one.
+         */
+        ReportsUpdated: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "reports_updated";
+            room?: string;
+            open: number;
+        };
+        /** @description A custom event of your app. Between two users it has `target` instead of `room`. An ephemeral one has no `id`. */
+        CustomEvent: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "custom_event";
+            id?: components["schemas"]["EventId"];
+            room?: string;
+            target?: string;
+            user: string;
+            name: components["schemas"]["EventName"];
+            data?: components["schemas"]["Data"];
             /** Format: date-time */
             sent_at: string;
         };
@@ -1473,19 +3292,22 @@ export interface components {
              * @enum {string}
              */
             type: "stream_open";
-            /** @description Empty for who has no account */
+            /** @description Empty without an account */
             user: string;
-            /** @description Rooms that are followed */
+            /** @description The followed rooms */
             rooms: string[];
-            /** @description Rooms asked for with a cursor that may no longer be followed, those among them that have been deleted since the cursor although another room has got the name: that one is to be asked for anew */
+            /**
+             * @description Rooms that were requested with a cursor but can no longer be followed. Includes rooms deleted since the cursor whose
+             *     name now belongs to another room: request that one again
+             */
             lost: string[];
             since: components["schemas"]["Cursor"];
-            /** @description A cursor was honoured */
+            /** @description The cursor was accepted */
             resumed: boolean;
             /** @description The log's name */
             log: string;
         };
-        /** @description Who is in a room now, or without `room` online at all. Supersedes what was said before. */
+        /** @description Who is in a room now or, without `room`, online. Supersedes the previous state. */
         UserList: {
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -1496,7 +3318,7 @@ export interface components {
             users: string[];
             count: number;
         };
-        /** @description A user came into a room, or without `room` online; not told again for further tabs. */
+        /** @description A user entered a room or, without `room`, came online. Not sent again for more tabs. */
         UserJoin: {
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -1506,7 +3328,10 @@ export interface components {
             room?: string;
             user: string;
         };
-        /** @description A user's last stream on a room ended, or without `room` the last of all, 3 seconds ago; or they may no longer see the room. */
+        /**
+         * @description A user's last stream on a room or, without `room`, their last stream ended 3 seconds ago; or they can no longer see the
+         *     room.
+         */
         UserLeave: {
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -1516,7 +3341,7 @@ export interface components {
             room?: string;
             user: string;
         };
-        /** @description A user writes something in a room; at most once in 3 seconds, and not to their own streams. */
+        /** @description A user is typing in a room. At most once every 3 seconds; not sent to their own streams. */
         UserTyping: {
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -1526,7 +3351,19 @@ export interface components {
             room: string;
             user: string;
         };
-        /** @description Every 20 seconds. The stream has seen everything up to `since`. */
+        /**
+         * @description A user's display name, avatar or data changed: fetch the user again. Sent to streams that follow a room the user is a
+         *     member of, and to users who have a conversation with them.
+         */
+        UserUpdated: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "user_updated";
+            user: string;
+        };
+        /** @description Sent every 20 seconds. The stream has received everything up to `since`. */
         Ping: {
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -1535,7 +3372,7 @@ export interface components {
             type: "ping";
             since: components["schemas"]["Cursor"];
         };
-        /** @description The cursor cannot be honoured; reload history. The stream goes on live from `head`. */
+        /** @description The cursor is too old or unknown: reload the history. The stream continues live from `head`. */
         StreamReset: {
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -1546,7 +3383,7 @@ export interface components {
             reason: "malformed_cursor" | "other_log" | "ahead_of_head" | "before_floor";
             /**
              * Format: int64
-             * @description The oldest id that is kept
+             * @description The oldest id kept
              */
             floor: number;
             /**
@@ -1555,7 +3392,7 @@ export interface components {
              */
             head: number;
         };
-        /** @description The last event of a stream that the server ends. */
+        /** @description The last event of a stream that the server closes. */
         StreamClose: {
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -1563,13 +3400,13 @@ export interface components {
              */
             type: "stream_close";
             /** @enum {string} */
-            reason: "token_expired" | "signed_out" | "disabled" | "restart" | "too_many_streams";
-            /** @description Come back after so many milliseconds */
+            reason: "token_expired" | "signed_out" | "disabled" | "restart" | "too_many_streams" | "max_age";
+            /** @description Reconnect after this many milliseconds */
             retry_ms: number;
         };
     };
     responses: {
-        /** @description The stream, one Event after the other, or the answer to a long poll */
+        /** @description The stream, one Event after the other, or the response to a long poll */
         TheStream: {
             headers: {
                 "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
@@ -1585,7 +3422,7 @@ export interface components {
                 };
             };
         };
-        /** @description `bad_origin`: the cookie does not count from this page */
+        /** @description `bad_origin`: the cookie is not accepted from this origin */
         BadOrigin: {
             headers: {
                 [name: string]: unknown;
@@ -1594,7 +3431,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description `too_many_streams`: the user has as many open as one may have, over all transports */
+        /** @description `too_many_streams`: the user has too many open streams over all transports */
         TooManyStreams: {
             headers: {
                 "Retry-After": components["headers"]["Retry-After"];
@@ -1626,7 +3463,7 @@ export interface components {
                 "application/json": components["schemas"]["Room"];
             };
         };
-        /** @description All well */
+        /** @description OK */
         AllWell: {
             headers: {
                 [name: string]: unknown;
@@ -1635,7 +3472,7 @@ export interface components {
                 "application/json": components["schemas"]["Status"];
             };
         };
-        /** @description What was sent does not fit; `errors` names the fields */
+        /** @description The request is invalid; `errors` names the fields */
         BadRequest: {
             headers: {
                 [name: string]: unknown;
@@ -1644,7 +3481,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description `unsupported_media_type`: a form (`multipart/…`) is no message; send its text, or JSON */
+        /** @description `unsupported_media_type`: a form (`multipart/…`) is not a message; send text or JSON */
         NoForm: {
             headers: {
                 [name: string]: unknown;
@@ -1653,7 +3490,63 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description No credentials, or none that count */
+        /** @description Uploaded; `RateLimit` states how many bytes are left for the day */
+        TheFile: {
+            headers: {
+                "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                RateLimit: components["headers"]["RateLimit"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["File"];
+            };
+        };
+        /** @description `file_not_found`: the file does not exist, or you cannot read it */
+        FileNotFound: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `file_too_large` */
+        FileTooLarge: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `file_type`: this type of file is not allowed here; `unsupported_media_type`: the form cannot be read */
+        FileType: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `storage_full`: there is no space left for files */
+        StorageFull: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `body_timeout`: the body did not arrive, or arrived too slowly */
+        BodyTimeout: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Missing or invalid credentials */
         Unauthorized: {
             headers: {
                 "WWW-Authenticate": string;
@@ -1663,7 +3556,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description `token_scope`: an API token does not reach this; or `wrong_password` */
+        /** @description `token_scope`: an API token cannot do this; or `wrong_password` */
         TokenScope: {
             headers: {
                 [name: string]: unknown;
@@ -1672,7 +3565,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description `login_closed`: the access tokens of another service (`jwks-url`) are the way in */
+        /** @description `login_closed`: log in with an access token of another service (`jwks-url`) */
         LoginClosed: {
             headers: {
                 [name: string]: unknown;
@@ -1690,6 +3583,51 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description `username_taken`: the name is in use, reserved, or looks like one that is */
+        UsernameTaken: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `hook_not_found`, or `room_not_found` */
+        HookNotFound: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `before_post_not_found`: the room has no such hook; or `room_not_found` */
+        NoBeforePost: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `inlet_not_found`: it was deleted or never existed */
+        InletNotFound: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `report_not_found`; or `room_not_found` */
+        ReportNotFound: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
         /** @description `room_not_found` */
         RoomNotFound: {
             headers: {
@@ -1699,7 +3637,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description `forbidden`: it takes another role; or `token_scope`: an API token does not reach this */
+        /** @description `forbidden`: your role does not allow this; or `token_scope`: an API token cannot do this */
         Forbidden: {
             headers: {
                 [name: string]: unknown;
@@ -1717,7 +3655,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description `last_owner`: a private room keeps an owner; `user_banned`; or `limit_reached`, as of memberships or bans */
+        /** @description `last_owner`: a private room needs an owner; `user_banned`; or `limit_reached`, for memberships or bans */
         LastOwner: {
             headers: {
                 [name: string]: unknown;
@@ -1726,7 +3664,20 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description `forbidden`: it is somebody else's; or `posting_restricted`, `blocked`, `token_scope` */
+        /**
+         * @description `posting_restricted`; `refused`: by a before-post hook, with its words as `detail`; or `muted`: until `until`, for
+         *     `Retry-After` seconds
+         */
+        NotToPost: {
+            headers: {
+                "Retry-After"?: number;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `forbidden`: it belongs to someone else; or `posting_restricted`, `muted`, `refused`, `blocked`, `token_scope` */
         NotYours: {
             headers: {
                 [name: string]: unknown;
@@ -1735,7 +3686,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description `blocked`: the user refuses the caller's private messages; or `token_scope` */
+        /** @description `blocked`: the user has blocked you; `refused`: by a before-post hook; or `token_scope` */
         Blocked: {
             headers: {
                 [name: string]: unknown;
@@ -1744,7 +3695,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description `message_not_found`: not there, or deleted; or `room_not_found`, `user_not_found` */
+        /** @description `message_not_found`: it does not exist or was deleted; or `room_not_found`, `user_not_found` */
         MessageNotFound: {
             headers: {
                 [name: string]: unknown;
@@ -1753,7 +3704,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description `limit_reached`: there is as much of this as there may be; `detail` says of what. Nothing was done */
+        /** @description `limit_reached`: you have as many as allowed; `detail` names the limit. Nothing was changed */
         LimitReached: {
             headers: {
                 [name: string]: unknown;
@@ -1795,19 +3746,36 @@ export interface components {
         };
     };
     parameters: {
-        /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+        /**
+         * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+         *     8265), so `Lobby` is `lobby`.
+         */
         RoomName: string;
         Username: string;
-        /** @description A username; the list begins behind it. Take it from `next`. */
+        /** @description Chosen by the app. Letters, digits and `_ . -`, not starting with `.` or `-` */
+        PushId: string;
+        /** @description Start after this username. Take it from `next`. */
         AfterUsername: string;
+        FileIdInPath: string;
+        /** @description The file's name, if the file is the body. */
+        FileName: string;
         MessageId: number;
+        ReportId: number;
+        /** @description Only reports in this state. */
+        ReportStateInQuery: components["schemas"]["ReportState"];
+        /** @description Start after this report id. Take it from `next`. */
+        BeforeReport: number;
+        /** @description Start after this entry's id. Take it from `next`. */
+        BeforeAudit: number;
         /**
-         * @description Only messages with all of these words, in any order; the last one may be the beginning of a word (`hel` finds
-         *     `hello`). Case and accents do not count. Numbers with dots, versions, dates and e-mail addresses are found as they are
-         *     typed (`4.2` finds `v4.2` and `4.2.1`). What is written without spaces between words is found by any part of it.
+         * @description Only messages with all of these words, in any order. The last word can be incomplete (`hel` finds `hello`). Case and
+         *     accents are ignored. Numbers with dots, versions, dates and e-mail addresses are found as typed (`4.2` finds `v4.2` and
+         *     `4.2.1`). Text in scripts without spaces between words is found by any part of it.
          */
         Search: string;
-        /** @description How many at most; 50 unless given. */
+        /** @description Only the thread that starts with this message, the message first. Without it, messages in threads are left out. */
+        InThread: number;
+        /** @description The page size; 50 by default. */
         Limit: number;
     };
     requestBodies: {
@@ -1816,11 +3784,35 @@ export interface components {
                 "application/json": components["schemas"]["Credentials"];
             };
         };
-        NewText: {
+        MessageChange: {
+            content: {
+                "application/json": components["schemas"]["MessageChange"];
+            };
+        };
+        NewReport: {
+            content: {
+                "application/json": components["schemas"]["NewReport"];
+            };
+        };
+        ReportChange: {
             content: {
                 "application/json": {
-                    message: string;
+                    state: components["schemas"]["ReportState"];
                 };
+            };
+        };
+        NewEvent: {
+            content: {
+                "application/json": components["schemas"]["NewEvent"];
+            };
+        };
+        NewFile: {
+            content: {
+                "multipart/form-data": {
+                    /** Format: binary */
+                    file: string;
+                };
+                "*/*": string;
             };
         };
         ReadUpTo: {
@@ -1831,13 +3823,23 @@ export interface components {
                 };
             };
         };
+        Notify: {
+            content: {
+                "application/json": {
+                    level: components["schemas"]["NotifyLevel"];
+                };
+            };
+        };
     };
     headers: {
         /** @description Seconds to wait before the next try. */
         "Retry-After": number;
-        /** @description The limits that were looked at (draft-ietf-httpapi-ratelimit-headers-11): quota `q` and window `w` in seconds, as in `"posts";q=40;w=2`. Left out where there is no limit. */
+        /**
+         * @description The limits that apply (draft-ietf-httpapi-ratelimit-headers-11): quota `q` and window `w` in seconds, as in
+         *     `"posts";q=40;w=2`; `qu="content-bytes"` for limits in bytes. Absent where there is no limit.
+         */
         "RateLimit-Policy": string;
-        /** @description What is left of each, `r`, and in how many seconds all of it is there again, `t`, as in `"posts";r=39;t=1`. */
+        /** @description The remaining quota `r` of each limit, and the seconds `t` until it is fully restored, as in `"posts";r=39;t=1`. */
         RateLimit: string;
     };
     pathItems: never;
@@ -1855,7 +3857,7 @@ export interface operations {
         responses: {
             201: components["responses"]["TheSession"];
             400: components["responses"]["BadRequest"];
-            /** @description `signup_closed`: by the operator, or because another service signs people in */
+            /** @description `signup_closed`: the operator closed sign-up, or another service signs users in */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -1864,7 +3866,10 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `username_taken`: the name is somebody's, or reserved (`admin`, `system`, `all` and the like, and the operator's own), or looks the same as one that is (UTS 39) */
+            /**
+             * @description `username_taken`: the name is in use, reserved (`admin`, `system`, `all` and the like, and the operator's own), or
+             *     looks like one that is (UTS 39)
+             */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -1934,7 +3939,7 @@ export interface operations {
                 content?: never;
             };
             401: components["responses"]["Unauthorized"];
-            /** @description `token_scope`: an API token is not a session; `login_closed`: the token's issuer alone can end it */
+            /** @description `token_scope`: an API token is not a session; `login_closed`: only the token's issuer can end it */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -1980,13 +3985,13 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The caller */
+            /** @description The current user */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["User"];
+                    "application/json": components["schemas"]["Me"];
                 };
             };
             401: components["responses"]["Unauthorized"];
@@ -2023,7 +4028,7 @@ export interface operations {
             default: components["responses"]["OtherProblem"];
         };
     };
-    changePassword: {
+    changeMe: {
         parameters: {
             query?: never;
             header?: never;
@@ -2034,23 +4039,38 @@ export interface operations {
             content: {
                 "application/json": {
                     /** Format: password */
-                    current_password: string;
+                    current_password?: string;
                     /**
                      * Format: password
                      * @description 8 characters to 1,024 bytes
                      */
-                    password: string;
+                    password?: string;
+                    /** @description One line, with the rules of a room's title. Empty or null resets it to the username. */
+                    display_name?: string | null;
+                    /** @description The id of a picture uploaded with `POST /v1/me/files`. The previous picture is deleted. Null removes it. */
+                    avatar?: string | null;
+                    /**
+                     * @description A JSON object for your app, at most 2 KiB as sent and 16 levels deep. Stored as sent, without white space
+                     *     between tokens. Null removes it.
+                     */
+                    data?: {
+                        [key: string]: unknown;
+                    } | null;
+                    /** @description If false, others cannot see how far you have read, and you cannot see how far they have. */
+                    receipts?: boolean;
+                    /** @description If true, others see you as absent from now on; to them it looks like a leave. Your posts still give you away. */
+                    invisible?: boolean;
                 };
             };
         };
         responses: {
-            /** @description Changed */
+            /** @description Updated */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["User"];
+                    "application/json": components["schemas"]["Me"];
                 };
             };
             400: components["responses"]["BadRequest"];
@@ -2060,12 +4080,127 @@ export interface operations {
             default: components["responses"]["OtherProblem"];
         };
     };
+    listMentions: {
+        parameters: {
+            query?: {
+                before?: number;
+                /** @description The page size; 50 by default. */
+                limit?: components["parameters"]["Limit"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of messages */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MentionPage"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    uploadMyFile: {
+        parameters: {
+            query?: {
+                /** @description The file's name, if the file is the body. */
+                name?: components["parameters"]["FileName"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["NewFile"];
+        responses: {
+            201: components["responses"]["TheFile"];
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["TokenScope"];
+            408: components["responses"]["BodyTimeout"];
+            413: components["responses"]["FileTooLarge"];
+            415: components["responses"]["FileType"];
+            429: components["responses"]["RateLimited"];
+            507: components["responses"]["StorageFull"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listSessions: {
+        parameters: {
+            query?: {
+                /** @description Start after this session id. Take it from `next`. */
+                after?: number;
+                /** @description The page size; 50 by default. */
+                limit?: components["parameters"]["Limit"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of sessions */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoginPage"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["TokenScope"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    endSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ended */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["TokenScope"];
+            /** @description `session_not_found` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
     listBlocks: {
         parameters: {
             query?: {
-                /** @description A username; the list begins behind it. Take it from `next`. */
+                /** @description Start after this username. Take it from `next`. */
                 after?: string;
-                /** @description How many at most; 50 unless given. */
+                /** @description The page size; 50 by default. */
                 limit?: components["parameters"]["Limit"];
             };
             header?: never;
@@ -2147,12 +4282,113 @@ export interface operations {
             default: components["responses"]["OtherProblem"];
         };
     };
+    listPush: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All subscriptions, at most 50 */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PushList"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["TokenScope"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    putPush: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Chosen by the app. Letters, digits and `_ . -`, not starting with `.` or `-` */
+                id: components["parameters"]["PushId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPush"];
+            };
+        };
+        responses: {
+            /** @description Registered */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["TokenScope"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    deletePush: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Chosen by the app. Letters, digits and `_ . -`, not starting with `.` or `-` */
+                id: components["parameters"]["PushId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Not registered */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["TokenScope"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getPushKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The key; it never changes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PushKey"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
     listTokens: {
         parameters: {
             query?: {
-                /** @description A token's id; the list begins behind it. Take it from `next`. */
+                /** @description Start after this token id. Take it from `next`. */
                 after?: number;
-                /** @description How many at most; 50 unless given. */
+                /** @description The page size; 50 by default. */
                 limit?: components["parameters"]["Limit"];
             };
             header?: never;
@@ -2193,7 +4429,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Made */
+            /** @description Created */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -2204,7 +4440,7 @@ export interface operations {
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
-            403: components["responses"]["TokenScope"];
+            403: components["responses"]["Forbidden"];
             404: components["responses"]["RoomNotFound"];
             409: components["responses"]["LimitReached"];
             429: components["responses"]["RateLimited"];
@@ -2248,9 +4484,9 @@ export interface operations {
     listRooms: {
         parameters: {
             query?: {
-                /** @description A room's name; the list begins behind it. Take it from `next`. */
+                /** @description Start after this room name. Take it from `next`. */
                 after?: string;
-                /** @description How many at most; 50 unless given. */
+                /** @description The page size; 50 by default. */
                 limit?: components["parameters"]["Limit"];
             };
             header?: never;
@@ -2290,7 +4526,7 @@ export interface operations {
             201: components["responses"]["TheRoom"];
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
-            /** @description `room_exists`; or `limit_reached`, as of rooms made or owned, or of memberships */
+            /** @description `room_exists`; or `limit_reached`, for rooms created or owned, or memberships */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2308,7 +4544,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
                 room: components["parameters"]["RoomName"];
             };
             cookie?: never;
@@ -2327,7 +4566,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
                 room: components["parameters"]["RoomName"];
             };
             cookie?: never;
@@ -2339,7 +4581,7 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             404: components["responses"]["RoomNotFound"];
-            /** @description `room_exists`; or `limit_reached`, as of rooms made or owned, or of memberships */
+            /** @description `room_exists`; or `limit_reached`, for rooms created or owned, or memberships */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2357,7 +4599,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
                 room: components["parameters"]["RoomName"];
             };
             cookie?: never;
@@ -2384,7 +4629,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
                 room: components["parameters"]["RoomName"];
             };
             cookie?: never;
@@ -2408,14 +4656,17 @@ export interface operations {
     listMembers: {
         parameters: {
             query?: {
-                /** @description A username; the list begins behind it. Take it from `next`. */
+                /** @description Start after this username. Take it from `next`. */
                 after?: components["parameters"]["AfterUsername"];
-                /** @description How many at most; 50 unless given. */
+                /** @description The page size; 50 by default. */
                 limit?: components["parameters"]["Limit"];
             };
             header?: never;
             path: {
-                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
                 room: components["parameters"]["RoomName"];
             };
             cookie?: never;
@@ -2442,7 +4693,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
                 room: components["parameters"]["RoomName"];
                 username: components["parameters"]["Username"];
             };
@@ -2477,7 +4731,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
                 room: components["parameters"]["RoomName"];
                 username: components["parameters"]["Username"];
             };
@@ -2485,7 +4742,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description No member any more */
+            /** @description Not a member */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -2504,14 +4761,17 @@ export interface operations {
     listBans: {
         parameters: {
             query?: {
-                /** @description A username; the list begins behind it. Take it from `next`. */
+                /** @description Start after this username. Take it from `next`. */
                 after?: components["parameters"]["AfterUsername"];
-                /** @description How many at most; 50 unless given. */
+                /** @description The page size; 50 by default. */
                 limit?: components["parameters"]["Limit"];
             };
             header?: never;
             path: {
-                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
                 room: components["parameters"]["RoomName"];
             };
             cookie?: never;
@@ -2539,7 +4799,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
                 room: components["parameters"]["RoomName"];
                 username: components["parameters"]["Username"];
             };
@@ -2568,7 +4831,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
                 room: components["parameters"]["RoomName"];
                 username: components["parameters"]["Username"];
             };
@@ -2591,23 +4857,648 @@ export interface operations {
             default: components["responses"]["OtherProblem"];
         };
     };
+    listMutes: {
+        parameters: {
+            query?: {
+                /** @description Start after this username. Take it from `next`. */
+                after?: components["parameters"]["AfterUsername"];
+                /** @description The page size; 50 by default. */
+                limit?: components["parameters"]["Limit"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of mutes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MutePage"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["RoomNotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    mute: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+                username: components["parameters"]["Username"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewMute"];
+            };
+        };
+        responses: {
+            /** @description Muted */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Mute"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["RoomOrUserNotFound"];
+            409: components["responses"]["LimitReached"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    unmute: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+                username: components["parameters"]["Username"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Not muted */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["RoomOrUserNotFound"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listReports: {
+        parameters: {
+            query?: {
+                /** @description Only reports in this state. */
+                state?: components["parameters"]["ReportStateInQuery"];
+                /** @description Start after this report id. Take it from `next`. */
+                before?: components["parameters"]["BeforeReport"];
+                /** @description The page size; 50 by default. */
+                limit?: components["parameters"]["Limit"];
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of reports */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReportPage"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["RoomNotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    changeReport: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+                id: components["parameters"]["ReportId"];
+            };
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["ReportChange"];
+        responses: {
+            /** @description The report */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Report"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["ReportNotFound"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getBeforePost: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The hook */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BeforePost"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NoBeforePost"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    setBeforePost: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewBeforePost"];
+            };
+        };
+        responses: {
+            /** @description The hook, active from now on */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadeBeforePost"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["RoomNotFound"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    deleteBeforePost: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["RoomNotFound"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listInlets: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All inlets of the room, oldest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InletList"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["RoomNotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    createInlet: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewInlet"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadeInlet"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["RoomNotFound"];
+            409: components["responses"]["LimitReached"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    deleteInlet: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deleted */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            /** @description `inlet_not_found`, or `room_not_found` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listRoomHooks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All hooks of the room, oldest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HookList"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["RoomNotFound"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    createRoomHook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewHook"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadeHook"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["RoomNotFound"];
+            409: components["responses"]["LimitReached"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getRoomHook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The hook */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Hook"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["HookNotFound"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    deleteRoomHook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deleted */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["HookNotFound"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    changeRoomHook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HookChange"];
+            };
+        };
+        responses: {
+            /** @description The hook */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Hook"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["HookNotFound"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    replayRoomHook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HookReplay"];
+            };
+        };
+        responses: {
+            /** @description The hook */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Hook"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["HookNotFound"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    testRoomHook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The result of the test */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HookTest"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["HookNotFound"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
     listMessages: {
         parameters: {
             query?: {
                 before?: number;
                 after?: number;
-                /** @description How many at most; 50 unless given. */
+                /** @description The page size; 50 by default. */
                 limit?: components["parameters"]["Limit"];
                 /**
-                 * @description Only messages with all of these words, in any order; the last one may be the beginning of a word (`hel` finds
-                 *     `hello`). Case and accents do not count. Numbers with dots, versions, dates and e-mail addresses are found as they are
-                 *     typed (`4.2` finds `v4.2` and `4.2.1`). What is written without spaces between words is found by any part of it.
+                 * @description Only messages with all of these words, in any order. The last word can be incomplete (`hel` finds `hello`). Case and
+                 *     accents are ignored. Numbers with dots, versions, dates and e-mail addresses are found as typed (`4.2` finds `v4.2` and
+                 *     `4.2.1`). Text in scripts without spaces between words is found by any part of it.
                  */
                 q?: components["parameters"]["Search"];
+                /** @description Only the thread that starts with this message, the message first. Without it, messages in threads are left out. */
+                thread?: components["parameters"]["InThread"];
             };
             header?: never;
             path: {
-                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
                 room: components["parameters"]["RoomName"];
             };
             cookie?: never;
@@ -2634,11 +5525,14 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Any 1 to 128 printable ASCII characters; kept at least 24 hours, per user and path. */
+                /** @description 1 to 128 printable ASCII characters. Kept for at least 24 hours, per user and path. */
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
                 room: components["parameters"]["RoomName"];
             };
             cookie?: never;
@@ -2650,7 +5544,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description A retry; the message posted first */
+            /** @description A retry: the message posted first */
             200: {
                 headers: {
                     "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
@@ -2674,15 +5568,7 @@ export interface operations {
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
-            /** @description `posting_restricted` */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            403: components["responses"]["NotToPost"];
             404: components["responses"]["RoomNotFound"];
             /** @description `body_too_large`: over 64 KiB */
             413: {
@@ -2694,7 +5580,80 @@ export interface operations {
                 };
             };
             415: components["responses"]["NoForm"];
-            /** @description `idempotency_mismatch`: the key was used with another body */
+            /** @description `idempotency_mismatch`: the key was used with a different body */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate_limited`; or `slow_mode`: you can post again after `Retry-After` seconds */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    emit: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 1 to 128 printable ASCII characters. Kept for at least 24 hours, per user and path. Not for ephemeral events. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["NewEvent"];
+        responses: {
+            /** @description A retry: the event sent first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CustomEvent"];
+                };
+            };
+            /** @description Stored in the log */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CustomEvent"];
+                };
+            };
+            /** @description Forwarded to open streams */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CustomEvent"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["NotToPost"];
+            404: components["responses"]["RoomNotFound"];
+            /** @description `idempotency_mismatch`: the key was used with a different body */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2707,25 +5666,25 @@ export interface operations {
             default: components["responses"]["OtherProblem"];
         };
     };
-    typing: {
+    uploadFile: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description The file's name, if the file is the body. */
+                name?: components["parameters"]["FileName"];
+            };
             header?: never;
             path: {
-                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
                 room: components["parameters"]["RoomName"];
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: components["requestBodies"]["NewFile"];
         responses: {
-            /** @description Told, now or within the last 3 seconds */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
+            201: components["responses"]["TheFile"];
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             /** @description `posting_restricted` */
@@ -2738,6 +5697,40 @@ export interface operations {
                 };
             };
             404: components["responses"]["RoomNotFound"];
+            408: components["responses"]["BodyTimeout"];
+            413: components["responses"]["FileTooLarge"];
+            415: components["responses"]["FileType"];
+            429: components["responses"]["RateLimited"];
+            507: components["responses"]["StorageFull"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    typing: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Sent, now or within the last 3 seconds */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["NotToPost"];
+            404: components["responses"]["RoomNotFound"];
             429: components["responses"]["RateLimited"];
             default: components["responses"]["OtherProblem"];
         };
@@ -2747,14 +5740,17 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
                 room: components["parameters"]["RoomName"];
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Those who have it open; the names of the first 500 */
+            /** @description The users who have the room open; the first 500 names */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2774,7 +5770,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
                 room: components["parameters"]["RoomName"];
                 id: components["parameters"]["MessageId"];
             };
@@ -2802,15 +5801,18 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
                 room: components["parameters"]["RoomName"];
                 id: components["parameters"]["MessageId"];
             };
             cookie?: never;
         };
-        requestBody: components["requestBodies"]["NewText"];
+        requestBody: components["requestBodies"]["MessageChange"];
         responses: {
-            /** @description The message in its present state */
+            /** @description The message in its current state */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2832,17 +5834,23 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
                 room: components["parameters"]["RoomName"];
                 id: components["parameters"]["MessageId"];
-                /** @description One emoji, percent-encoded; with its variation selectors, skin tone and joined parts it is one. It is kept fully qualified (UTS 51): U+2764 and U+2764 U+FE0F are the same reaction, whichever is sent. */
+                /**
+                 * @description One emoji, percent-encoded, including variation selectors, skin tone and joined parts. Stored fully qualified (UTS
+                 *     51): U+2764 and U+2764 U+FE0F are the same reaction.
+                 */
                 emoji: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description The caller's reaction is there */
+            /** @description The reaction is set */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -2851,8 +5859,9 @@ export interface operations {
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
+            403: components["responses"]["NotToPost"];
             404: components["responses"]["MessageNotFound"];
-            /** @description `too_many_reactions`: a message has at most 20 kinds */
+            /** @description `too_many_reactions`: a message can have at most 20 different reactions */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2870,17 +5879,23 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
                 room: components["parameters"]["RoomName"];
                 id: components["parameters"]["MessageId"];
-                /** @description One emoji, percent-encoded; with its variation selectors, skin tone and joined parts it is one. It is kept fully qualified (UTS 51): U+2764 and U+2764 U+FE0F are the same reaction, whichever is sent. */
+                /**
+                 * @description One emoji, percent-encoded, including variation selectors, skin tone and joined parts. Stored fully qualified (UTS
+                 *     51): U+2764 and U+2764 U+FE0F are the same reaction.
+                 */
                 emoji: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description The caller's reaction is not there */
+            /** @description The reaction is not set */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -2894,12 +5909,199 @@ export interface operations {
             default: components["responses"]["OtherProblem"];
         };
     };
+    pinMessage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+                id: components["parameters"]["MessageId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Pinned */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["MessageNotFound"];
+            409: components["responses"]["LimitReached"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    unpinMessage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+                id: components["parameters"]["MessageId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Not pinned */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["MessageNotFound"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    reportMessage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+                id: components["parameters"]["MessageId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: components["requestBodies"]["NewReport"];
+        responses: {
+            /** @description Reported */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["MessageNotFound"];
+            409: components["responses"]["LimitReached"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listPins: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The messages in their current state, the latest pin first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pins"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["RoomNotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    notifyRoom: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["Notify"];
+        responses: {
+            /** @description Set */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["RoomNotFound"];
+            409: components["responses"]["LimitReached"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listSeen: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
+                room: components["parameters"]["RoomName"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Members who have read something, by name */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SeenList"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["RoomNotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
     readRoom: {
         parameters: {
             query?: never;
             header?: never;
             path: {
-                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
                 room: components["parameters"]["RoomName"];
             };
             cookie?: never;
@@ -2923,9 +6125,9 @@ export interface operations {
     listConversations: {
         parameters: {
             query?: {
-                /** @description A conversation's `last_id`; the list begins behind it, with older ones. Take it from `next`. */
+                /** @description Start after this conversation's `last_id`, with older ones. Take it from `next`. */
                 after?: number;
-                /** @description How many at most; 50 unless given. */
+                /** @description The page size; 50 by default. */
                 limit?: components["parameters"]["Limit"];
             };
             header?: never;
@@ -2934,7 +6136,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of conversations */
+            /** @description A page of conversations, the latest first */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2955,14 +6157,16 @@ export interface operations {
             query?: {
                 before?: number;
                 after?: number;
-                /** @description How many at most; 50 unless given. */
+                /** @description The page size; 50 by default. */
                 limit?: components["parameters"]["Limit"];
                 /**
-                 * @description Only messages with all of these words, in any order; the last one may be the beginning of a word (`hel` finds
-                 *     `hello`). Case and accents do not count. Numbers with dots, versions, dates and e-mail addresses are found as they are
-                 *     typed (`4.2` finds `v4.2` and `4.2.1`). What is written without spaces between words is found by any part of it.
+                 * @description Only messages with all of these words, in any order. The last word can be incomplete (`hel` finds `hello`). Case and
+                 *     accents are ignored. Numbers with dots, versions, dates and e-mail addresses are found as typed (`4.2` finds `v4.2` and
+                 *     `4.2.1`). Text in scripts without spaces between words is found by any part of it.
                  */
                 q?: components["parameters"]["Search"];
+                /** @description Only the thread that starts with this message, the message first. Without it, messages in threads are left out. */
+                thread?: components["parameters"]["InThread"];
             };
             header?: never;
             path: {
@@ -2993,7 +6197,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Any 1 to 128 printable ASCII characters; kept at least 24 hours, per user and path. */
+                /** @description 1 to 128 printable ASCII characters. Kept for at least 24 hours, per user and path. */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -3008,7 +6212,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description A retry; the message sent first, in its present state */
+            /** @description A retry: the message sent first, in its current state */
             200: {
                 headers: {
                     "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
@@ -3044,7 +6248,7 @@ export interface operations {
                 };
             };
             415: components["responses"]["NoForm"];
-            /** @description `idempotency_mismatch`: the key was used with another body */
+            /** @description `idempotency_mismatch`: the key was used with a different body */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3054,6 +6258,33 @@ export interface operations {
                 };
             };
             429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    uploadPrivateFile: {
+        parameters: {
+            query?: {
+                /** @description The file's name, if the file is the body. */
+                name?: components["parameters"]["FileName"];
+            };
+            header?: never;
+            path: {
+                username: components["parameters"]["Username"];
+            };
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["NewFile"];
+        responses: {
+            201: components["responses"]["TheFile"];
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Blocked"];
+            404: components["responses"]["UserNotFound"];
+            408: components["responses"]["BodyTimeout"];
+            413: components["responses"]["FileTooLarge"];
+            415: components["responses"]["FileType"];
+            429: components["responses"]["RateLimited"];
+            507: components["responses"]["StorageFull"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -3094,9 +6325,9 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody: components["requestBodies"]["NewText"];
+        requestBody: components["requestBodies"]["MessageChange"];
         responses: {
-            /** @description The message in its present state */
+            /** @description The message in its current state */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3110,6 +6341,228 @@ export interface operations {
             403: components["responses"]["NotYours"];
             404: components["responses"]["MessageNotFound"];
             429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    emitPrivate: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Works as in a room. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                username: components["parameters"]["Username"];
+            };
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["NewEvent"];
+        responses: {
+            /** @description A retry: the event sent first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CustomEvent"];
+                };
+            };
+            /** @description Stored in the log */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CustomEvent"];
+                };
+            };
+            /** @description Forwarded to open streams */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CustomEvent"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Blocked"];
+            404: components["responses"]["UserNotFound"];
+            /** @description `idempotency_mismatch`: the key was used with a different body */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    pinPrivateMessage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                username: components["parameters"]["Username"];
+                id: components["parameters"]["MessageId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Pinned */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Blocked"];
+            404: components["responses"]["MessageNotFound"];
+            409: components["responses"]["LimitReached"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    unpinPrivateMessage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                username: components["parameters"]["Username"];
+                id: components["parameters"]["MessageId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Not pinned */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Blocked"];
+            404: components["responses"]["MessageNotFound"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    reportPrivateMessage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                username: components["parameters"]["Username"];
+                id: components["parameters"]["MessageId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: components["requestBodies"]["NewReport"];
+        responses: {
+            /** @description Reported */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["TokenScope"];
+            404: components["responses"]["MessageNotFound"];
+            409: components["responses"]["LimitReached"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listPrivatePins: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                username: components["parameters"]["Username"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The messages in their current state, the latest pin first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrivatePins"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["TokenScope"];
+            404: components["responses"]["UserNotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    notifyConversation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                username: components["parameters"]["Username"];
+            };
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["Notify"];
+        responses: {
+            /** @description Set */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["TokenScope"];
+            404: components["responses"]["UserNotFound"];
+            409: components["responses"]["LimitReached"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listPrivateSeen: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                username: components["parameters"]["Username"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The other user, if they have read something */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SeenList"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["TokenScope"];
+            404: components["responses"]["UserNotFound"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -3139,16 +6592,115 @@ export interface operations {
             default: components["responses"]["OtherProblem"];
         };
     };
+    getFile: {
+        parameters: {
+            query?: {
+                /** @description Return the preview, a picture of at most 640 × 640, if the file has a `preview`. */
+                preview?: "1";
+                /** @description The value from a link's URL. */
+                link?: string;
+            };
+            header?: never;
+            path: {
+                id: components["parameters"]["FileIdInPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    "Content-Disposition"?: string;
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "*/*": unknown;
+                };
+            };
+            /** @description The requested range */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "*/*": unknown;
+                };
+            };
+            /** @description Not modified */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["FileNotFound"];
+            /** @description `precondition_failed` */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `range_not_satisfiable` */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    createFileLink: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["FileIdInPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The link */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FileLink"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["FileNotFound"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
     listUsers: {
         parameters: {
             query?: {
-                /** @description A part of the name. */
+                /**
+                 * @description Return exactly these users, in one response whatever the `limit`. Unknown names are left out. Cannot be combined
+                 *     with `q`, `online` and `after`.
+                 */
+                names?: string[];
+                /** @description Part of the name. */
                 q?: string;
-                /** @description With `true`, those alone who have a stream open now; with `false`, the others. */
+                /** @description If `true`, only users with an open stream; if `false`, only users without one. */
                 online?: boolean;
-                /** @description A username; the list begins behind it. Take it from `next`. */
+                /** @description Start after this username. Take it from `next`. */
                 after?: components["parameters"]["AfterUsername"];
-                /** @description How many at most; 50 unless given. */
+                /** @description The page size; 50 by default. */
                 limit?: components["parameters"]["Limit"];
             };
             header?: never;
@@ -3157,7 +6709,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of people */
+            /** @description A page of users, by name */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3173,14 +6725,41 @@ export interface operations {
             default: components["responses"]["OtherProblem"];
         };
     };
+    getUser: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                username: components["parameters"]["Username"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The user */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Person"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["TokenScope"];
+            404: components["responses"]["UserNotFound"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
     listAccounts: {
         parameters: {
             query?: {
-                /** @description A part of the name. */
+                /** @description Part of the name. */
                 q?: string;
-                /** @description A username; the list begins behind it. Take it from `next`. */
+                /** @description Start after this username. Take it from `next`. */
                 after?: components["parameters"]["AfterUsername"];
-                /** @description How many at most; 50 unless given. */
+                /** @description The page size; 50 by default. */
                 limit?: components["parameters"]["Limit"];
             };
             header?: never;
@@ -3189,7 +6768,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of accounts */
+            /** @description A page of accounts, by name */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3201,6 +6780,36 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    createAccount: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewAccount"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Account"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["UsernameTaken"];
             429: components["responses"]["RateLimited"];
             default: components["responses"]["OtherProblem"];
         };
@@ -3246,6 +6855,332 @@ export interface operations {
             default: components["responses"]["OtherProblem"];
         };
     };
+    listAllReports: {
+        parameters: {
+            query?: {
+                /** @description Only reports in this state. */
+                state?: components["parameters"]["ReportStateInQuery"];
+                /** @description Start after this report id. Take it from `next`. */
+                before?: components["parameters"]["BeforeReport"];
+                /** @description The page size; 50 by default. */
+                limit?: components["parameters"]["Limit"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of reports, the latest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReportPage"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    changeAnyReport: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["ReportId"];
+            };
+            cookie?: never;
+        };
+        requestBody: components["requestBodies"]["ReportChange"];
+        responses: {
+            /** @description The report */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Report"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["ReportNotFound"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listAudit: {
+        parameters: {
+            query?: {
+                /** @description Start after this entry's id. Take it from `next`. */
+                before?: components["parameters"]["BeforeAudit"];
+                /** @description The page size; 50 by default. */
+                limit?: components["parameters"]["Limit"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of entries, the latest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditPage"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    createSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSession"];
+            };
+        };
+        responses: {
+            200: components["responses"]["TheSession"];
+            201: components["responses"]["TheSession"];
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            /**
+             * @description `forbidden`: the user is an admin or disabled, or the token's owner is no longer an admin; `token_scope`: the token
+             *     does not have the scope `sessions`; `login_closed`: another service signs users in
+             */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            404: components["responses"]["UserNotFound"];
+            409: components["responses"]["UsernameTaken"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    listSiteHooks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All hooks for all rooms, oldest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HookList"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    createSiteHook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewHook"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadeHook"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["LimitReached"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    getSiteHook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The hook */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Hook"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["HookNotFound"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    deleteSiteHook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deleted */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["HookNotFound"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    changeSiteHook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HookChange"];
+            };
+        };
+        responses: {
+            /** @description The hook */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Hook"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["HookNotFound"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    replaySiteHook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HookReplay"];
+            };
+        };
+        responses: {
+            /** @description The hook */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Hook"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["HookNotFound"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    testSiteHook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The result of the test */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HookTest"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["HookNotFound"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
     stats: {
         parameters: {
             query?: never;
@@ -3255,7 +7190,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Figures of now */
+            /** @description Current figures */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3273,23 +7208,35 @@ export interface operations {
     openStream: {
         parameters: {
             query?: {
-                /** @description Rooms to follow, one parameter each. `*` is all that the caller is a member of, as memberships change, live and while away. None is the private inbox alone. */
+                /**
+                 * @description The rooms to follow, one parameter each. `*` follows every room you are a member of, and adapts as memberships change,
+                 *     also between connections. Without rooms, the stream carries only your private inbox.
+                 */
                 room?: string[];
-                /** @description Also who is online on the whole site, with whatever rooms or none: `user_list`, right behind `stream_open`, `user_join` and `user_leave` without `room`. */
+                /**
+                 * @description Also follow who is online on the whole site: `user_list` right after `stream_open`, then `user_join` and `user_leave`,
+                 *     all without `room`.
+                 */
                 site?: "0" | "1";
-                /** @description Resume after this cursor, `<id>.<log>` or the bare id. `last_event_id` and `lastEventId` mean the same. Malformed is 400. */
+                /**
+                 * @description Resume after this cursor, `<id>.<log>` or the bare id. `last_event_id` and `lastEventId` mean the same. A malformed
+                 *     cursor is 400.
+                 */
                 since?: string;
                 last_event_id?: string;
                 lastEventId?: string;
-                /** @description Without a cursor, begin each room with every event from its N-th last message on. */
+                /** @description Without a cursor, start each room with every event from its N-th last message on. */
                 history?: number;
-                /** @description For clients that cannot set `Accept`; wins over it. */
+                /** @description For clients that cannot set `Accept`; takes precedence over it. */
                 format?: "sse" | "ndjson" | "json" | "ws";
-                /** @description How many seconds a long poll with a cursor waits for the first durable event; 25 unless given. Without a cursor it is answered at once. */
+                /**
+                 * @description How many seconds a long poll with a cursor waits for the first durable event; 25 by default. Without a cursor the
+                 *     response is immediate.
+                 */
                 wait?: number;
             };
             header?: {
-                /** @description As `since`, and wins over it. Malformed gets `stream_reset`, so that an EventSource goes on. */
+                /** @description Works like `since` and takes precedence over it. A malformed one gets `stream_reset`, so that an EventSource keeps going. */
                 "Last-Event-ID"?: string;
             };
             path?: never;
@@ -3297,7 +7244,10 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description WebSocket; each text frame is one Event, or a Reply to a Command. With too many streams open it is a `stream_close` for `too_many_streams` alone, and the close code 4429. */
+            /**
+             * @description WebSocket. Each text frame is one Event, or a Reply to a Command. With too many open streams, the socket only sends
+             *     a `stream_close` with `too_many_streams` and closes with 4429.
+             */
             101: {
                 headers: {
                     "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
@@ -3313,29 +7263,42 @@ export interface operations {
             403: components["responses"]["BadOrigin"];
             404: components["responses"]["RoomNotFound"];
             429: components["responses"]["TooManyStreams"];
+            503: components["responses"]["Unavailable"];
             default: components["responses"]["OtherProblem"];
         };
     };
     openStreamByPost: {
         parameters: {
             query?: {
-                /** @description Rooms to follow, one parameter each. `*` is all that the caller is a member of, as memberships change, live and while away. None is the private inbox alone. */
+                /**
+                 * @description The rooms to follow, one parameter each. `*` follows every room you are a member of, and adapts as memberships change,
+                 *     also between connections. Without rooms, the stream carries only your private inbox.
+                 */
                 room?: string[];
-                /** @description Also who is online on the whole site, with whatever rooms or none: `user_list`, right behind `stream_open`, `user_join` and `user_leave` without `room`. */
+                /**
+                 * @description Also follow who is online on the whole site: `user_list` right after `stream_open`, then `user_join` and `user_leave`,
+                 *     all without `room`.
+                 */
                 site?: "0" | "1";
-                /** @description Resume after this cursor, `<id>.<log>` or the bare id. `last_event_id` and `lastEventId` mean the same. Malformed is 400. */
+                /**
+                 * @description Resume after this cursor, `<id>.<log>` or the bare id. `last_event_id` and `lastEventId` mean the same. A malformed
+                 *     cursor is 400.
+                 */
                 since?: string;
                 last_event_id?: string;
                 lastEventId?: string;
-                /** @description Without a cursor, begin each room with every event from its N-th last message on. */
+                /** @description Without a cursor, start each room with every event from its N-th last message on. */
                 history?: number;
-                /** @description For clients that cannot set `Accept`; wins over it. */
+                /** @description For clients that cannot set `Accept`; takes precedence over it. */
                 format?: "sse" | "ndjson" | "json" | "ws";
-                /** @description How many seconds a long poll with a cursor waits for the first durable event; 25 unless given. Without a cursor it is answered at once. */
+                /**
+                 * @description How many seconds a long poll with a cursor waits for the first durable event; 25 by default. Without a cursor the
+                 *     response is immediate.
+                 */
                 wait?: number;
             };
             header?: {
-                /** @description As `since`, and wins over it. Malformed gets `stream_reset`, so that an EventSource goes on. */
+                /** @description Works like `since` and takes precedence over it. A malformed one gets `stream_reset`, so that an EventSource keeps going. */
                 "Last-Event-ID"?: string;
             };
             path?: never;
@@ -3349,6 +7312,7 @@ export interface operations {
             403: components["responses"]["BadOrigin"];
             404: components["responses"]["RoomNotFound"];
             429: components["responses"]["TooManyStreams"];
+            503: components["responses"]["Unavailable"];
             default: components["responses"]["OtherProblem"];
         };
     };
@@ -3357,14 +7321,17 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded; prepared and compared as usernames are (RFC 8265), so `Lobby` is `lobby`. */
+                /**
+                 * @description 1 to 64 letters and digits of any script and `_ . -`, percent-encoded. Normalized and compared like usernames (RFC
+                 *     8265), so `Lobby` is `lobby`.
+                 */
                 room: components["parameters"]["RoomName"];
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description WebSocket; with too many streams open it is closed at once, with 4429 */
+            /** @description WebSocket. With too many open streams it closes at once with 4429 */
             101: {
                 headers: {
                     "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
@@ -3374,7 +7341,7 @@ export interface operations {
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
-            /** @description `bad_origin`: the cookie does not count from this page */
+            /** @description `bad_origin`: the cookie is not accepted from this origin */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3384,7 +7351,7 @@ export interface operations {
                 };
             };
             404: components["responses"]["RoomNotFound"];
-            /** @description `upgrade_required`: this is a WebSocket alone */
+            /** @description `upgrade_required`: this endpoint only speaks WebSocket */
             426: {
                 headers: {
                     Upgrade: string;
@@ -3397,6 +7364,97 @@ export interface operations {
             default: components["responses"]["OtherProblem"];
         };
     };
+    describeInlet: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The secret in the URL from `POST /v1/rooms/{room}/inlets`. */
+                secret: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The inlet exists; the body lists what it understands */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            404: components["responses"]["InletNotFound"];
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
+    postToInlet: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 1 to 128 printable ASCII characters. Kept for at least 24 hours, per inlet. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The secret in the URL from `POST /v1/rooms/{room}/inlets`. */
+                secret: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "*/*": string;
+            };
+        };
+        responses: {
+            /** @description Posted, now or earlier */
+            200: {
+                headers: {
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": "ok";
+                };
+            };
+            /** @description `not_understood`: `detail` lists what is; or `message_empty`, `invalid_request` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            404: components["responses"]["InletNotFound"];
+            408: components["responses"]["BodyTimeout"];
+            /** @description `body_too_large`: over 1 MiB */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            415: components["responses"]["NoForm"];
+            /** @description `idempotency_mismatch`: the key was used with a different body */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["RateLimited"];
+            default: components["responses"]["OtherProblem"];
+        };
+    };
     keys: {
         parameters: {
             query?: never;
@@ -3406,7 +7464,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The keys; the first signs */
+            /** @description The keys; the first one signs */
             200: {
                 headers: {
                     "Cache-Control": string;

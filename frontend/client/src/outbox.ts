@@ -1,7 +1,9 @@
-// What was written and is not in the log yet. Messages of one conversation go out one after the other, so that they
-// arrive in the order they were written. Every try has the same Idempotency-Key: however often the answer is lost, the
-// message is posted once.
-import { noAnswer, TandemError } from './problem.js';
+// Messages that are not in the log yet. A conversation's messages are sent one after the other, so that they arrive in
+// order; those with files once these are uploaded, so that they delay nothing. Every try has the same Idempotency-Key:
+// the message is posted once, however often the response is lost.
+import type { MessageData } from './data.js';
+import { failure, TandemError } from './problem.js';
+import type { Source, Upload, Uploads } from './uploads.js';
 import { backoff, child, sleep, unique } from './wait.js';
 
 /** The event that a post becomes. */
@@ -10,37 +12,81 @@ export interface Posted {
   nonce?: string;
 }
 
-/** A message on its way. */
-export class Outgoing<E extends Posted = Posted> {
+/** The body of a post. */
+export interface Body {
+  message?: string;
+  data?: MessageData;
+  reply_to?: number;
+  thread?: number;
+  files?: string[];
+}
+
+/** What is sent with a message, or instead of a text. */
+export interface SendOptions {
+  /** The app's data. */
+  data?: MessageData;
+  /** Files and blobs, which are uploaded first, or files that were uploaded before. */
+  files?: readonly Source[];
+  /** The first message of its thread. */
+  thread?: number;
+  reply_to?: number;
+  /** The nonce of a message that an earlier page could not send; if it did arrive, it is not posted again. */
+  nonce?: string;
+  /** Discards it. A request in progress may arrive all the same. */
+  signal?: AbortSignal;
+}
+
+/** A message being sent. */
+export class Outgoing<E extends Posted = Posted, B extends object = Body> {
   readonly sent_at = new Date().toISOString();
-  state: 'queued' | 'sending' | 'sent' | 'failed' = 'queued';
-  /** Why it was refused, when it has failed; or why it is still waiting. */
+  state: 'uploading' | 'queued' | 'sending' | 'sent' | 'failed' = 'queued';
+  /** Why it was refused, if it has failed; or why it is still waiting. */
   error?: TandemError;
-  /** The message as it is in the log, once it is there. */
+  /** The message in the log, once it is there. */
   event?: E;
   /** @internal */
   readonly settled: (() => void)[] = [];
 
   /** @internal */
   constructor(
-    readonly message: string,
-    readonly reply_to: number | undefined,
-    box: Outbox<E>,
+    readonly body: B,
+    box: Outbox<E, B>,
     readonly nonce = unique(),
+    files?: Uploads,
   ) {
     this.#box = box;
+    this.#files = files;
   }
-  #box: Outbox<E>; // not seen by JSON, nor by who compares
+  #box: Outbox<E, B>; // not seen by JSON, nor by who compares
+  #files?: Uploads;
 
-  /** Tries again what has failed. */
+  get message(): string {
+    return (this.body as Body).message ?? '';
+  }
+
+  get reply_to(): number | undefined {
+    return (this.body as Body).reply_to;
+  }
+
+  /** Its files with their progress. */
+  get uploads(): readonly Upload[] {
+    return this.#files?.all ?? [];
+  }
+
+  /** @internal */
+  get files(): Uploads | undefined {
+    return this.#files;
+  }
+
+  /** Retries a failed message. */
   retry = (): void => this.#box.queue(this);
 
-  /** Forgets it. What is under way already may arrive all the same. */
+  /** Discards it. A request in progress may arrive all the same. */
   discard = (): void => this.#box.drop(this);
 
-  /** The event of the message; throws TandemError when it is refused, and `discarded` when it is discarded. */
+  /** Resolves with the message's event; throws TandemError if it is refused, or `discarded`. */
   async sent(): Promise<E> {
-    while (this.state === 'queued' || this.state === 'sending') {
+    while (this.state !== 'sent' && this.state !== 'failed') {
       await new Promise<void>((resolve) => this.settled.push(resolve));
     }
     if (this.event) return this.event;
@@ -48,44 +94,47 @@ export class Outgoing<E extends Posted = Posted> {
   }
 }
 
-export class Outbox<E extends Posted> {
-  items: readonly Outgoing<E>[] = [];
-  /** The nonces of what has been sent, by id. */
+export class Outbox<E extends Posted, B extends object = Body> {
+  items: readonly Outgoing<E, B>[] = [];
+  /** The nonces of sent messages, by id. */
   readonly keys = new Map<number, string>();
   #busy = false;
   #nap = new AbortController();
 
   /**
    * @param post posts once
-   * @param changed is told after every change
+   * @param changed is called after every change
    */
   constructor(
-    private post: (item: Outgoing<E>) => Promise<E>,
+    private post: (item: Outgoing<E, B>) => Promise<E>,
     private changed: (event?: E) => void,
   ) {}
 
-  add(message: string, reply_to?: number, nonce?: string): Outgoing<E> {
-    const item = new Outgoing(message, reply_to, this, nonce);
+  add(body: B, nonce?: string, files?: Uploads): Outgoing<E, B> {
+    const item = new Outgoing(body, this, nonce, files);
     this.items = [...this.items, item];
     this.queue(item);
     return item;
   }
 
-  queue(item: Outgoing<E>): void {
-    if (!this.items.includes(item) || item.state === 'sending') return;
-    item.state = 'queued';
+  queue(item: Outgoing<E, B>): void {
+    if (!this.items.includes(item) || item.state === 'sending' || item.state === 'uploading') return;
+    if (item.error?.errors.some(({ field }) => field === 'files')) item.files?.restart(); // they no longer exist
     item.error = undefined;
+    if (item.files) void this.#upload(item, item.files);
+    else item.state = 'queued';
     this.changed();
     void this.#work();
   }
 
-  drop(item: Outgoing<E>, why = new TandemError('discarded', 'Discarded.')): void {
+  drop(item: Outgoing<E, B>, why = new TandemError('discarded', 'Discarded.')): void {
     if (!this.items.includes(item)) return;
     this.#settle(item, 'failed', why);
+    item.files?.abort();
     this.#remove(item);
   }
 
-  /** Takes out the message that a post has become, by its answer or by its event, whichever is first. */
+  /** Removes the message that a post has become, on its response or its event, whichever comes first. */
   heard(event: E): void {
     const item = this.items.find((i) => i.nonce === event.nonce);
     if (!item) return;
@@ -95,19 +144,35 @@ export class Outbox<E extends Posted> {
     this.#remove(item);
   }
 
-  /** Does not wait any longer: the network is back. */
+  /** Stops waiting: the network is back. */
   wake(): void {
     this.#nap.abort();
+    this.items.forEach((item) => item.files?.wake());
   }
 
-  #settle(item: Outgoing<E>, state: 'sent' | 'failed', error?: TandemError): void {
+  #settle(item: Outgoing<E, B>, state: 'sent' | 'failed', error?: TandemError): void {
     item.state = state;
     item.error = error;
     item.settled.forEach((wake) => wake());
   }
 
-  #remove(item: Outgoing<E>): void {
+  #remove(item: Outgoing<E, B>): void {
     this.items = this.items.filter((i) => i !== item);
+    this.changed();
+  }
+
+  async #upload(item: Outgoing<E, B>, files: Uploads): Promise<void> {
+    item.state = 'uploading';
+    try {
+      const ids = await files.run();
+      if (!this.items.includes(item)) return;
+      const body: Body = Object.assign(item.body, { files: ids.length ? ids : undefined });
+      if (!ids.length && !body.message && !body.data) return this.drop(item); // all were left out
+      item.state = 'queued';
+      void this.#work();
+    } catch (err) {
+      if (this.items.includes(item)) this.#settle(item, 'failed', failure(err));
+    }
     this.changed();
   }
 
@@ -118,7 +183,7 @@ export class Outbox<E extends Posted> {
     this.#busy = false;
   }
 
-  async #deliver(item: Outgoing<E>): Promise<void> {
+  async #deliver(item: Outgoing<E, B>): Promise<void> {
     item.state = 'sending';
     for (let n = 0; this.items.includes(item); n++) {
       try {
@@ -127,7 +192,7 @@ export class Outbox<E extends Posted> {
         return this.changed(event);
       } catch (err) {
         if (!this.items.includes(item)) return;
-        const error = err instanceof TandemError ? err : noAnswer('failed', String(err), err);
+        const error = failure(err);
         if (error.final || !(err instanceof TandemError)) {
           this.#settle(item, 'failed', error);
           return this.changed();

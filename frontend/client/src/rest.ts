@@ -1,7 +1,8 @@
-// REST calls, typed by the generated `paths`: a new endpoint needs generating anew and nothing else.
+// REST calls, typed by the generated `paths`: a new endpoint only needs to be generated.
 import type { paths } from './openapi.js';
 import { noAnswer, problemOf, TandemError } from './problem.js';
 import { child } from './wait.js';
+import { xhr } from './xhr.js';
 
 type Verb = 'get' | 'put' | 'post' | 'delete' | 'patch';
 type Operation<P extends keyof paths, M extends string> =
@@ -33,7 +34,7 @@ export type RequestOptions<P extends keyof paths, M extends string> = Part<'path
   Body<Operation<P, M>> & {
     headers?: Record<string, string>;
     signal?: AbortSignal;
-    /** Milliseconds until a call without an answer fails as `timeout`; 15,000 unless given. */
+    /** Milliseconds until a call without a response fails with `timeout`; 15,000 by default. */
     timeout?: number;
   };
 
@@ -42,84 +43,99 @@ type Success<O> = O extends { responses: infer R }
   ? { [S in keyof R]: S extends 200 | 201 | 202 | 204 ? JsonOf<R[S]> : never }[keyof R]
   : never;
 
-/** What a call answers. */
+/** The response of a call. */
 export type Answer<P extends keyof paths, M extends string> = Success<Operation<P, M>>;
 
 type RequiredKeys<T> = { [K in keyof T]-?: object extends Pick<T, K> ? never : K }[keyof T];
-/** Options may be left out where none is required. */
+/** Options can be omitted if none is required. */
 export type OptionsArgument<P extends keyof paths, M extends string> =
   RequiredKeys<RequestOptions<P, M>> extends never ? [options?: RequestOptions<P, M>] : [options: RequestOptions<P, M>];
 
-/** What a call is made of, types aside. */
+/** The parts of a call, without types. */
 export interface Call {
   path?: Record<string, unknown>;
   query?: Record<string, unknown>;
   headers?: Record<string, string>;
   body?: unknown;
+  /** A body other than JSON. */
+  raw?: Blob;
   signal?: AbortSignal;
+  /** For an upload with progress: how long it may stall. */
   timeout?: number;
   accept?: string;
+  /** Called with the number of bytes sent, by XMLHttpRequest, if there is one. */
+  progress?: (bytes: number) => void;
 }
 
-/** Tells tokens to calls. */
+/** Provides tokens to calls. */
 export interface Tokens {
-  /** A token that is good for a while, never `refused`. Undefined where nobody is logged in. */
+  /** Returns a valid token, never `refused`. Undefined if nobody is logged in. */
   token(refused?: string): Promise<string | undefined>;
-  /** Whose they are, where that is known. */
+  /** Whose they are, if known. */
   readonly user?: string | null;
-  /** The server said that the session has ended. */
+  /** The server says that the session has ended. */
   ended?(): Promise<void>;
 }
 
 const enc = encodeURIComponent;
 
 export class Rest {
+  /** @param own the app's own fetch for all calls; the platform's by default */
   constructor(
     readonly base: string,
-    readonly fetch: typeof globalThis.fetch,
-  ) {}
+    own?: typeof globalThis.fetch,
+  ) {
+    this.#fetch = own ?? ((input, init) => fetch(input, init));
+    this.#xhr = !own && typeof XMLHttpRequest !== 'undefined';
+  }
+  #fetch: typeof globalThis.fetch;
+  #xhr: boolean;
 
+  /** Throws a TypeError without a server URL. */
   url(path: string, call: Call = {}): string {
+    if (!this.base) throw new TypeError('createClient needs a url here.');
     const filled = path.replace(/\{(\w+)\}/g, (_, name: string) => enc(String(call.path?.[name])));
-    // By hand: React Native's URL cannot do it.
+    // By hand, because React Native's URL cannot do it.
     const query = Object.entries(call.query ?? {})
       .flatMap(([k, v]) => (Array.isArray(v) ? v : v == null ? [] : [v]).map((one) => `${enc(k)}=${enc(String(one))}`))
       .join('&');
     return this.base + filled + (query && `?${query}`);
   }
 
-  /** One try, without looking at the answer. Throws TandemError `unreachable`, or the signal's reason. */
+  /** One try, without examining the response. Throws TandemError `unreachable`, or the signal's reason. */
   async send(method: string, path: string, call: Call, token?: string): Promise<Response> {
-    const { body, signal } = call;
+    const { body, raw, signal, progress } = call;
     const json = body !== undefined;
+    const init: RequestInit = {
+      method,
+      signal,
+      cache: 'no-store',
+      credentials: 'omit',
+      headers: {
+        ...(call.accept && { Accept: call.accept }),
+        ...((json || raw) && { 'Content-Type': json ? 'application/json' : 'application/octet-stream' }),
+        ...(token && { Authorization: `Bearer ${token}` }),
+        ...call.headers,
+      },
+      body: json ? JSON.stringify(body) : raw,
+    };
+    const url = this.url(path, call);
     try {
-      return await this.fetch(this.url(path, call), {
-        method,
-        signal,
-        cache: 'no-store',
-        credentials: 'omit',
-        headers: {
-          ...(call.accept && { Accept: call.accept }),
-          ...(json && { 'Content-Type': 'application/json' }),
-          ...(token && { Authorization: `Bearer ${token}` }),
-          ...call.headers,
-        },
-        body: json ? JSON.stringify(body) : undefined,
-      });
+      return await (progress && this.#xhr ? xhr(url, init, progress) : this.#fetch(url, init));
     } catch (cause) {
       if (signal?.aborted) throw signal.reason ?? cause;
       throw noAnswer('unreachable', 'No answer.', cause);
     }
   }
 
-  /** A call in somebody's name. A token that is refused is replaced once. Throws TandemError for what is not 2xx. */
+  /** An authenticated call. A refused token is replaced once. Throws TandemError for a response other than 2xx. */
   async open(method: string, path: string, call: Call, tokens?: Tokens): Promise<Response> {
     const who = tokens?.user;
     let refused: string | undefined;
     let problem: TandemError | undefined;
     for (;;) {
       const token = await tokens?.token(refused);
-      // Another tab may have logged in somebody else: what one began is not done in the other's name.
+      // Another tab may have logged in another user: what one began is not done in the other's name.
       if (who && tokens?.user !== who) throw new TandemError('signed_out', 'Logged out.', 401);
       if (problem && (!token || token === refused)) throw problem;
       const res = await this.send(method, path, call, token);
@@ -131,23 +147,29 @@ export class Rest {
     }
   }
 
-  /** A call whose answer is JSON, or nothing. Throws TandemError `timeout` too. */
+  /** A call with a JSON response, or none. Also throws TandemError `timeout`. */
   async json(method: string, path: string, call: Call, tokens?: Tokens): Promise<unknown> {
     const cut = child(call.signal);
     let late = false;
-    const timer = setTimeout(() => {
-      late = true;
-      cut.abort();
-    }, call.timeout ?? 15_000);
+    let timer: ReturnType<typeof setTimeout>;
+    const watch = () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        late = true;
+        cut.abort();
+      }, call.timeout ?? 15_000);
+    };
+    watch();
+    const progress = call.progress && ((bytes: number) => (watch(), call.progress!(bytes)));
     try {
-      const res = await this.open(method, path, { ...call, signal: cut.signal }, tokens);
+      const res = await this.open(method, path, { ...call, progress, signal: cut.signal }, tokens);
       const text = await res.text();
       return text ? JSON.parse(text) : undefined;
     } catch (cause) {
       if (late) throw noAnswer('timeout', 'No answer in time.', cause);
       throw cause;
     } finally {
-      clearTimeout(timer);
+      clearTimeout(timer!);
       cut.abort(); // lets go of the parent
     }
   }

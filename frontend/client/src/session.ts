@@ -1,13 +1,13 @@
-// Who is logged in, and access tokens that are good. Tabs share the session through its store.
+// The logged-in user, and valid access tokens. Tabs share the session through its store.
 import type { Session } from './events.js';
 import type { TandemError } from './problem.js';
 import type { Rest, Tokens } from './rest.js';
 import { here, Listeners, locks, sleep, storage } from './wait.js';
 
-/** A session as it is kept. `renew_at` is in milliseconds, by this machine's clock. */
+/** A stored session. `renew_at` is in milliseconds, by this machine's clock. */
 export type StoredSession = Session & { renew_at: number };
 
-/** Where the session is kept: localStorage where there is one, memory elsewhere, or something of your own. */
+/** Where the session is kept: localStorage if there is one, otherwise memory, or a store of your own. */
 export interface SessionStore {
   get(): StoredSession | null | Promise<StoredSession | null>;
   set(session: StoredSession | null): void | Promise<void>;
@@ -26,9 +26,9 @@ function browserStore(key: string, local: Storage): SessionStore {
   };
 }
 
-/** Accounts of this server, by signup and login. */
+/** Accounts of this server, through signup and login. */
 export class Account implements Tokens {
-  /** The name of who is logged in; null for nobody. A store that answers later tells it later. */
+  /** The name of the logged-in user; null for nobody. An asynchronous store reports it later. */
   user: string | null = null;
   readonly changed = new Listeners<[user: string | null]>();
   #store: SessionStore;
@@ -48,7 +48,7 @@ export class Account implements Tokens {
     else this.user = now?.user.username ?? null;
   }
 
-  /** Looks at the store, and tells when somebody else is logged in now. */
+  /** Reads the store, and notifies if another user is logged in now. */
   async load(): Promise<StoredSession | null> {
     const s = await this.#store.get();
     this.#tell(s);
@@ -70,7 +70,7 @@ export class Account implements Tokens {
     } catch (err) {
       if (!(err as TandemError).final) throw err;
     } finally {
-      await this.#keep(null); // here in any case, also where the server cannot be reached
+      await this.#keep(null); // here in any case, even if the server cannot be reached
     }
   }
 
@@ -78,7 +78,7 @@ export class Account implements Tokens {
     const s = await this.load();
     if (!s) return undefined;
     if (s.access_token !== refused && Date.now() < s.renew_at) return s.access_token;
-    // One at a time here, and one at a time in all tabs: a refresh token is good for one use.
+    // One at a time here and in all tabs: a refresh token can be used once.
     const refresh = () => this.#refresh(refused);
     this.#refreshing ??= Promise.resolve(locks()?.request(this.#key, refresh) ?? refresh()).finally(
       () => (this.#refreshing = undefined),
@@ -87,7 +87,7 @@ export class Account implements Tokens {
   }
 
   async ended(): Promise<void> {
-    // Asked rather than believed: another tab may have logged in again.
+    // Read again: another tab may have logged in again.
     const s = await this.load();
     if (s) await this.token(s.access_token).catch(() => {});
   }
@@ -101,14 +101,14 @@ export class Account implements Tokens {
         const body = { refresh_token: old.refresh_token };
         const s = (await this.rest.json('POST', '/v1/auth/refresh', { body, timeout: 4000 })) as Session;
         const still = (await this.load())?.refresh_token === old.refresh_token;
-        if (still) await this.#keep(s); // else there was a logout or a login meanwhile
+        if (still) await this.#keep(s); // otherwise there was a logout or a login meanwhile
         return (await this.load())?.access_token;
       } catch (err) {
         if ((err as TandemError).final) {
           if ((await this.load())?.refresh_token === old.refresh_token) await this.#keep(null);
           return undefined;
         }
-        // A token whose answer was lost is spent; for 10 s the server gives that answer again.
+        // A token whose response was lost is spent; the server repeats the response for 10 s.
         if (n === 2) throw err;
         await sleep(300);
       }
@@ -116,7 +116,7 @@ export class Account implements Tokens {
   }
 
   async #keep(s: Session | null): Promise<void> {
-    // Renewed after nine tenths of its life: early enough for a slow network and for a clock that drifts.
+    // Refreshed after nine tenths of its life: early enough for a slow network and a drifting clock.
     const stored = s && { ...s, renew_at: Date.now() + s.expires_in * 900 };
     await this.#store.set(stored);
     this.#tell(stored);

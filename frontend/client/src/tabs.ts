@@ -1,12 +1,13 @@
-// One connection for all tabs: a browser opens six to a host over HTTP/1.1, and a tab more than that would wait for
-// ever. The tab that has the lock leads: it follows what all of them want and broadcasts what it hears. Another tab
-// asks it to follow its rooms, fetches what is before that by one poll of its own, and goes on with what is broadcast;
-// both overlap, and its stream drops what it knows by id. When the leader is gone the next one gets the lock, and each
-// tab goes on from its own cursor.
+// One connection for all tabs: a browser opens six to a host over HTTP/1.1, and further tabs would wait for ever. The
+// tab with the lock leads: it follows what all of them want and broadcasts what it receives. Another tab asks it to
+// follow its rooms, fetches earlier events with one poll of its own, and continues with the broadcasts; the two
+// overlap, and its stream drops known ids. When the leader is gone, the next tab gets the lock, and each tab continues
+// from its own cursor.
 import type { TandemEvent } from './events.js';
-import type { Status, Stream, Tabs } from './stream.js';
+import type { Status } from './status.js';
+import type { Stream, Tabs } from './stream.js';
 import type { Connection, Transport } from './transports.js';
-// Types alone: this is a chunk of its own, which only browsers load.
+// Types only: this is a separate chunk, which only browsers load.
 
 const fold = (name: string) => name.normalize('NFC').toLowerCase(); // as stream.ts has it
 
@@ -31,15 +32,18 @@ export class TabGroup implements Tabs {
   #told?: (m: Message) => void; // while this tab is served
   #leads = false;
 
-  /** @param key names the group: who shares must be the same user at the same server */
+  /** @param key names the group: its members must be the same user at the same server */
   constructor(
     private key: string,
     private stream: Stream,
   ) {
     this.#channel = new BroadcastChannel(key);
-    this.#channel.onmessage = (e: MessageEvent<Message>) => this.#hear(e.data);
-    // Held until this tab is gone, however it goes.
-    this.#present = new Promise((resolve) => this.#hold(`${key}:${this.#id}`, resolve));
+    this.#channel.onmessage = (e: MessageEvent<Message>) => this.#receive(e.data);
+    // Held until this tab is gone, for whatever reason.
+    this.#present = new Promise((resolve) => {
+      this.#hold(`${key}:${this.#id}`, resolve);
+      this.#end.signal.addEventListener('abort', () => resolve()); // nobody shall wait for it any more
+    });
     this.#hold(key, () => this.#lead());
   }
 
@@ -61,7 +65,7 @@ export class TabGroup implements Tabs {
 
   wanted(event: TandemEvent, rooms: ReadonlySet<string>, user?: string): boolean {
     if (!('room' in event) || event.room === undefined || rooms.has('*')) return true;
-    // Membership events reach the inbox of the one concerned as well.
+    // Membership events also reach the affected user's inbox.
     if ('target' in event && event.target === user) return true;
     const name = fold(event.room);
     return [...rooms].some((room) => fold(room) === name);
@@ -71,7 +75,7 @@ export class TabGroup implements Tabs {
     if (!this.#leads) return;
     this.#say({ kind: 'event', event });
     if (event.type !== 'stream_open') return;
-    // Who wants what is not there is served all the same, and told so by its own poll.
+    // A tab that wants a missing room is served all the same; its own poll reports it.
     const lost = event.lost.map(fold);
     this.#wants.forEach((rooms, tab) => {
       this.#wants.set(
@@ -99,7 +103,7 @@ export class TabGroup implements Tabs {
     this.stream.reopen();
   }
 
-  #hear(m: Message): void {
+  #receive(m: Message): void {
     if (!this.#leads) return this.#told?.(m);
     if (m.kind !== 'want') return;
     if (!this.#wants.has(m.from)) {
@@ -126,7 +130,7 @@ export class TabGroup implements Tabs {
 
   #serve(): void {
     for (const tab of this.#waiting) {
-      // Whether what happens in its rooms comes from now on.
+      // Whether events of its rooms are delivered from now on.
       const all = this.#wants.get(tab)!.every((room) => this.stream.follows(room));
       if (this.stream.status.state !== 'live' || !all) continue;
       this.#waiting.delete(tab);
@@ -134,8 +138,8 @@ export class TabGroup implements Tabs {
     }
   }
 
-  /** Being served by the leader: a transport like the others. */
-  async #follow({ rest, tokens, query, signal, hear, alive }: Connection): Promise<void> {
+  /** Served by the leader: a transport like the others. */
+  async #follow({ rest, tokens, query, signal, receive, alive }: Connection): Promise<void> {
     await this.#present;
     let early: TandemEvent[] | null = [];
     await new Promise<void>((_, fail) => {
@@ -149,7 +153,7 @@ export class TabGroup implements Tabs {
           catchUp(m.since).catch(fail);
         } else if (m.kind === 'event') {
           if (early) early.push(m.event);
-          else hear(m.event);
+          else receive(m.event);
         } else if (m.kind === 'status') {
           alive?.();
           this.transport = m.status.transport;
@@ -165,12 +169,12 @@ export class TabGroup implements Tabs {
             events: TandemEvent[];
             since: string;
           };
-          answer.events.forEach(hear);
+          answer.events.forEach(receive);
           at = answer.since;
           const [id, now] = at.split('.');
           if (Number(id) >= Number(goal) || now !== log) break;
         }
-        early!.forEach(hear);
+        early!.forEach(receive);
         early = null;
       };
       this.#say({ kind: 'want', from: this.#id, rooms: query.room });

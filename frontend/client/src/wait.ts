@@ -1,6 +1,7 @@
-// Time, signals and other small things. Only what React Native has too: no AbortSignal.any, .timeout or .reason.
+// Time, signals and other helpers. They only use what React Native has too: no AbortSignal.any, .timeout or .reason.
+import { TandemError } from './problem.js';
 
-/** Resolves after so many milliseconds, or at once when the signal is aborted. */
+/** Resolves after this many milliseconds, or at once when the signal is aborted. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((wake) => {
     if (signal?.aborted) return wake();
@@ -14,8 +15,20 @@ export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
-/** Milliseconds before the n-th retry: doubling up to 20 s, and scattered, so that a crowd does not come back as one. */
+/** Milliseconds before the n-th retry: doubling up to 20 s, with jitter, so that a crowd does not return at once. */
 export const backoff = (n: number) => Math.min(20_000, 500 * 2 ** n) * (0.5 + Math.random() / 2);
+
+/** Calls until there is a response, as long as it is wanted. Undefined if it is refused. */
+export async function insist<T>(call: () => Promise<T>, wanted: () => boolean): Promise<T | undefined> {
+  for (let n = 0; wanted(); n++) {
+    try {
+      return await call();
+    } catch (err) {
+      if (!(err instanceof TandemError) || err.final) return;
+      await sleep(backoff(n));
+    }
+  }
+}
 
 /** A controller that is aborted with its parent. */
 export function child(parent?: AbortSignal): AbortController {
@@ -29,18 +42,18 @@ export function child(parent?: AbortSignal): AbortController {
   return c;
 }
 
-/** A name that nobody else has made. It is to differ, not to be secret; React Native has no crypto. */
+/** A unique name. It must be unique, not secret; React Native has no crypto. */
 export const unique = () => Array.from('abc', () => Math.random().toString(36).slice(2)).join('');
 
 export type Unsubscribe = () => void;
 
-/** Functions that want to be told. One that throws does not keep the others from hearing. */
+/** Listeners. One that throws does not affect the others. */
 export class Listeners<A extends unknown[]> {
   #fns = new Set<(...args: A) => void>();
 
-  /** Returns what takes fn out again, and says whether it was still there. */
+  /** Returns a function that removes fn, and reports whether it was still there. */
   add(fn: (...args: A) => void): () => boolean {
-    const own = (...args: A) => fn(...args); // added twice, it is told twice
+    const own = (...args: A) => fn(...args); // added twice, it is called twice
     this.#fns.add(own);
     return () => this.#fns.delete(own);
   }
@@ -51,14 +64,14 @@ export class Listeners<A extends unknown[]> {
         fn(...args);
       } catch (err) {
         setTimeout(() => {
-          throw err; // reported as any uncaught error is
+          throw err; // reported like any uncaught error
         });
       }
     }
   }
 }
 
-/** What of a browser there is; React Native and Node have less. */
+/** The parts of a browser that exist; React Native and Node have fewer. */
 export const here = globalThis as Partial<Pick<typeof globalThis, 'addEventListener' | 'localStorage' | 'document'>> & {
   navigator?: { onLine?: boolean; locks?: LockManager };
 };
@@ -66,7 +79,7 @@ export const here = globalThis as Partial<Pick<typeof globalThis, 'addEventListe
 /** Locks between tabs. They need a secure context: https, or localhost. */
 export const locks = () => here.document && here.navigator?.locks;
 
-/** localStorage, where there is one that may be used. */
+/** localStorage, if there is one that may be used. */
 export function storage(): Storage | undefined {
   try {
     return here.document ? here.localStorage : undefined; // Node has one too, with a warning

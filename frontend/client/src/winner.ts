@@ -1,4 +1,4 @@
-// Which transport works here, for a while: whoever comes back need not try the others again.
+// Remembers for a while which transport works here, so that a reconnect need not try the others again.
 import { ORDER, type Transport } from './transports.js';
 import { storage } from './wait.js';
 
@@ -29,7 +29,7 @@ export class Winner {
     return this.#read()?.name;
   }
 
-  /** Milliseconds until a better one is to be tried again. */
+  /** Milliseconds until a better one should be tried again. */
   get rest(): number {
     return (this.#read()?.until ?? 0) - Date.now();
   }

@@ -1,4 +1,4 @@
-// Accounts, calls, sending and rooms: against the real program, with a fetch that fails where a test wants it to.
+// Accounts, calls, sending and rooms, against the real program, with a fetch that fails on demand.
 import { describe, expect, expectTypeOf, test } from 'vitest';
 import {
   createClient,
@@ -8,22 +8,10 @@ import {
   type Snapshot,
   type StoredSession,
 } from '../src/index.js';
-import { PASSWORD, person, range, server, until } from './people.js';
+import { faulty, lost, PASSWORD, person, range, server, until } from './people.js';
 
 const running = server();
 
-/** A fetch that counts calls by path, and does to each what fault says. */
-function faulty(fault: (path: string, go: () => Promise<Response>) => Promise<Response> = (_, go) => go()) {
-  const calls: string[] = [];
-  const fake = (input: unknown, init?: RequestInit) => {
-    const path = new URL(input as string).pathname;
-    calls.push(path);
-    return fault(path, () => fetch(input as string, init));
-  };
-  return { calls, fetch: fake as typeof fetch };
-}
-
-const lost = () => Promise.reject(new TypeError('fetch failed'));
 const shown = (s: Snapshot) => s.messages.map((m) => m.message);
 
 describe('accounts', () => {
@@ -40,7 +28,7 @@ describe('accounts', () => {
     expect((await client.request('GET', '/v1/me')).username).toBe('grace');
   });
 
-  test('many calls with an old token refresh it once', async () => {
+  test('many calls with an expired token refresh it once', async () => {
     const store = memoryStore();
     const { calls, fetch } = faulty();
     const client = await person(running.now.url, { session: store, fetch });
@@ -49,7 +37,7 @@ describe('accounts', () => {
     expect(calls.filter((path) => path === '/v1/auth/refresh')).toHaveLength(1);
   });
 
-  test('a refused token is replaced, and the call made again', async () => {
+  test('a refused token is replaced, and the call repeated', async () => {
     const store = memoryStore();
     const client = await person(running.now.url, { session: store });
     const session = store.get() as StoredSession;
@@ -57,7 +45,7 @@ describe('accounts', () => {
     expect((await client.request('GET', '/v1/me')).username).toBe(client.user);
   });
 
-  test('a refresh whose answer is lost is made again, and keeps the session', async () => {
+  test('a refresh whose answer is lost is repeated, and keeps the session', async () => {
     let fail = true;
     const store = memoryStore();
     const { fetch } = faulty(async (path, go) => {
@@ -71,7 +59,7 @@ describe('accounts', () => {
     expect((await client.request('GET', '/v1/me')).username).toBe(client.user);
   });
 
-  test('when the session has ended, whoever listens is told', async () => {
+  test('when the session ends, listeners are told', async () => {
     const store = memoryStore();
     const client = await person(running.now.url, { session: store });
     const users: (string | null)[] = [];
@@ -82,7 +70,7 @@ describe('accounts', () => {
     expect(store.get()).toBeNull();
   });
 
-  test('getToken brings tokens from elsewhere, and another where one was refused', async () => {
+  test('getToken supplies external tokens, and a new one if one is refused', async () => {
     const owner = await person(running.now.url);
     const refused: (string | undefined)[] = [];
     const client = createClient({
@@ -98,7 +86,7 @@ describe('accounts', () => {
 });
 
 describe('calls', () => {
-  test('are typed, and their problems too', async () => {
+  test('are typed, and so are their problems', async () => {
     const client = await person(running.now.url);
     const room = await client
       .request('PUT', '/v1/rooms/{room}', { path: { room: 'комната/ä' } })
@@ -119,11 +107,11 @@ describe('calls', () => {
     expect((error as TandemError).errors[0]?.field).toBe('limit');
     // @ts-expect-error a path has its own methods
     void (() => client.request('DELETE', '/v1/rooms/{room}/messages', { path: { room: 'x' } }));
-    // @ts-expect-error and what it needs
+    // @ts-expect-error and its own parameters
     void (() => client.request('PUT', '/v1/rooms/{room}'));
   });
 
-  test('end by their signal, and where nothing answers', async () => {
+  test('end with their signal, and on timeout', async () => {
     const hanging = createClient({ url: running.now.url, fetch: (_, init) => hang(init?.signal) });
     const end = new AbortController();
     const call = hanging.request('GET', '/healthz', { signal: end.signal });
@@ -146,14 +134,14 @@ const hang = (signal?: AbortSignal | null) =>
   });
 
 describe('sending', () => {
-  test('every answer that is lost is asked for again: once each, in order', async () => {
+  test('messages whose answers are lost are retried and posted once each, in order', async () => {
     let n = 0;
     const { calls, fetch } = faulty(async (path, go) => {
       if (!path.endsWith('/messages')) return go();
       const turn = ++n % 3;
       if (turn === 1) return lost(); // it never arrived
       const res = await go();
-      return turn === 2 ? lost() : res; // it did, and nobody heard
+      return turn === 2 ? lost() : res; // it arrived, and the answer was lost
     });
     const client = await person(running.now.url, { fetch });
     const room = client.room('flaky');
@@ -166,7 +154,7 @@ describe('sending', () => {
     expect(items.map((m) => m.message)).toEqual(range(4));
   });
 
-  test('what was sent under a nonce is not posted again by who comes back with it', async () => {
+  test('a message sent with a nonce before a reload is not posted again', async () => {
     const store = memoryStore();
     const client = await person(running.now.url, { session: store });
     await client.room('reloaded').enter();
@@ -177,7 +165,7 @@ describe('sending', () => {
     expect(again.id).toBe(event.id);
   });
 
-  test('429 is waited for as it says', async () => {
+  test('429 is retried after the time it names', async () => {
     let asked = 0;
     const { fetch } = faulty((path, go) => {
       if (!path.endsWith('/messages') || asked++) return go();
@@ -188,31 +176,31 @@ describe('sending', () => {
     const room = client.room('slow');
     await room.enter();
     const item = room.send('patience');
-    await until('it waits', () => item.error?.code === 'rate_limited');
+    await until('the message waits', () => item.error?.code === 'rate_limited');
     expect(item.error?.retryAfter).toBe(1);
     expect((await item.sent()).id).toBeGreaterThan(0);
     expect(asked).toBe(2);
   });
 
-  test('what is refused is shown as failed, holds up nothing, and can be discarded', async () => {
+  test('a refused message is marked as failed, does not block others, and can be discarded', async () => {
     const client = await person(running.now.url);
     const room = client.room('refusing');
     await room.enter();
     const off = room.subscribe(() => {});
-    await until('it is loaded', () => !room.getSnapshot().loading);
+    await until('the room is loaded', () => !room.getSnapshot().loading);
     const bad = room.send('x'.repeat(4001));
     const good = room.send('short');
     await expect(bad.sent()).rejects.toMatchObject({ status: 400 });
     await good.sent();
-    await until('both are shown', () => room.getSnapshot().messages.length === 2);
+    await until('both messages are shown', () => room.getSnapshot().messages.length === 2);
     expect(room.getSnapshot().messages.map((m) => m.state)).toEqual(['sent', 'failed']);
     bad.discard();
-    await until('it is gone', () => room.getSnapshot().messages.length === 1);
+    await until('the discarded message is gone', () => room.getSnapshot().messages.length === 1);
     off();
   });
 });
 
-test('a message that shows nothing has failed at once', async () => {
+test('an invisible message fails at once', async () => {
   const { calls, fetch } = faulty();
   const client = await person(running.now.url, { fetch });
   const room = client.room('seen');
@@ -233,13 +221,13 @@ describe('what one has written and not got out', () => {
     return items.map((m) => m.message);
   };
 
-  test('does not go out in the name of who logs in next', async () => {
+  test('does not go out as the user who logs in next', async () => {
     let away = true;
     const { fetch } = faulty((path, go) => (away && path.endsWith('/messages') ? lost() : go()));
     const client = await person(running.now.url, { fetch });
     await client.room('handed-on').enter();
     const mine = client.room('handed-on').send('mine');
-    await until('it waits', () => mine.error?.code === 'unreachable');
+    await until('the message waits', () => mine.error?.code === 'unreachable');
     await client.logout();
     away = false;
     await client.signup(`next-${Date.now()}`, PASSWORD);
@@ -248,7 +236,7 @@ describe('what one has written and not got out', () => {
     expect(await history('handed-on')).toEqual(['theirs']);
   });
 
-  test('nor in the name of who has logged in by another tab, which this one has not heard of', async () => {
+  test('does not go out as a user who has logged in in another tab without this one knowing', async () => {
     const [mine, theirs] = [memoryStore(), memoryStore()];
     const client = await person(running.now.url, { session: mine });
     await client.room('taken-over').enter();
@@ -266,7 +254,7 @@ describe('what one has written and not got out', () => {
 });
 
 describe('a room', () => {
-  test('shows its history, what is said, and who is here, each message under one key', async () => {
+  test('shows its history, new messages and users, each message under one key', async () => {
     const [ada, bob] = [await person(running.now.url), await person(running.now.url)];
     await ada.room('shown').enter();
     for (const text of range(60)) await ada.room('shown').send(text).sent();
@@ -275,58 +263,58 @@ describe('a room', () => {
     const off = room.subscribe(() => {
       for (const m of room.getSnapshot().messages) keys.set(m.message, (keys.get(m.message) ?? new Set()).add(m.key));
     });
-    await until('a page is there', () => !room.getSnapshot().loading);
+    await until('the first page is loaded', () => !room.getSnapshot().loading);
     expect(shown(room.getSnapshot())).toEqual(range(60).slice(10));
     expect(room.getSnapshot().hasEarlier).toBe(true);
     await room.loadEarlier();
-    await until('all is there', () => room.getSnapshot().messages.length === 60);
+    await until('all messages are loaded', () => room.getSnapshot().messages.length === 60);
     expect(shown(room.getSnapshot())).toEqual(range(60));
     expect(room.getSnapshot().hasEarlier).toBe(false);
     room.send('mine');
     await ada.room('shown').send('theirs').sent();
-    await until('both came', () => room.getSnapshot().messages.filter((m) => m.state === 'sent').length === 62);
+    await until('both messages are sent', () => room.getSnapshot().messages.filter((m) => m.state === 'sent').length === 62);
     expect(keys.get('mine')?.size).toBe(1);
     expect(room.getSnapshot().users).toEqual([bob.user]);
     off();
-    await until('nobody watches', () => bob.status.state === 'closed');
+    await until('the stream is closed without watchers', () => bob.status.state === 'closed');
   });
 
-  test('that is not there is its error, and comes when it is entered; others go on', async () => {
+  test('that does not exist reports its error, and appears when it is created; others continue', async () => {
     const client = await person(running.now.url);
     await client.room('there').enter();
     const [there, missing] = [client.room('there'), client.room('missing')];
     const offs = [there, missing].map((room) => room.subscribe(() => {}));
-    await until('it is told', () => missing.getSnapshot().error?.code === 'room_not_found');
-    await until('the other is loaded', () => !there.getSnapshot().loading);
+    await until('the missing room is reported', () => missing.getSnapshot().error?.code === 'room_not_found');
+    await until('the other room is loaded', () => !there.getSnapshot().loading);
     expect(there.getSnapshot().error).toBeUndefined();
     await missing.enter();
     await missing.send('now').sent();
-    await until('it is followed', () => missing.getSnapshot().users.length === 1);
-    await until('it is shown', () => shown(missing.getSnapshot()).includes('now'));
+    await until('the room is followed', () => missing.getSnapshot().users.length === 1);
+    await until('the message is shown', () => shown(missing.getSnapshot()).includes('now'));
     expect(missing.getSnapshot().error).toBeUndefined();
     offs.forEach((off) => off());
   });
 
-  test('that cannot be entered says why', async () => {
+  test('that cannot be joined says why', async () => {
     const client = await person(running.now.url);
     const room = client.room('no/name');
     await expect(room.enter()).rejects.toMatchObject({ status: 400 });
-    await until('it is told', () => room.getSnapshot().error?.code === 'invalid_request');
+    await until('the error is reported', () => room.getSnapshot().error?.code === 'invalid_request');
   });
 
-  test('that is always followed still is when it is shown no more', async () => {
+  test('that is always followed stays followed when it is no longer shown', async () => {
     const client = await person(running.now.url, { live: { rooms: ['always'] } });
     for (const name of ['always', 'shown-once']) await client.room(name).enter();
     const off = client.onEvent(() => {});
-    // In this order, so that the one is left before the other.
+    // In this order, so that one is left before the other.
     for (const name of ['always', 'shown-once']) client.room(name).subscribe(() => {})();
-    await until('both are followed', () => client.live?.rooms.length === 2);
-    await until('one is left', () => client.live!.rooms.length < 2);
+    await until('both rooms are followed', () => client.live?.rooms.length === 2);
+    await until('only one room is followed', () => client.live!.rooms.length < 2);
     expect(client.live?.rooms).toEqual(['always']);
     off();
   });
 
-  test('left for a while and shown again has what was said meanwhile', async () => {
+  test('that is left and shown again has the messages from in between', async () => {
     const [ada, bob] = [await person(running.now.url), await person(running.now.url)];
     await ada.room('away').enter();
     await ada.room('home').enter();
@@ -334,12 +322,12 @@ describe('a room', () => {
     const room = bob.room('away');
     room.subscribe(() => {})();
     const off = room.subscribe(() => {});
-    await until('it is followed', () => room.getSnapshot().users.length > 0);
+    await until('the room is followed', () => room.getSnapshot().users.length > 0);
     off();
-    await until('it is left', () => bob.live?.rooms.includes('away') === false);
+    await until('the room is no longer followed', () => bob.live?.rooms.includes('away') === false);
     await ada.room('away').send('missed').sent();
     const again = room.subscribe(() => {});
-    await until('it is there', () => shown(room.getSnapshot()).includes('missed'));
+    await until('the missed message is shown', () => shown(room.getSnapshot()).includes('missed'));
     again();
     keep();
   });

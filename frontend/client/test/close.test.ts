@@ -1,4 +1,4 @@
-// What only a server that misbehaves on purpose can show: how streams end, come back, and are told things twice.
+// What only a misbehaving server can show: how streams end and reconnect, and repeated events.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
@@ -25,7 +25,7 @@ const open = (since: number, resumed = false) => ({
 const message = (id: number) => ({ type: 'chat_message', id, room: 'r', user: 'bob', message: `m${id}`, sent_at: '' });
 const close = (reason: string, retry_ms = 0) => ({ type: 'stream_close', reason, retry_ms });
 
-/** A server whose n-th stream is the n-th answer; the last one again and again. */
+/** A server that answers the n-th stream with the n-th answer, and repeats the last one. */
 async function fake(answers: Answer[], options: ClientOptions = {}) {
   const asked: { at: number; url: URL; token?: string }[] = [];
   const server = createServer((req, res) => {
@@ -69,13 +69,13 @@ const ends =
     res.end();
   };
 
-test('what comes twice is heard once, whatever the server repeats', async () => {
+test('repeated events are emitted once, whatever the server repeats', async () => {
   const { stream, asked } = await fake([
     ends(open(1), message(2), message(3)),
     says(open(3, true), message(2), message(3), message(4), { type: 'ping', since: '7.log' }, message(6), message(8)),
   ]);
   const said = texts(stream);
-  await until('all came', () => said.includes('m8'));
+  await until('all messages arrive', () => said.includes('m8'));
   expect(said).toEqual(['m2', 'm3', 'm4', 'm8']);
   expect(asked[1]!.url.searchParams.get('since')).toBe('3.log');
   expect(stream.cursor).toBe('8.log');
@@ -83,11 +83,11 @@ test('what comes twice is heard once, whatever the server repeats', async () => 
 
 test('a ping moves the cursor', async () => {
   const { stream, asked } = await fake([ends(open(1), { type: 'ping', since: '9.log' }), says(open(9, true))]);
-  await until('it is back', () => asked.length === 2 && stream.status.state === 'live');
+  await until('the stream has reconnected', () => asked.length === 2 && stream.status.state === 'live');
   expect(asked[1]!.url.searchParams.get('since')).toBe('9.log');
 });
 
-test('after a reset it goes on from the head, in the log that there is now', async () => {
+test('after a reset it continues from the head, in the present log', async () => {
   const reset = { type: 'stream_reset', reason: 'other_log', floor: 1, head: 5 };
   const { stream } = await fake([
     ends(open(100)),
@@ -95,12 +95,12 @@ test('after a reset it goes on from the head, in the log that there is now', asy
   ]);
   const said = texts(stream);
   const resets = events(stream);
-  await until('it goes on', () => said.length === 1);
+  await until('the stream continues', () => said.length === 1);
   expect(resets.filter((e) => e.type === 'stream_reset')).toEqual([reset]);
   expect(stream.cursor).toBe('6.new');
 });
 
-test('an expired token is replaced, and the stream resumed at once', async () => {
+test('an expired token is replaced, and the stream resumes at once', async () => {
   const refuse: Answer = (_, res) => {
     res.writeHead(401, { 'Content-Type': 'application/problem+json' });
     res.end(JSON.stringify({ code: 'token_expired', title: 'Expired', status: 401 }));
@@ -108,42 +108,42 @@ test('an expired token is replaced, and the stream resumed at once', async () =>
   const { stream, asked } = await fake([
     (say, res) => {
       says(open(1))(say, res, null as never);
-      setTimeout(() => say(close('token_expired', 5000)), 1200); // it had been good for a while
+      setTimeout(() => say(close('token_expired', 5000)), 1200); // it was valid for a while
     },
     refuse,
     says(open(1, true)),
   ]);
   const states: string[] = [];
   stream.on('status', (s) => states.push(s.state));
-  await until('it is back', () => asked.length === 3 && stream.status.state === 'live');
+  await until('the stream has reconnected', () => asked.length === 3 && stream.status.state === 'live');
   expect(asked.map((a) => a.token)).toEqual(['t0', 't0', 't1']);
   expect(states).not.toContain('retrying');
 });
 
 test.each(['signed_out', 'disabled'])('%s is the end', async (reason) => {
   const { stream, asked } = await fake([says(open(1), close(reason))]);
-  await until('it is closed', () => stream.status.state === 'closed');
+  await until('the stream is closed', () => stream.status.state === 'closed');
   expect(stream.status.error?.code).toBe(reason);
   await expect(stream[Symbol.asyncIterator]().next()).rejects.toMatchObject({ code: reason });
   expect(asked).toHaveLength(1);
 });
 
-test('restart is obeyed to the millisecond it names', async () => {
+test('restart waits for as long as it says', async () => {
   const { stream, asked } = await fake([says(open(1), close('restart', 1500)), says(open(1, true))]);
-  await until('it is retrying', () => stream.status.state === 'retrying');
+  await until('the stream is retrying', () => stream.status.state === 'retrying');
   expect(stream.status.retryAt).toBeGreaterThan(Date.now() + 500);
-  await until('it is back', () => asked.length === 2);
+  await until('the stream has reconnected', () => asked.length === 2);
   expect(asked[1]!.at - asked[0]!.at).toBeGreaterThanOrEqual(1490);
 });
 
-test('too many streams: it waits, and comes back', async () => {
+test('too many streams: it waits, and reconnects', async () => {
   const full: Answer = (_, res) => {
     res.writeHead(429, { 'Content-Type': 'application/problem+json', 'Retry-After': '1' });
     res.end(JSON.stringify({ code: 'too_many_streams', title: 'Too many', status: 429 }));
   };
   const { stream, asked } = await fake([full, says(close('too_many_streams', 1000)), says(open(1))]);
-  await until('it is told', () => stream.status.error?.code === 'too_many_streams');
-  await until('it is live', () => stream.status.state === 'live');
+  await until('the error is reported', () => stream.status.error?.code === 'too_many_streams');
+  await until('the stream is live', () => stream.status.state === 'live');
   expect(asked[1]!.at - asked[0]!.at).toBeGreaterThanOrEqual(990);
   expect(asked[2]!.at - asked[1]!.at).toBeGreaterThanOrEqual(990);
 });
@@ -151,23 +151,23 @@ test('too many streams: it waits, and comes back', async () => {
 test('a connection that has gone silent counts as dead', async () => {
   const { stream, asked } = await fake([says(open(1)), says(open(1, true), message(2))], { timing: { silence: 300 } });
   const said = texts(stream);
-  await until('it is replaced', () => said.length === 1);
+  await until('the stream is replaced', () => said.length === 1);
   expect(asked[1]!.url.searchParams.get('since')).toBe('1.log');
 });
 
-test('a transport that opens and dies at once is stepped down from', async () => {
+test('a transport that opens and dies at once is given up for a lower one', async () => {
   const answer: Answer = (say, res, req) =>
     req.method === 'GET' ? ends(open(1))(say, res, req) : says(open(1, true), message(2))(say, res, req);
   const { stream, asked } = await fake([answer], { transports: ['sse', 'sse-post'] });
   const said = texts(stream);
-  await until('it came by the other', () => said.length === 1);
+  await until('the message arrives over the other transport', () => said.length === 1);
   expect(stream.status.transport).toBe('sse-post');
   expect(asked).toHaveLength(3);
 });
 
 const list = (event: object, since: string) => JSON.stringify({ events: [event], since });
 
-test('a poll that was cut waits less, and more again as long as nothing cuts it', async () => {
+test('a poll that was cut waits for less, and for longer again while nothing cuts it', async () => {
   const { stream, asked } = await fake(
     [
       (_, res) => res.end(list(open(1), '1.log')),
@@ -178,12 +178,12 @@ test('a poll that was cut waits less, and more again as long as nothing cuts it'
     ],
     { transports: ['poll'] },
   );
-  await until('it has waited as long as it asked for', () => asked.length === 5);
+  await until('the stream has waited as long as asked', () => asked.length === 5);
   expect(asked.map(({ url }) => url.searchParams.get('wait'))).toEqual(['0', '25', '0', '1', '2']);
   expect(stream.status.state).toBe('live');
 });
 
-test('a listener that throws keeps nobody from hearing', async () => {
+test('a listener that throws does not affect the others', async () => {
   const { stream } = await fake([says(open(1), message(2), message(3))]);
   const faults: unknown[] = [];
   const caught = (err: unknown) => faults.push(err);
@@ -194,7 +194,7 @@ test('a listener that throws keeps nobody from hearing', async () => {
     throw new Error('a fault of the page');
   });
   const said = texts(stream);
-  await until('both came', () => said.length === 2 && faults.length === 2);
+  await until('both events arrive', () => said.length === 2 && faults.length === 2);
   process.off('uncaughtException', caught);
   others.forEach((fn) => process.on('uncaughtException', fn));
   expect(String(faults[0])).toContain('a fault of the page');

@@ -1,4 +1,4 @@
-// Streams over the wire: against the real program, through proxies that fail.
+// Streams over the wire, against the real program, through faulty proxies.
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { startProxy, type Faults, type Proxy } from '../../test/proxy.mjs';
 import WebSocket from 'ws';
@@ -35,7 +35,7 @@ async function lobby(name: string): Promise<Tandem> {
 }
 
 describe.each(ALL)('over %s', (transport) => {
-  test('history, then what is said, in order, with who is here', async () => {
+  test('history, then new messages, in order, with the users present', async () => {
     const room = `order-${transport}`;
     const writer = await lobby(room);
     for (const text of range(5, 'old')) await writer.room(room).send(text).sent();
@@ -44,9 +44,9 @@ describe.each(ALL)('over %s', (transport) => {
     const heard = events(stream);
     const said = texts(stream);
     await live(stream);
-    await until('the history is there', () => said.length === 2);
+    await until('the history arrives', () => said.length === 2);
     await Promise.all(range(10).map((text) => writer.room(room).send(text).sent()));
-    await until('all is there', () => said.length >= 12);
+    await until('all messages arrive', () => said.length >= 12);
     expect(said).toEqual(['old3', 'old4', ...range(10)]);
     expect(heard[0]).toMatchObject({ type: 'stream_open', user: reader.user, rooms: [room], resumed: false });
     expect(heard[1]).toMatchObject({ type: 'user_list', room, users: [reader.user] });
@@ -54,7 +54,7 @@ describe.each(ALL)('over %s', (transport) => {
   });
 });
 
-test('changing transports while others write loses and doubles nothing', async () => {
+test('changing transports while others write loses and duplicates nothing', async () => {
   const writer = await lobby('switch');
   const stream = follow(await person(running.now.url), { rooms: ['switch'] });
   const said = texts(stream);
@@ -74,16 +74,16 @@ test('changing transports while others write loses and doubles nothing', async (
     const via = transport === 'auto' ? 'ws' : transport;
     await until(`${via} is live`, () => stream.status.state === 'live' && stream.status.transport === via);
     const n = said.length;
-    await until('more came', () => said.length > n + 3);
+    await until('more messages arrive', () => said.length > n + 3);
   }
   writing = false;
   await write;
-  await until('all is there', () => said.length >= written.length);
+  await until('all messages arrive', () => said.length >= written.length);
   expect(said).toEqual(written);
   expect([...used].sort()).toEqual(['poll', 'sse', 'sse-post', 'ws']);
 });
 
-test('the server is killed while others write: every message comes once, in order', async () => {
+test('when the server is killed while others write, every message comes once, in order', async () => {
   const writer = await lobby('kill');
   const stream = follow(await person(running.now.url), { rooms: ['kill'] });
   const said = texts(stream);
@@ -91,18 +91,18 @@ test('the server is killed while others write: every message comes once, in orde
   stream.on('status', (s) => states.push(s.state));
   await live(stream);
   const sent = range(40).map((text) => writer.room('kill').send(text).sent());
-  await until('some came', () => said.length > 5);
+  await until('some messages arrive', () => said.length > 5);
   await running.now.end('SIGKILL');
-  await until('it is noticed', () => stream.status.state === 'retrying');
+  await until('the cut is noticed', () => stream.status.state === 'retrying');
   await running.now.run();
   await Promise.all(sent);
-  await until('all is there', () => said.length >= 40);
+  await until('all messages arrive', () => said.length >= 40);
   expect(said).toEqual(range(40));
-  expect(stream.status).toMatchObject({ state: 'live', transport: 'ws' }); // not stepped down for it
+  expect(stream.status).toMatchObject({ state: 'live', transport: 'ws' }); // it kept its transport
   expect(states).toContain('retrying');
 });
 
-test('without WebSocket it goes on with SSE, and remembers', async () => {
+test('without WebSocket it continues with SSE, and remembers that', async () => {
   const proxy = await through({ socket: true });
   const reader = await person(proxy.url);
   const first = follow(reader, {});
@@ -115,16 +115,16 @@ test('without WebSocket it goes on with SSE, and remembers', async () => {
   expect(proxy.seen.filter((line) => line.startsWith('WS'))).toEqual([]);
 });
 
-test('an API token, which gets no ticket, goes on with SSE', async () => {
+test('an API token, which gets no ticket, uses SSE', async () => {
   const owner = await person(running.now.url);
   const { token } = await owner.request('POST', '/v1/tokens', { body: { name: 'bot' } });
   const bot = createClient({ url: running.now.url, WebSocket, getToken: () => token });
   const stream = follow(bot, {});
-  await until('it has opened, or not', () => ['live', 'closed'].includes(stream.status.state));
+  await until('the stream is live or closed', () => ['live', 'closed'].includes(stream.status.state));
   expect(stream.status).toMatchObject({ state: 'live', transport: 'sse' });
 });
 
-test('a proxy that passes heads and holds bodies back leaves the long poll', async () => {
+test('a proxy that passes headers and buffers bodies leaves the long poll', async () => {
   const proxy = await through({ socket: true, buffer: true });
   const reader = await person(proxy.url, { timing: { firstEvent: 400 } });
   const writer = await lobby('held');
@@ -134,7 +134,7 @@ test('a proxy that passes heads and holds bodies back leaves the long poll', asy
   const said = texts(stream);
   await live(stream);
   await writer.room('held').send('through').sent();
-  await until('it came', () => said.length > 0);
+  await until('the message arrives', () => said.length > 0);
   expect(said).toEqual(['through']);
   expect(tried).toEqual(ALL);
   expect(stream.status.transport).toBe('poll');
@@ -150,15 +150,15 @@ test('the better transport is tried again later, and taken without a gap', async
   await live(stream);
   stream.on('status', (s) => states.push(`${s.state} ${s.transport}`));
   const first = range(20).map((text) => writer.room('upward').send(text).sent());
-  await until('it was tried in vain', () => proxy.seen.filter((line) => line.startsWith('WS')).length > 1);
+  await until('WebSocket was tried again and failed', () => proxy.seen.filter((line) => line.startsWith('WS')).length > 1);
   expect(stream.status).toMatchObject({ state: 'live', transport: 'sse' });
   proxy.faults.socket = false;
   const more = range(20, 'n').map((text) => writer.room('upward').send(text).sent());
-  await until('WebSocket is back', () => stream.status.transport === 'ws');
+  await until('the stream uses WebSocket again', () => stream.status.transport === 'ws');
   await Promise.all([...first, ...more]);
-  await until('all is there', () => said.length >= 40);
+  await until('all messages arrive', () => said.length >= 40);
   expect(said).toEqual([...range(20), ...range(20, 'n')]);
-  expect(states).toEqual(['live ws']); // never away
+  expect(states).toEqual(['live ws']); // never disconnected
 });
 
 test.each(ALL)('a proxy that cuts every 700 ms: %s stays usable', async (transport) => {
@@ -174,12 +174,12 @@ test.each(ALL)('a proxy that cuts every 700 ms: %s stays usable', async (transpo
   for (let n = 0; cuts < 3; n++) {
     written.push(`m${n}`);
     await writer.room(room).send(`m${n}`).sent();
-    await until('it came', () => said.length === written.length);
+    await until('all messages arrive', () => said.length === written.length);
   }
   expect(said).toEqual(written);
 });
 
-test('where fetch has no body stream, as in React Native, there are WebSocket and long poll', async () => {
+test('if fetch has no body stream, as in React Native, WebSocket and long poll work', async () => {
   const real = fetch;
   const missing = [
     'Response',
@@ -214,12 +214,12 @@ test('where fetch has no body stream, as in React Native, there are WebSocket an
   await live(second);
   expect(second.status.transport).toBe('poll');
   await reader.room('native').send('hi').sent();
-  await until('it came', () => said.length > 0);
+  await until('the message arrives', () => said.length > 0);
   expect(said).toEqual(['hi']);
   expect(proxy.seen.filter((line) => /^(GET|POST) \/v1\/events/.test(line) && !line.includes('wait='))).toEqual([]);
 });
 
-test('rooms come and go on a live stream', async () => {
+test('rooms can be added and removed on a live stream', async () => {
   const writer = await lobby('one');
   await writer.room('two').enter();
   const stream = follow(await person(running.now.url), { rooms: ['one'] });
@@ -227,26 +227,26 @@ test('rooms come and go on a live stream', async () => {
   await live(stream);
   await writer.room('two').send('unheard').sent();
   await writer.room('one').send('1').sent();
-  await until('1 came', () => said.length === 1);
+  await until('message 1 arrives', () => said.length === 1);
   stream.add('two');
-  await until('two is followed', () => stream.status.state === 'live' && stream.rooms.includes('two'));
+  await until('the room two is followed', () => stream.status.state === 'live' && stream.rooms.includes('two'));
   const lists = events(stream);
-  await until('who is in two', () => lists.some((e) => e.type === 'user_list' && e.room === 'two'));
+  await until('the user list of two arrives', () => lists.some((e) => e.type === 'user_list' && e.room === 'two'));
   await writer.room('two').send('2').sent();
-  await until('2 came', () => said.length === 2);
+  await until('message 2 arrives', () => said.length === 2);
   stream.remove('one');
-  await until('one is left', () => lists.some((e) => e.type === 'stream_open' && e.rooms.length === 1));
+  await until('the room one is no longer followed', () => lists.some((e) => e.type === 'stream_open' && e.rooms.length === 1));
   await writer.room('one').send('unheard').sent();
   await writer.room('two').send('3').sent();
-  await until('3 came', () => said.length === 3);
+  await until('message 3 arrives', () => said.length === 3);
   expect(said).toEqual(['1', '2', '3']);
 });
 
-test('a room that is not there is an error at the beginning, and lost later', async () => {
+test('a room that does not exist is an error at first, and lost later', async () => {
   const reader = await person(running.now.url);
   const failed = follow(reader, { rooms: ['nowhere'] });
   const read = async () => {
-    for await (const event of failed) throw new Error(`it brought ${event.type}`);
+    for await (const event of failed) throw new Error(`got ${event.type}, want an error`);
   };
   const error = await read().catch((err: unknown) => err as TandemError);
   expect(error).toBeInstanceOf(TandemError);
@@ -258,7 +258,7 @@ test('a room that is not there is an error at the beginning, and lost later', as
   stream.on('lost', (room) => lost.push(room));
   await live(stream);
   stream.add('nowhere');
-  await until('it is told', () => lost.length > 0);
+  await until('the lost room is reported', () => lost.length > 0);
   expect(lost).toEqual(['nowhere']);
   expect(stream.rooms).toEqual([]);
 });
@@ -279,18 +279,20 @@ test.each(['removed', 'deleted'])('a room that is %s and is there again is follo
   await live(stream);
   if (how === 'removed') await owner.request('DELETE', '/v1/rooms/{room}/members/{username}', members);
   else await owner.request('DELETE', '/v1/rooms/{room}', { path: { room: name } });
-  await until('it is lost', () => heard.some((e) => e.type === (how === 'removed' ? 'member_removed' : 'room_deleted')));
+  await until('the room is lost', () =>
+    heard.some((e) => e.type === (how === 'removed' ? 'member_removed' : 'room_deleted')),
+  );
   if (how === 'removed') {
     await owner.request('PUT', '/v1/rooms/{room}/members/{username}', { ...members, body: { role: 'member' } });
   } else await make();
   stream.add(name);
-  await until('it is opened anew', () => heard.filter((e) => e.type === 'stream_open').length === 2);
+  await until('the stream is opened again', () => heard.filter((e) => e.type === 'stream_open').length === 2);
   await owner.room(name).send('again').sent();
-  await until('it came', () => said.length > 0);
+  await until('the message arrives', () => said.length > 0);
   expect(said).toEqual(['again']);
 });
 
-test('the iterator gives what comes, and ends with the stream', async () => {
+test('the iterator yields events, and ends with the stream', async () => {
   const writer = await lobby('iterate');
   const end = new AbortController();
   const stream = follow(await person(running.now.url), { rooms: ['iterate'], signal: end.signal });
@@ -301,32 +303,32 @@ test('the iterator gives what comes, and ends with the stream', async () => {
   await live(stream);
   await writer.room('iterate').send('one').sent();
   await writer.room('iterate').send('two').sent();
-  await until('both came', () => heard.length === 2);
+  await until('both events arrive', () => heard.length === 2);
   end.abort();
   await reading;
   expect(heard).toEqual(['one', 'two']);
   expect(stream.status.state).toBe('closed');
 });
 
-test('whoever signs out has no stream', async () => {
+test('a user who has logged out has no stream', async () => {
   const reader = await person(running.now.url);
   const stream = follow(reader, {});
   await live(stream);
   const users: (string | null)[] = [];
   reader.onUser((user) => users.push(user));
   await reader.logout();
-  await until('it is closed', () => stream.status.state === 'closed');
+  await until('the stream is closed', () => stream.status.state === 'closed');
   expect(stream.status.error).toMatchObject({ code: 'signed_out' });
   expect(users).toEqual([null]);
 });
 
-test('a cursor of another log is reset, and the stream goes on', async () => {
+test('a cursor from another log is reset, and the stream continues', async () => {
   const writer = await lobby('reset');
   const stream = follow(await person(running.now.url), { rooms: ['reset'], since: '3.otherlog' });
   const heard = events(stream);
   const said = texts(stream);
-  await until('it is told', () => heard.some((e) => e.type === 'stream_reset'));
+  await until('the reset arrives', () => heard.some((e) => e.type === 'stream_reset'));
   await writer.room('reset').send('on').sent();
-  await until('it came', () => said.length === 1);
+  await until('the message arrives', () => said.length === 1);
   expect(stream.cursor?.split('.')[1]).not.toBe('otherlog');
 });

@@ -1,4 +1,4 @@
-// What the tutorial's room.js does: the same address, frames, types and fields, and the same complaint of what it
+// Does what the tutorial's room.js does: the same address, frames, types and fields, and the same message for frames it
 // does not know. tutorial.test.mjs serves it from tandem's own origin.
 const roomName = JSON.parse(document.getElementById('roomName').textContent);
 const chatLog = document.querySelector('#chatLog');

@@ -1,19 +1,20 @@
-// The API reference: the server's own description, shown by Scalar, with calls to this server to try. A page of its
-// own, which the app does not load.
+// The API reference: openapi.yaml shown by Scalar, which can call this server. It is a separate page, not part of the
+// app.
 import { createClient } from '@tandem/client';
 import { createApiReference } from '@scalar/api-reference';
 import '@scalar/api-reference/style.css';
+import { HERE } from '../here';
 import './docs.css';
 
-// Who is logged in tries calls in their own name.
-const token = await createClient()
+// Calls are made as the logged-in user.
+const token = await createClient({ url: HERE })
   .token()
   .catch(() => undefined);
 
 createApiReference('#docs', {
-  url: '/openapi.yaml',
+  url: `${HERE}openapi.yaml`,
   theme: 'none',
-  // Nothing from any other host.
+  // Nothing is loaded from other hosts.
   withDefaultFonts: false,
   telemetry: false,
   showDeveloperTools: 'never',

@@ -1,20 +1,23 @@
-// On a phone one column is shown at a time: a swipe from the left edge goes back to the one before.
+// A phone shows one column at a time; a swipe from the left edge goes back to the previous one.
 import { onScopeDispose } from 'vue';
 import type { Router } from 'vue-router';
 
-const EDGE = 32; // px from the left where it begins
-const FAR = 72; // px that it takes
+const EDGE = 32; // px from the left edge in which a swipe starts
+const FAR = 72; // minimum length, in px
 
-/** Where one comes from: the list from a conversation, the conversation from who is in it. */
+/** The parent: the list for a conversation, the conversation for its users. */
 function parent(router: Router): string {
   const { name, params } = router.currentRoute.value;
-  if ((name === 'room' && params.here) || name === 'settings') {
+  if ((name === 'room' && params.here) || name === 'settings' || name === 'thread') {
     return router.resolve({ name: 'room', params: { room: params.room } }).fullPath;
+  }
+  if (name === 'private-thread') {
+    return router.resolve({ name: 'private', params: { username: params.username } }).fullPath;
   }
   return '/';
 }
 
-/** There. Pushed, what was just left would be where the system's own way back leads. */
+/** Replaces the entry: otherwise the system's back button would lead to what was just left. */
 export function goBack(router: Router): void {
   const to = parent(router);
   if (history.state?.back === to) router.back();
@@ -22,7 +25,7 @@ export function goBack(router: Router): void {
 }
 
 export function useBackGesture(router: Router): void {
-  const phone = matchMedia('(max-width: 640px)'); // as the styles have it
+  const phone = matchMedia('(max-width: 640px)'); // the same width as in the styles
   let from: Touch | undefined;
   const start = ({ touches }: TouchEvent) => {
     from = phone.matches && touches.length === 1 && touches[0]!.clientX < EDGE ? touches[0] : undefined;

@@ -1,5 +1,5 @@
 // The private conversations of the user, the latest first.
-import type { components, Tandem, TandemEvent } from '@tandem/client';
+import type { components, NotifyLevel, Tandem, TandemEvent } from '@tandem/client';
 import { computed, shallowRef, type Ref } from 'vue';
 import { pages } from './pages';
 
@@ -9,7 +9,7 @@ export function createConversations(tandem: Tandem, seen: Ref<string | undefined
   const all = shallowRef(new Map<string, Conversation>());
 
   function change(username: string, change: (c: Conversation) => Partial<Conversation>): void {
-    const c = all.value.get(username) ?? { username, unread: 0, last_id: 0 };
+    const c = all.value.get(username) ?? { username, unread: 0, last_id: 0, notify: 'all' as const };
     all.value = new Map(all.value).set(username, { ...c, ...change(c) });
   }
 
@@ -20,7 +20,7 @@ export function createConversations(tandem: Tandem, seen: Ref<string | undefined
     all.value = new Map(items.map((c) => [c.username, c]));
   }
 
-  function hear(event: TandemEvent): void {
+  function receive(event: TandemEvent): void {
     const me = tandem.user;
     switch (event.type) {
       case 'private_message':
@@ -39,7 +39,11 @@ export function createConversations(tandem: Tandem, seen: Ref<string | undefined
     all,
     list: computed(() => [...all.value.values()].sort((a, b) => b.last_id - a.last_id)),
     load,
-    hear,
+    receive,
+    async notify(username: string, level: NotifyLevel): Promise<void> {
+      await tandem.private(username).notify(level);
+      change(username, () => ({ notify: level }));
+    },
     read(username: string): void {
       if (all.value.has(username)) change(username, () => ({ unread: 0 }));
     },

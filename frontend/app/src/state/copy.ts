@@ -1,4 +1,4 @@
-/** Puts text on the clipboard; false where that fails. Over plain HTTP there is no `navigator.clipboard`. */
+/** Copies text to the clipboard; returns false if that fails. Over plain HTTP there is no `navigator.clipboard`. */
 export async function copy(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);

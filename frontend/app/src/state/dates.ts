@@ -1,10 +1,10 @@
-// Dates and times as they are written in the chosen language, where the browser is if that speaks it.
+// Dates and times in the format of the chosen language, and in the browser's region if it uses that language.
 import { computed } from 'vue';
-import { useI18n } from 'vue-i18n';
+import { useI18n } from 'petite-vue-i18n';
 
 const day = { weekday: 'long', day: 'numeric', month: 'long' } as const;
 
-/** Formats are dear to make, and every message needs some: one of each for a language. */
+/** Formats are expensive to create, and every message needs some: they are cached per language. */
 function make(tag: string) {
   const format = (options: Intl.DateTimeFormatOptions) => {
     const { format } = new Intl.DateTimeFormat(tag, options);

@@ -1,4 +1,4 @@
-// What stands in somebody's composers, over a reload too. Whoever comes next has drafts of their own.
+// Drafts, which survive a reload. Each user has their own.
 import { session } from './storage';
 
 export function createDrafts(user: string) {
@@ -18,7 +18,7 @@ export function createDrafts(user: string) {
       else all.delete(to);
       write();
     },
-    /** For good: the composers that are open do not write on. */
+    /** Deletes all drafts; open composers do not write again. */
     forget(): void {
       gone = true;
       all.clear();

@@ -1,5 +1,5 @@
-// Why nobody is logged in any more.
+// Why the user is no longer logged in.
 import { shallowRef } from 'vue';
 
-/** `left`: as the user wished, so that there is nothing to say. The others are codes of errors. */
+/** `left`: the user logged out, so there is nothing to explain. The others are error codes. */
 export const farewell = shallowRef<'left' | 'signed_out' | 'disabled'>();

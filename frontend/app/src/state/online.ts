@@ -1,4 +1,4 @@
-// Who is online on the whole site. The server names the first 500 and counts all.
+// Users online on the whole site. The server names the first 500 and counts all.
 import type { TandemEvent } from '@tandem/client';
 import { shallowRef } from 'vue';
 
@@ -6,7 +6,7 @@ export function createOnline() {
   const names = shallowRef<ReadonlySet<string>>(new Set());
   const count = shallowRef(0);
 
-  function hear(event: TandemEvent): void {
+  function receive(event: TandemEvent): void {
     if (!event.type.startsWith('user_') || ('room' in event && event.room !== undefined)) return;
     if (event.type === 'user_list') {
       names.value = new Set(event.users);
@@ -20,5 +20,5 @@ export function createOnline() {
     }
   }
 
-  return { names, count, hear };
+  return { names, count, receive };
 }

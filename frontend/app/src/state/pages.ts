@@ -3,7 +3,7 @@ interface Page<T, C> {
   next: C | null;
 }
 
-/** All items of a list that comes in pages. */
+/** Loads all items of a paged list. */
 export async function pages<T, C>(get: (after?: C) => Promise<Page<T, C>>): Promise<T[]> {
   const all: T[] = [];
   for (let after: C | undefined; ;) {

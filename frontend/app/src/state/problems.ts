@@ -1,40 +1,45 @@
 // Errors in the user's language: what happened, and what to do.
 import { TandemError } from '@tandem/client';
 import { ref } from 'vue';
-import { useI18n } from 'vue-i18n';
+import { useI18n } from 'petite-vue-i18n';
 
 type Field = TandemError['errors'][number];
 
-/** names: what a field is called here, where another thing's field has the same name. */
+/** names: labels for fields whose name means something else here. */
 export function useProblems(names: Record<string, string> = {}) {
-  const { t, te } = useI18n();
+  const { t } = useI18n();
 
-  /** A sentence. The server's own where we have none for its code. */
+  /** One sentence: the translation of the code, or the server's own text. */
   function say(error: unknown): string {
     if (!(error instanceof TandemError)) return t('errors.unknown', { what: String(error) });
     if (error.code === 'invalid_request' && error.errors.length) return error.errors.map(sayField).join(' ');
-    // What stands between us and the server answers with a page of its own: http_502 and the like.
+    // A proxy answered with its own page: http_502 and so on.
     const known = `errors.${error.code.replace(/^http_.*/, 'http')}`;
-    return te(known) ? t(known, { seconds: error.retryAfter ?? 1 }) : sentence(error.message);
+    return own(known, { seconds: error.retryAfter ?? 1 }) ?? sentence(error.message);
   }
 
-  /** What does not fit in a field. */
+  /** The error for a field. */
   function sayField({ field, detail }: Field): string {
     const known = `invalid.${names[field] ?? field}`;
-    return te(known) ? t(known) : sentence(detail);
+    return own(known) ?? sentence(detail);
   }
 
+  /** Our translation, if there is one; otherwise vue-i18n returns the key. */
+  function own(key: string, values: Record<string, unknown> = {}): string | undefined {
+    const text = t(key, values);
+    return text === key ? undefined : text;
+  }
   const sentence = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
 
   return { say, sayField };
 }
 
-/** Runs calls and keeps what went wrong with the last one. */
+/** Runs calls and keeps the last error. */
 export function useAction(names?: Record<string, string>) {
   const { say, sayField } = useProblems(names);
   const busy = ref(false);
   const problem = ref('');
-  /** What does not fit, by the name of its field. */
+  /** Errors by field name. */
   const fields = ref<Record<string, string>>({});
 
   async function attempt(action: () => Promise<unknown>, matters = () => true): Promise<boolean> {
@@ -53,13 +58,13 @@ export function useAction(names?: Record<string, string>) {
   }
 
   let looks = 0;
-  /** Runs what only looks something up, whatever else is under way. */
+  /** Runs a read, even while another call is running. */
   function look(action: () => Promise<unknown>): Promise<boolean> {
     const mine = ++looks;
     return attempt(action, () => mine === looks);
   }
 
-  /** Runs what is not to be done twice: nothing, and false, while one is under way. */
+  /** Runs an action that must not run twice at once: returns false while one is running. */
   async function run(action: () => Promise<unknown>): Promise<boolean> {
     if (busy.value) return false;
     busy.value = true;

@@ -1,15 +1,15 @@
-// How far the user has read: marks what is on the screen as read, and says where the new messages begin.
+// How far the user has read: marks what is on the screen as read, and locates the first new message.
 import type { Message } from '@tandem/client';
 import { computed, onScopeDispose, ref, shallowRef, watch, type Ref } from 'vue';
 
-const PAUSE = 300; // ms, so that a burst is one call
+const PAUSE = 300; // ms, to make one call for a burst
 
 /**
- * @param messages of the open conversation
- * @param loading whether what is in messages is about to be replaced by the latest page
- * @param unread how many of them were not read when it was opened; undefined until that is known
- * @param atEnd whether the latest is on the screen
- * @param mark tells the server
+ * @param messages the messages of the open conversation
+ * @param loading whether messages is about to be replaced by the latest page
+ * @param unread how many were unread when the conversation was opened; undefined until that is known
+ * @param atEnd whether the latest message is visible
+ * @param mark moves the read marker on the server
  */
 export function useReading(
   me: string,
@@ -41,7 +41,7 @@ export function useReading(
       newFrom.value = others().find((m) => m.id! > Math.max(opened, seen))?.key;
     }
     if (shown.value) seen = last;
-    if (!opened || seen <= told) return; // told now, how many were unread could not be asked any more
+    if (!opened || seen <= told) return; // not before it is known how many were unread
     clearTimeout(timer);
     timer = setTimeout(tell, PAUSE);
   }
@@ -61,7 +61,7 @@ export function useReading(
   });
   watch([messages, loading, unread, shown], look, { immediate: true });
 
-  /** The line has done its work. */
+  /** Hides the line for new messages. */
   const clear = () => (newFrom.value = undefined);
   return { newFrom, clear, shown };
 }

@@ -1,6 +1,7 @@
-// The rooms that the user may see, with what is unread in those that they are a member of.
-import type { components, Room, Tandem, TandemEvent } from '@tandem/client';
+// The rooms that the user can see, with unread counts of those they are a member of.
+import type { components, NotifyLevel, Room, Tandem, TandemEvent } from '@tandem/client';
 import { computed, shallowRef, type Ref } from 'vue';
+import { mentions } from './mentions';
 import { pages } from './pages';
 
 type Change = components['schemas']['RoomChange'];
@@ -29,22 +30,29 @@ export function createRooms(tandem: Tandem, seen: Ref<string | undefined>) {
     loaded.value = true;
   }
 
-  /** One room, as it is now. Throws TandemError where there is none, or not for the user. */
+  /** One room's current state. Throws TandemError if it does not exist, or the user cannot see it. */
   async function look(name: string): Promise<Room> {
     return put(await tandem.request('GET', '/v1/rooms/{room}', { path: { room: name } }));
   }
 
-  function hear(event: TandemEvent): void {
+  function receive(event: TandemEvent): void {
     const me = tandem.user;
     switch (event.type) {
       case 'chat_message':
-        return change(event.room, ({ unread }) => ({
-          last_id: event.id,
-          unread: event.user === me || seen.value === `room ${event.room}` ? unread : unread + 1,
-        }));
+        return change(event.room, (room) => {
+          const more = mentions(event, me ?? '') ? 1 : 0;
+          // Unread counts are of the main line. Visible messages in it count as read.
+          if (typeof event.thread === 'number') return { mentions: room.mentions + more };
+          const read = event.user === me || seen.value === `room ${event.room}`;
+          return {
+            last_id: event.id,
+            unread: room.unread + (read ? 0 : 1),
+            mentions: room.mentions + (read ? 0 : more),
+          };
+        });
       case 'room_updated': {
-        const { title, visibility, posting } = event;
-        return change(event.room, () => ({ title, visibility, posting }));
+        const { title, visibility, posting, receipts = false, slow_mode = 0, retention } = event;
+        return change(event.room, () => ({ title, visibility, posting, receipts, slow_mode, retention }));
       }
       case 'room_deleted':
         return drop(event.room);
@@ -54,8 +62,12 @@ export function createRooms(tandem: Tandem, seen: Ref<string | undefined>) {
       case 'member_removed':
         if (event.target === me) void look(event.room).catch(() => drop(event.room));
         return;
+      case 'member_muted':
+        return event.target === me ? change(event.room, () => ({ muted_until: event.until })) : undefined;
+      case 'member_unmuted':
+        return event.target === me ? change(event.room, () => ({ muted_until: undefined })) : undefined;
       case 'message_read':
-        // How many are left behind the marker only the server knows.
+        // Only the server knows how many are left after the marker.
         if (event.room) void look(event.room).catch(() => {});
         return;
       case 'user_list':
@@ -73,10 +85,14 @@ export function createRooms(tandem: Tandem, seen: Ref<string | undefined>) {
     list: computed(() => [...all.value.values()].sort((a, b) => a.name.localeCompare(b.name))),
     load,
     look,
-    hear,
-    /** All that is there has been read here. */
-    read: (name: string) => change(name, () => ({ unread: 0 })),
-    /** Makes the user a member, and the room where there is none. */
+    receive,
+    /** Marks everything there as read. */
+    read(name: string): void {
+      const { mentions } = all.value.get(name) ?? {};
+      change(name, () => ({ unread: 0 }));
+      if (mentions) void look(name).catch(() => {}); // threads may have mentions after the marker
+    },
+    /** Makes the user a member, and creates the room if needed. */
     async enter(name: string): Promise<Room> {
       await tandem.room(name).enter();
       return look(name);
@@ -84,13 +100,17 @@ export function createRooms(tandem: Tandem, seen: Ref<string | undefined>) {
     create: async (room: New) => put(await tandem.request('POST', '/v1/rooms', { body: room })),
     change: async (name: string, body: Change) =>
       put(await tandem.request('PATCH', '/v1/rooms/{room}', { path: { room: name }, body })),
+    async notify(name: string, level: NotifyLevel): Promise<void> {
+      await tandem.room(name).notify(level);
+      change(name, () => ({ notify: level }));
+    },
     async delete(name: string): Promise<void> {
       await tandem.request('DELETE', '/v1/rooms/{room}', { path: { room: name } });
       drop(name);
     },
     async leave(name: string): Promise<void> {
       await tandem.room(name).leave();
-      await look(name).catch(() => drop(name)); // a private room is gone with the membership
+      await look(name).catch(() => drop(name)); // a private room disappears with the membership
     },
   };
 }

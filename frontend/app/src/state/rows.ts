@@ -1,18 +1,18 @@
-// Messages as the rows of a transcript: what day it is, and whether a row goes on with what its person said before.
+// Messages as rows of a transcript, with their dates, and whether a row continues its author's previous one.
 import type { Message } from '@tandem/client';
 
 export interface Row {
   key: string;
   message: Message;
-  /** Another day than the row before. */
+  /** The first row of a day. */
   day: boolean;
-  /** Its person begins to speak. */
+  /** The first row in a group by one author. */
   first: boolean;
-  /** The new messages begin here. */
+  /** The first new message. */
   fresh: boolean;
 }
 
-const PAUSE = 5 * 60_000; // ms, after which the name stands there again
+const PAUSE = 5 * 60_000; // ms, after which the author's name is repeated
 
 export function rowsOf(messages: readonly Message[], newFrom?: string): Row[] {
   let before: Message | undefined;

@@ -1,30 +1,49 @@
-// What the whole app shows around the open conversation: rooms, private conversations, who is online, who I am. One for
-// each login, fed by the one stream.
-import type { User } from '@tandem/client';
+// State for the whole app around the open conversation: rooms, private conversations, users online, and the current
+// user. There is one per login, updated by the one stream.
+import type { components } from '@tandem/client';
 import { useEvents, useTandem } from '@tandem/client/vue';
 import { computed, inject, onScopeDispose, provide, shallowRef, type InjectionKey } from 'vue';
+import { useRouter } from 'vue-router';
 import { createConversations } from './conversations';
 import { createDrafts } from './drafts';
 import { farewell } from './farewell';
+import { createNotifications } from './notifications';
 import { createOnline } from './online';
 import { createRooms } from './rooms';
 import { createUnsent } from './unsent';
 
-const LOOK = 30_000; // ms between looks at the list of rooms: what others make is no event of ours
+type Me = components['schemas']['Me'];
+
+const LOOK = 30_000; // ms between polls of the list of rooms: there are no events for rooms that others create
 
 function create() {
   const tandem = useTandem();
   const user = tandem.user!;
   const drafts = createDrafts(user);
   const unsent = createUnsent(tandem, user);
-  /** Whose latest messages are on the screen: `room lobby`, `private bob`. They are read as they come. */
+  /** Conversations whose latest messages are visible, such as `room lobby` or `private bob`. New messages there count as read. */
   const seen = shallowRef<string>();
   const rooms = createRooms(tandem, seen);
   const conversations = createConversations(tandem, seen);
   const online = createOnline();
-  const me = shallowRef<User>({ username: user, role: 'user' });
+  const me = shallowRef<Me>({ username: user, display_name: user, role: 'user', receipts: true, invisible: false });
+  /** The user whose card is open, and the element next to it. */
+  const card = shallowRef<{ name: string; anchor: HTMLElement }>();
 
-  // A list that could not be loaded stays as it is until the next look.
+  const mentions = computed(() => rooms.list.value.reduce((sum, room) => sum + (room.role ? room.mentions : 0), 0));
+  const direct = computed(() => conversations.list.value.reduce((sum, c) => sum + c.unread, 0));
+  const notifications = createNotifications(
+    tandem,
+    user,
+    useRouter(),
+    {
+      room: (name) => rooms.all.value.get(name)?.notify ?? 'mentions',
+      person: (name) => conversations.all.value.get(name)?.notify ?? 'all',
+    },
+    computed(() => mentions.value + direct.value),
+  );
+
+  // If loading fails, a list keeps its state until the next poll.
   const load = () => Promise.allSettled([rooms.load(), conversations.load()]);
   void tandem.request('GET', '/v1/me').then(
     (user) => (me.value = user),
@@ -33,12 +52,13 @@ function create() {
 
   let fresh = false;
   useEvents((event) => {
-    rooms.hear(event);
-    conversations.hear(event);
-    online.hear(event);
+    rooms.receive(event);
+    conversations.receive(event);
+    online.receive(event);
+    notifications.receive(event);
     if (event.type === 'stream_close' && event.reason === 'disabled') farewell.value = 'disabled';
     if (event.type === 'stream_reset' || (event.type === 'stream_open' && !fresh)) void load();
-    if (event.type === 'stream_open') fresh = true; // from now on events tell what changes
+    if (event.type === 'stream_open') fresh = true; // from now on changes arrive as events
   });
   void load();
 
@@ -51,18 +71,16 @@ function create() {
   });
 
   const unread = computed(
-    () =>
-      rooms.list.value.reduce((sum, room) => sum + (room.role ? room.unread : 0), 0) +
-      conversations.list.value.reduce((sum, c) => sum + c.unread, 0),
+    () => rooms.list.value.reduce((sum, room) => sum + (room.role ? room.unread : 0), 0) + direct.value,
   );
-  /** Ends the session, and forgets what its user has written. Here in any case, also where the server is not reached. */
+  /** Ends the session and deletes the user's drafts, also if the server cannot be reached. */
   async function leave(): Promise<void> {
     farewell.value = 'left';
     drafts.forget();
     unsent.forget();
     await tandem.logout().catch(() => {});
   }
-  return { rooms, conversations, online, me, unread, seen, drafts, unsent, leave };
+  return { rooms, conversations, online, me, unread, mentions, notifications, card, seen, drafts, unsent, leave };
 }
 
 export type Site = ReturnType<typeof create>;

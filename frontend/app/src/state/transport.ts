@@ -1,4 +1,4 @@
-// The transport that was forced in this tab outlives a reload.
+// The transport forced in this tab, which survives a reload.
 import type { Transport } from '@tandem/client';
 import { ref } from 'vue';
 import { session } from './storage';

@@ -1,5 +1,5 @@
-// Messages that have not got out. What a reload finds here goes out after it, under the nonces that it had, so once.
-import type { Outgoing, PrivateHandle, RoomHandle, Tandem } from '@tandem/client';
+// Unsent messages. After a reload they are sent with their nonces, so each is posted once.
+import type { Outgoing, PrivateHandle, RoomHandle, Tandem, TandemFile } from '@tandem/client';
 import { onScopeDispose } from 'vue';
 import { session } from './storage';
 
@@ -8,6 +8,9 @@ interface Kept {
   name: string;
   message: string;
   reply_to?: number;
+  thread?: number;
+  /** Uploaded files; files that have not been uploaded are lost with the page. */
+  files?: TandemFile[];
   nonce: string;
 }
 
@@ -16,30 +19,36 @@ export function createUnsent(tandem: Tandem, user: string) {
   let all: { to: Kept['to']; name: string; item: Outgoing }[] = [];
 
   function write(): void {
-    // What was refused may be tried again; what nobody is logged in for any more, when they are.
+    // Refused messages can be retried, and the others when their user logs in again.
     all = all.filter(({ item }) => item.state !== 'sent' && item.error?.code !== 'discarded');
-    const kept = all.map(({ to, name, item: { message, reply_to, nonce } }): Kept => ({
-      to,
-      name,
-      message,
-      reply_to,
-      nonce,
-    }));
+    const kept = all
+      .filter(({ item }) => item.uploads.every(({ file }) => file))
+      .map(({ to, name, item: { message, body, uploads, nonce } }): Kept => {
+        const files = uploads.map(({ file }) => file!);
+        return { to, name, message, reply_to: body.reply_to, thread: body.thread, files, nonce };
+      });
     session.set(key, kept.length ? JSON.stringify(kept) : null);
   }
 
-  function keep(handle: RoomHandle | PrivateHandle, item: Outgoing): void {
-    all.push({ to: 'react' in handle ? 'room' : 'private', name: handle.name, item });
+  type Handle = Pick<RoomHandle | PrivateHandle, 'name' | 'where'>;
+  function keep(handle: Handle, item: Outgoing): void {
+    all.push({ to: 'room' in handle.where ? 'room' : 'private', name: handle.name, item });
     write();
     item.sent().then(write, write);
   }
 
-  for (const { to, name, message, reply_to, nonce } of JSON.parse(session.get(key) ?? '[]') as Kept[]) {
+  for (const { to, name, message, ...options } of JSON.parse(session.get(key) ?? '[]') as Kept[]) {
     const handle = tandem[to](name);
-    keep(handle, handle.send(message, { reply_to, nonce }));
+    keep(handle, handle.send(message, options));
   }
-  addEventListener('pagehide', write); // what was tried again has been sent, perhaps
-  onScopeDispose(() => removeEventListener('pagehide', write));
+  addEventListener('pagehide', write); // a retry may have sent some
+  const uploading = (event: BeforeUnloadEvent) =>
+    all.some(({ item }) => item.state === 'uploading') && event.preventDefault();
+  addEventListener('beforeunload', uploading);
+  onScopeDispose(() => {
+    removeEventListener('pagehide', write);
+    removeEventListener('beforeunload', uploading);
+  });
 
   return {
     keep,

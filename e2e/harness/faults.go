@@ -1,0 +1,9 @@
+package harness
+
+import (
+	"os"
+)
+
+// Long reports whether faults last as long as docs/reliability.md says (make test-faults). Otherwise they last just long
+// enough to have an effect.
+var Long = os.Getenv("TANDEM_FAULTS") == "long"

@@ -1,0 +1,5 @@
+package harness
+
+import ()
+
+const LobbyHooks = "/v1/rooms/lobby/hooks"

@@ -1,0 +1,104 @@
+package rooms
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"tandem/e2e/harness"
+)
+
+// A stream of all of a user's rooms includes a new one from its member_added on, live and after a reconnect.
+func TestAllRoomsAsMembershipsChange(t *testing.T) {
+	t.Parallel()
+	p := harness.StartProgram(t)
+	ada := p.Signup(t, "ada")
+	harness.OnPushing(t, func(t *testing.T, over harness.Transport) {
+		ada, bob := ada.In(t), p.Signup(t, "bob-"+string(over)) // a member of no room
+		name := bob.User.Username
+		old, live, away := "old-"+string(over), "live-"+string(over), "away-"+string(over)
+		for _, room := range []string{old, live, away} {
+			ada.Enter(room)
+		}
+		bob.Enter(old)
+		watch := ada.Open(over, "room="+live)
+		watch.Opening()
+		s := bob.Open(over, "room=*&room="+old)
+		if open := s.Opening(); !slices.Contains(open.Rooms, old) || slices.Contains(open.Rooms, live) {
+			t.Errorf("rooms = %v", open.Rooms)
+		}
+
+		ada.Post(live, "before")
+		bob.Enter(live)
+		if e := s.Must("member_added"); e.Room != live || e.Target != name {
+			t.Errorf("got %s", e.Raw)
+		}
+		if e := s.Must("user_list"); e.Room != live || !slices.Equal(e.Users, []string{"ada", name}) {
+			t.Errorf("got %s", e.Raw)
+		}
+		ada.Post(live, "hello bob")
+		cursor := fmt.Sprintf("%d.%s", s.Message("hello bob").ID, s.Open.Log)
+		watch.Message("before")
+		watch.Must("member_added")
+		if e := watch.Must("user_join"); e.User != name {
+			t.Errorf("got %s", e.Raw)
+		}
+		s.Close()
+
+		ada.Post(away, "not for bob")
+		bob.Enter(away)
+		ada.Post(away, "first for bob")
+		ada.Post(old, "as ever")
+		s = bob.Open(over, "room=*&since="+cursor)
+		if open := s.Opening(); !open.Resumed || !slices.Contains(open.Rooms, away) || !slices.Contains(open.Rooms, live) || len(open.Lost) != 0 {
+			t.Errorf("got %s", open.Raw)
+		}
+		if e := s.Must("member_added"); e.Room != away || e.Target != name {
+			t.Errorf("got %s", e.Raw)
+		}
+		s.Message("first for bob")
+		s.Message("as ever")
+	})
+}
+
+// Users online are listed once for all rooms, and only if asked for.
+func TestWhoIsOnlineOnTheSite(t *testing.T) {
+	t.Parallel()
+	p := harness.StartProgram(t)
+	ada, bob, carol := p.Signup(t, "ada"), p.Signup(t, "bob"), p.Signup(t, "carol")
+	for _, over := range harness.Pushing {
+		t.Run(string(over), func(t *testing.T) {
+			ada, bob, carol := ada.In(t), bob.In(t), carol.In(t)
+			ada.Enter("lobby")
+			watch := ada.Open(over, "site=1")
+			watch.Must("stream_open")
+			if e := watch.Must("user_list"); e.Room != "" || !slices.Equal(e.Users, []string{"ada"}) || e.Count != 1 {
+				t.Errorf("got %s", e.Raw)
+			}
+			inbox, inLobby := bob.Open(over, ""), bob.Open(over, "room=lobby")
+			inbox.Must("stream_open")
+			inLobby.Opening()
+			both := carol.Open(over, "site=1&room=lobby")
+			both.Must("stream_open")
+			if e := both.Must("user_list"); e.Room != "" || e.Count != 3 {
+				t.Errorf("got %s", e.Raw)
+			}
+			if e := both.Must("user_list"); e.Room != "lobby" || e.Count != 2 {
+				t.Errorf("got %s", e.Raw)
+			}
+			inLobby.Close()
+			both.Close()
+			if told := harness.PresenceOf(watch.UntilLeft("carol")); !slices.Equal(told, []string{"bob in", "carol in", "carol out"}) {
+				t.Errorf("ada got %v, want [bob in carol in carol out]", told)
+			}
+			inbox.Close()
+			if told := harness.PresenceOf(watch.UntilLeft("bob")); !slices.Equal(told, []string{"bob out"}) {
+				t.Errorf("then ada got %v, want [bob out]", told)
+			}
+			watch.Close()
+			// The next transport starts with nobody online.
+			harness.Eventually(t, "everybody is offline", func() bool { return p.Running.Stats().Online == 0 })
+		})
+	}
+	ada.Do("GET", "/v1/events?site=2", nil, "Accept: text/event-stream").WantProblem(400, "invalid_request", "site")
+}

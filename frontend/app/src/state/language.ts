@@ -1,0 +1,3 @@
+// Where pages store the chosen language for the service worker, which has no localStorage.
+export const KEPT = 'tandem';
+export const LANGUAGE = 'language';

@@ -1,0 +1,33 @@
+// The pages in the order in which people need them: name of the file in docs/, title.
+export const order = [
+  ['Begin', ['start', 'Start in a minute'], ['how-it-works', 'How it works']],
+  [
+    'Build',
+    ['react', 'React'],
+    ['vue', 'Vue'],
+    ['mobile', 'Mobile apps'],
+    ['sdk', 'The SDK'],
+    ['curl', 'curl and bots'],
+    ['terminal', 'Terminal'],
+    ['embed', 'Chat in your app'],
+    ['clients', 'Writing a client'],
+    ['files', 'Files'],
+    ['hooks', 'Hooks'],
+    ['push', 'Push'],
+    ['moderation', 'Moderation'],
+  ],
+  [
+    'Run',
+    ['deploy', 'Deploy, and proxies'],
+    ['doctor', 'Doctor'],
+    ['operate', 'Operate'],
+    ['import', 'Import'],
+    ['scaling', 'Scale'],
+    ['security', 'Security'],
+    ['reliability', 'Reliability'],
+    ['performance', 'Performance'],
+    ['figures', 'Figures'],
+    ['conformance', 'Conformance'],
+  ],
+  ['Compare', ['migrating', 'Migrating'], ['compare', 'Compared with others'], ['glossary', 'Glossary']],
+];

@@ -14,12 +14,12 @@ import (
 	"tandem/chat"
 )
 
-// wire connects the buses of several nodes. It can be cut, and then loses what is sent.
+// wire connects the buses of several nodes. While it is cut, it loses what is sent.
 type wire struct {
 	mu   sync.Mutex
 	ends []*wireEnd
 	cut  bool
-	lost string // the kind of statement that is
+	lost string // the kind of presence update to lose
 }
 
 type wireEnd struct {
@@ -146,12 +146,12 @@ func wantUsers(t *testing.T, when string, want []string, hubs ...*Hub) {
 	synctest.Wait()
 	for i, h := range hubs {
 		if names, _ := h.Users(lobby.Number(), 0); !slices.Equal(names, want) {
-			t.Errorf("%s node %d has %v, want %v", when, i+1, names, want)
+			t.Errorf("%s: users on node %d: got %v, want %v", when, i+1, names, want)
 		}
 	}
 }
 
-func TestNodesSeeEachOthersPeople(t *testing.T) {
+func TestNodesSeeEachOthersUsers(t *testing.T) {
 	inCluster(t, func(c *cluster) {
 		one, killOne := c.node("one")
 		two, killTwo := c.node("two")
@@ -159,19 +159,19 @@ func TestNodesSeeEachOthersPeople(t *testing.T) {
 		defer killOne()
 		ada := enter(c.t, one, 1, "ada")
 		bob := enter(c.t, two, 2, "bob")
-		wantUsers(c.t, "at first", []string{"ada", "bob"}, one, two)
+		wantUsers(c.t, "at start", []string{"ada", "bob"}, one, two)
 		// A user on both nodes counts once, until neither has them.
 		again := enter(c.t, two, 1, "ada")
 		ada.Drop()
 		time.Sleep(2 * grace)
-		wantUsers(c.t, "with ada on the second alone", []string{"ada", "bob"}, one, two)
+		wantUsers(c.t, "with ada on node 2 only", []string{"ada", "bob"}, one, two)
 		again.Drop()
 		time.Sleep(2 * grace)
 		wantUsers(c.t, "without ada", []string{"bob"}, one, two)
 		// A node that starts later asks for the users.
 		three, killThree := c.node("three")
 		defer killThree()
-		wantUsers(c.t, "a third", []string{"bob"}, one, two, three)
+		wantUsers(c.t, "after a third node started", []string{"bob"}, one, two, three)
 		bob.Drop()
 		time.Sleep(2 * grace)
 		wantUsers(c.t, "with nobody", nil, one, two, three)
@@ -179,7 +179,7 @@ func TestNodesSeeEachOthersPeople(t *testing.T) {
 }
 
 // A lost message is noticed by the checksum.
-func TestLostStatementsAreMadeUpFor(t *testing.T) {
+func TestLostPresenceUpdatesAreRepaired(t *testing.T) {
 	inCluster(t, func(c *cluster) {
 		one, killOne := c.node("one")
 		two, killTwo := c.node("two")
@@ -188,22 +188,22 @@ func TestLostStatementsAreMadeUpFor(t *testing.T) {
 		time.Sleep(time.Second) // they are connected, with nothing outstanding
 		c.wire.lose(came)
 		ada := enter(c.t, one, 1, "ada")
-		wantUsers(c.t, "told by nobody", nil, two)
+		wantUsers(c.t, "with the came update lost", nil, two)
 		time.Sleep(aliveEvery - time.Second/2)
-		wantUsers(c.t, "by the sum", []string{"ada"}, one, two)
+		wantUsers(c.t, "after the next checksum", []string{"ada"}, one, two)
 		c.wire.lose(left)
 		ada.Drop()
 		for names, _ := one.Users(lobby.Number(), 0); len(names) > 0; names, _ = one.Users(lobby.Number(), 0) {
 			time.Sleep(100 * time.Millisecond)
 		}
-		wantUsers(c.t, "with the leave lost", []string{"ada"}, two)
+		wantUsers(c.t, "with the left update lost", []string{"ada"}, two)
 		time.Sleep(aliveEvery + time.Second)
-		wantUsers(c.t, "by the sum", nil, one, two)
+		wantUsers(c.t, "after the next checksum", nil, one, two)
 	})
 }
 
 // When a node is killed, its users leave everywhere within 20 s, and no other users do.
-func TestKilledNodesPeopleLeave(t *testing.T) {
+func TestUsersOfKilledNodeLeave(t *testing.T) {
 	inCluster(t, func(c *cluster) {
 		one, killOne := c.node("one")
 		two, killTwo := c.node("two")
@@ -212,18 +212,18 @@ func TestKilledNodesPeopleLeave(t *testing.T) {
 		time.Sleep(time.Minute)
 		ada, bob := enter(c.t, one, 1, "ada"), enter(c.t, two, 2, "bob")
 		defer bob.Drop()
-		wantUsers(c.t, "before", []string{"ada", "bob"}, one, two)
+		wantUsers(c.t, "before the kill", []string{"ada", "bob"}, one, two)
 		killOne()
 		time.Sleep(8 * time.Second)
-		wantUsers(c.t, "soon after", []string{"ada", "bob"}, two)
+		wantUsers(c.t, "8 s after the kill", []string{"ada", "bob"}, two)
 		time.Sleep(12 * time.Second)
-		wantUsers(c.t, "20 s after", []string{"bob"}, two)
+		wantUsers(c.t, "20 s after the kill", []string{"bob"}, two)
 		ada.Drop()
 	})
 }
 
 // While the bus is down nobody is reported as gone. When it is back, those who left are gone, and nobody else.
-func TestLossOfTheBusMakesNoFalseLeaves(t *testing.T) {
+func TestBusOutageCausesNoFalseLeaves(t *testing.T) {
 	inCluster(t, func(c *cluster) {
 		one, killOne := c.node("one")
 		two, killTwo := c.node("two")
@@ -231,7 +231,7 @@ func TestLossOfTheBusMakesNoFalseLeaves(t *testing.T) {
 		defer killTwo()
 		defer killOne()
 		streams := []*Stream{enter(c.t, one, 1, "ada"), enter(c.t, two, 2, "bob"), enter(c.t, three, 3, "cyd")}
-		wantUsers(c.t, "before", []string{"ada", "bob", "cyd"}, one, two, three)
+		wantUsers(c.t, "before the outage", []string{"ada", "bob", "cyd"}, one, two, three)
 		c.wire.set(true)
 		killThree()
 		for range 30 {
@@ -241,10 +241,10 @@ func TestLossOfTheBusMakesNoFalseLeaves(t *testing.T) {
 		c.wire.set(false)
 		for range 12 {
 			time.Sleep(time.Second)
-			wantUsers(c.t, "just after", []string{"ada", "bob", "cyd"}, one, two)
+			wantUsers(c.t, "soon after the bus came back", []string{"ada", "bob", "cyd"}, one, two)
 		}
 		time.Sleep(10 * time.Second)
-		wantUsers(c.t, "later", []string{"ada", "bob"}, one, two)
+		wantUsers(c.t, "22 s after the bus came back", []string{"ada", "bob"}, one, two)
 		for _, s := range streams {
 			s.Drop()
 		}
@@ -252,13 +252,13 @@ func TestLossOfTheBusMakesNoFalseLeaves(t *testing.T) {
 }
 
 // A node that stops cleanly says bye: its users have time to reconnect elsewhere, and no more.
-func TestDrainedNodesPeopleMayComeBack(t *testing.T) {
+func TestUsersOfDrainedNodeMayReconnect(t *testing.T) {
 	inCluster(t, func(c *cluster) {
 		one, killOne := c.node("one")
 		two, killTwo := c.node("two")
 		defer killTwo()
 		ada, cyd := enter(c.t, one, 1, "ada"), enter(c.t, one, 3, "cyd")
-		wantUsers(c.t, "before", []string{"ada", "cyd"}, two)
+		wantUsers(c.t, "before the drain", []string{"ada", "cyd"}, two)
 		go func() { ada.Drop(); cyd.Drop() }()
 		one.Drain(c.t.Context())
 		synctest.Wait()
@@ -266,14 +266,14 @@ func TestDrainedNodesPeopleMayComeBack(t *testing.T) {
 		back := enter(c.t, two, 1, "ada")
 		defer back.Drop()
 		time.Sleep(4 * time.Second)
-		wantUsers(c.t, "at first", []string{"ada", "cyd"}, two)
+		wantUsers(c.t, "4 s after the drain", []string{"ada", "cyd"}, two)
 		time.Sleep(8 * time.Second)
-		wantUsers(c.t, "then", []string{"ada"}, two)
+		wantUsers(c.t, "12 s after the drain", []string{"ada"}, two)
 	})
 }
 
 // Another log has taken over: every stream is closed, so that its client's cursor is checked when it reconnects.
-func TestAnotherLogSendsStreamsBack(t *testing.T) {
+func TestStreamsCloseWhenTheLogChanges(t *testing.T) {
 	inBubble(t, 1<<20, func(b *bench) {
 		b.post(lobby)
 		s := enter(b.t, b.Hub, 1, "ada")
@@ -282,27 +282,27 @@ func TestAnotherLogSendsStreamsBack(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		_, done, err := s.Next(b.t.Context(), nil)
 		if err != nil || !done {
-			t.Errorf("the stream continued with another log: %v", err)
+			t.Errorf("Next after the log changed: got done %t, %v, want true, nil", done, err)
 		}
 		s.Drop()
 		for id, want := range map[int64]string{1: "", 2: chat.ResetAheadOfHead} {
 			o := &opening{stream: s, request: Request{Cursor: &chat.Cursor{ID: id, Log: "test"}}, state: chat.LogState{Name: "other", Floor: 1, Head: 1}}
 			b.log.shared = 5
 			if err := o.checkCursor(b.t.Context()); err != nil || o.reset != want {
-				t.Errorf("the cursor %d of the old log is reset as %q, %v; want %q", id, o.reset, err, want)
+				t.Errorf("cursor %d of the old log: got reset %q, %v, want %q", id, o.reset, err, want)
 			}
 		}
 		b.log.shared = 0
 		o := &opening{stream: s, request: Request{Cursor: &chat.Cursor{ID: 1, Log: "test"}}, state: chat.LogState{Name: "other", Floor: 1, Head: 1}}
 		if err := o.checkCursor(b.t.Context()); err != nil || o.reset != chat.ResetOtherLog {
-			t.Errorf("a cursor beyond the cut is reset as %q, %v", o.reset, err)
+			t.Errorf("cursor of a log that shares no event: got reset %q, %v, want %q", o.reset, err, chat.ResetOtherLog)
 		}
 	})
 }
 
-// Of nodes that start at about the same time, whichever hears the other first, each opens streams with complete lists.
+// Nodes that start at about the same time all open streams with complete lists, whichever hears the other first.
 // Streams open as soon as the node listens; users who came before their node was heard count too.
-func TestNodesThatStartTogetherHaveCompleteLists(t *testing.T) {
+func TestNodesStartingTogetherHaveCompleteLists(t *testing.T) {
 	for _, lags := range [][2]time.Duration{{0, 0}, {0, 400 * time.Millisecond}, {400 * time.Millisecond, 0}, {300 * time.Millisecond, 310 * time.Millisecond}, {time.Second, 1900 * time.Millisecond}} {
 		inCluster(t, func(c *cluster) {
 			one, killOne := c.slowNode("one", lags[0])
@@ -315,33 +315,33 @@ func TestNodesThatStartTogetherHaveCompleteLists(t *testing.T) {
 			bob := enter(c.t, one, 2, "bob")
 			defer bob.Drop()
 			if s := string(bob.opening); !strings.Contains(s, `"users":["ada","bob"]`) {
-				c.t.Errorf("subscribed after %v: the list that bob begins with: %s", lags, s)
+				c.t.Errorf("with subscriptions after %v: opening of bob's stream: got %s, want ada and bob listed", lags, s)
 			}
-			wantUsers(c.t, "then", []string{"ada", "bob"}, one, two)
+			wantUsers(c.t, "after both opened", []string{"ada", "bob"}, one, two)
 		})
 	}
 }
 
-// A node that is alone waits for nobody. One that does not hear the others waits 2 s, and continues.
-func TestStartDoesNotWaitForNobody(t *testing.T) {
+// A lone node waits for nobody. One that does not hear the others waits 2 s, then continues.
+func TestLoneNodeOpensStreamsAtOnce(t *testing.T) {
 	inCluster(t, func(c *cluster) {
 		began := time.Now()
 		one, killOne := c.node("one")
 		defer killOne()
 		enter(c.t, one, 1, "ada").Drop()
 		if took := time.Since(began); took > statePace {
-			c.t.Errorf("a lone node's first stream was open after %s", took)
+			c.t.Errorf("first stream of a lone node: opened after %s, want at most %s", took, statePace)
 		}
 		began = time.Now()
 		deaf, killDeaf := c.slowNode("deaf", -1)
 		defer killDeaf()
 		synctest.Wait()
 		if deaf.Met() {
-			c.t.Error("a node that hears nothing says that it knows the others")
+			c.t.Error("Met of a node that hears nothing: got true, want false")
 		}
 		enter(c.t, deaf, 2, "bob").Drop()
 		if took := time.Since(began); took != meetWithin {
-			c.t.Errorf("without a subscription the first stream opened after %s", took)
+			c.t.Errorf("first stream without a subscription: opened after %s, want %s", took, meetWithin)
 		}
 		// A subscriber that has died is not waited for any longer either.
 		killOne()
@@ -354,7 +354,7 @@ func TestStartDoesNotWaitForNobody(t *testing.T) {
 		defer killThree()
 		enter(c.t, three, 3, "cyd").Drop()
 		if took := time.Since(began); took != meetWithin {
-			c.t.Errorf("beside a dead node the first stream was open after %s", took)
+			c.t.Errorf("first stream beside a dead node: opened after %s, want %s", took, meetWithin)
 		}
 	})
 }
@@ -366,16 +366,16 @@ func TestNewSubscriptionCatchesUp(t *testing.T) {
 		two, killTwo := c.node("two")
 		defer killTwo()
 		defer killOne()
-		wantUsers(c.t, "at first", nil, one, two)
+		wantUsers(c.t, "at start", nil, one, two)
 		cyd := enter(c.t, two, 3, "cyd")
 		for round := range 3 {
-			wantUsers(c.t, "before", []string{"cyd"}, one, two)
+			wantUsers(c.t, fmt.Sprintf("before round %d", round), []string{"cyd"}, one, two)
 			c.wire.set(true)
 			ada, bob := enter(c.t, one, 1, "ada"), enter(c.t, two, 2, "bob")
 			wantUsers(c.t, "without the bus", []string{"bob", "cyd"}, two)
 			c.wire.set(false)
 			time.Sleep(2 * statePace)
-			wantUsers(c.t, "after it", []string{"ada", "bob", "cyd"}, one, two)
+			wantUsers(c.t, "after the bus came back", []string{"ada", "bob", "cyd"}, one, two)
 			c.wire.set(true)
 			ada.Drop()
 			bob.Drop()
@@ -393,8 +393,8 @@ func TestNewSubscriptionCatchesUp(t *testing.T) {
 	})
 }
 
-// If many nodes ask at once all are answered, with few statements.
-func TestManyThatAskAreAnsweredTogether(t *testing.T) {
+// If many nodes ask at once, a few presence updates answer them all.
+func TestConcurrentAsksAreAnsweredTogether(t *testing.T) {
 	inCluster(t, func(c *cluster) {
 		one, killOne := c.node("one")
 		defer killOne()
@@ -420,14 +420,14 @@ func TestManyThatAskAreAnsweredTogether(t *testing.T) {
 			}
 		}
 		if answers != 2 { // at once for the first, and after statePace for the others
-			c.t.Errorf("100 nodes that asked within 100 ms got %d answers", answers)
+			c.t.Errorf("answers to 100 asks within 100 ms: got %d, want 2", answers)
 		}
 	})
 }
 
 // A node that starts after another has said bye lists that one's users until their time to reconnect is over, as all
 // nodes do.
-func TestNodeThatReplacesADrainedOneListsItsPeople(t *testing.T) {
+func TestReplacementNodeListsUsersOfDrainedNode(t *testing.T) {
 	inCluster(t, func(c *cluster) {
 		one, killOne := c.node("one")
 		two, killTwo := c.node("two")
@@ -440,12 +440,12 @@ func TestNodeThatReplacesADrainedOneListsItsPeople(t *testing.T) {
 		three, killThree := c.node("three")
 		defer killThree()
 		defer enter(c.t, three, 4, "dan").Drop()
-		wantUsers(c.t, "the new node", []string{"ada", "cyd", "dan"}, three, two)
+		wantUsers(c.t, "after the new node started", []string{"ada", "cyd", "dan"}, three, two)
 		defer enter(c.t, three, 1, "ada").Drop()
 		time.Sleep(4 * time.Second)
-		wantUsers(c.t, "a while after", []string{"ada", "cyd", "dan"}, three, two)
+		wantUsers(c.t, "4 s after ada reconnected", []string{"ada", "cyd", "dan"}, three, two)
 		time.Sleep(8 * time.Second)
-		wantUsers(c.t, "later", []string{"ada", "dan"}, three, two)
+		wantUsers(c.t, "12 s after ada reconnected", []string{"ada", "dan"}, three, two)
 	})
 }
 
@@ -472,7 +472,7 @@ func TestLongListsAreSentInPages(t *testing.T) {
 			}
 			synctest.Wait()
 			if _, n := two.Users(lobby.Number(), 0); n != want {
-				c.t.Errorf("%s the second node counts %d users, want %d", when, n, want)
+				c.t.Errorf("%s: Users of the second node: got %d, want %d", when, n, want)
 			}
 		}
 		count("after its start", many)
@@ -483,18 +483,18 @@ func TestLongListsAreSentInPages(t *testing.T) {
 		time.Sleep(2*grace + time.Second)
 		c.wire.lose("")
 		time.Sleep(aliveEvery + 2*time.Second)
-		count("after the next sum", many-10)
+		count("after the next checksum", many-10)
 		pages := 0
 		for len(spy.queue) > 0 {
 			m := <-spy.queue
 			if n := m.People(); n > pageOf {
-				c.t.Errorf("a message lists %d users", n)
+				c.t.Errorf("users in a message: got %d, want at most %d", n, pageOf)
 			} else if n == pageOf {
 				pages++
 			}
 		}
 		if pages == 0 {
-			c.t.Error("no list was sent in pages")
+			c.t.Error("got no list sent in pages, want one")
 		}
 		for _, s := range streams[10:] {
 			s.Drop()
@@ -503,7 +503,7 @@ func TestLongListsAreSentInPages(t *testing.T) {
 }
 
 // Nobody leaves because a page of a list was lost.
-func TestListThatLacksAPageRemovesNobody(t *testing.T) {
+func TestIncompleteListRemovesNobody(t *testing.T) {
 	inCluster(t, func(c *cluster) {
 		one, killOne := c.node("one")
 		defer killOne()
@@ -517,16 +517,16 @@ func TestListThatLacksAPageRemovesNobody(t *testing.T) {
 			st.Node = "two"
 			one.receivePresence(&st)
 		}
-		wantUsers(c.t, "after a page that was lost", []string{"user1", "user2"}, one)
+		wantUsers(c.t, "after a lost page", []string{"user1", "user2"}, one)
 		for _, st := range []PresenceUpdate{{Kind: came, People: person(1), List: 2}, {Kind: listed, List: 2, Pages: 1}} {
 			st.Node = "two"
 			one.receivePresence(&st)
 		}
-		wantUsers(c.t, "after the whole list", []string{"user1"}, one)
+		wantUsers(c.t, "after a complete list", []string{"user1"}, one)
 	})
 }
 
-// The checksums that are kept up to date are those of the lists.
+// The checksums are updated in step with the lists.
 func TestChecksumsMatchTheLists(t *testing.T) {
 	inCluster(t, func(c *cluster) {
 		one, killOne := c.node("one")
@@ -549,10 +549,10 @@ func TestChecksumsMatchTheLists(t *testing.T) {
 				known += p.hash()
 			}
 			if one.sum != want || two.nodes["one"].sum != known {
-				c.t.Errorf("%s the sums are %x and %x, want %x and %x", when, one.sum, two.nodes["one"].sum, want, known)
+				c.t.Errorf("%s: checksums: got %x and %x, want %x and %x", when, one.sum, two.nodes["one"].sum, want, known)
 			}
 			if want != known {
-				c.t.Errorf("%s the nodes' lists differ: they would ask for whole lists", when)
+				c.t.Errorf("%s: checksum of node two's list: got %x, want %x as on node one", when, known, want)
 			}
 		}
 		time.Sleep(time.Second)

@@ -85,6 +85,8 @@ type Settings struct {
 	FCMURL  string `name:"fcm-url" env:"TANDEM_FCM_URL" hidden:""`
 	APNsURL string `name:"apns-url" env:"TANDEM_APNS_URL" hidden:""`
 
+	// PostgresWait is how long PostgreSQL may take (store.Config); tests set it.
+	PostgresWait time.Duration `kong:"-"`
 	// PushGrace is how long notifications wait, and PushRoots are the trusted roots for push services; tests set them.
 	PushGrace time.Duration  `kong:"-"`
 	PushRoots *x509.CertPool `kong:"-"`

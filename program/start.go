@@ -81,7 +81,7 @@ func (s *starting) openStore(ctx context.Context) error {
 	opened, err := store.Open(ctx, store.Config{
 		FilesRemoved: func() { s.cleaner.Signal() }, // nobody removes any before it exists
 		Measured:     s.measured.Committed, Traces: s.tracesWrites,
-		URL: cfg.DatabaseURL, Pooler: cfg.DatabasePooler, Dir: cfg.DataDir, Now: time.Now, Committed: s.committed, Search: true,
+		URL: cfg.DatabaseURL, Pooler: cfg.DatabasePooler, PostgresWait: cfg.PostgresWait, Dir: cfg.DataDir, Now: time.Now, Committed: s.committed, Search: true,
 		Bounds: cfg.bounds(), Gate: s.gate, Logger: s.logger,
 	})
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -15,8 +16,8 @@ import (
 
 // findPooler detects a pooler in front of the server: it gives its clients process numbers that differ from the
 // server's own. A pooler of whole sessions is detected too; that only costs a little.
-func findPooler(ctx context.Context, c *pgx.ConnConfig) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*postgresWait)
+func findPooler(ctx context.Context, c *pgx.ConnConfig, wait time.Duration) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*wait)
 	defer cancel()
 	c = c.Copy()
 	c.DefaultQueryExecMode = pgx.QueryExecModeExec
@@ -32,10 +33,10 @@ func findPooler(ctx context.Context, c *pgx.ConnConfig) (bool, error) {
 
 // behindPooler restricts the dialect and its connections to transactions. Another server may take over without any
 // connection being lost, so each transaction checks that the log is the one that the writer knows.
-func behindPooler(d *dialect, c *pgx.ConnConfig) {
+func behindPooler(d *dialect, c *pgx.ConnConfig, settings []sessionSetting) {
 	c.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe // only unnamed statements
-	set := make([]string, len(sessionSettings))
-	for i, s := range sessionSettings {
+	set := make([]string, len(settings))
+	for i, s := range settings {
 		set[i] = fmt.Sprintf(`set_config('%s', '%s', true)`, s.name, s.value)
 	}
 	d.begin = []string{`BEGIN`, `SELECT ` + strings.Join(set, ", "), lockHead}

@@ -1,10 +1,12 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,7 +21,7 @@ import (
 // headLock is the advisory lock on the log's head. Row locks queue unfairly; this one does not.
 const headLock = 0x7a6e64656d
 
-// postgresWait is how long PostgreSQL may take, so that a request fails within 2 s if it is gone.
+// postgresWait is the default of Config.PostgresWait.
 const postgresWait = 1900 * time.Millisecond
 
 func postgresDialect() *dialect {
@@ -36,7 +38,6 @@ func postgresDialect() *dialect {
 		clock:      `CAST(1000 * extract(epoch FROM clock_timestamp()) AS bigint)`,
 		connected:  sameServer,
 		reconnect:  true,
-		wait:       postgresWait,
 		posts:      pipelinePosts,
 		expire:     pipelineExpiry,
 		within:     withinPostgres,
@@ -69,11 +70,17 @@ func parseURL(url string) (*pgx.ConnConfig, error) {
 	return c, nil
 }
 
-// sessionSettings are what the writer needs. A pooler does not pass them on: they are then set in each transaction.
-var sessionSettings = []struct{ name, value string }{
-	{"lock_timeout", "2000"},                        // a node that cannot get the head returns an error
-	{"idle_in_transaction_session_timeout", "2000"}, // a frozen node loses it
-	{"synchronous_commit", "on"},                    // whatever the server's default: acknowledged writes are durable
+type sessionSetting struct{ name, value string }
+
+// sessionSettings are what the writer needs if PostgreSQL may take that long. A pooler does not pass them on: they are
+// then set in each transaction.
+func sessionSettings(wait time.Duration) []sessionSetting {
+	ms := strconv.FormatInt((wait + 100*time.Millisecond).Milliseconds(), 10)
+	return []sessionSetting{
+		{"lock_timeout", ms},                        // a node that cannot get the head returns an error
+		{"idle_in_transaction_session_timeout", ms}, // a frozen node loses it
+		{"synchronous_commit", "on"},                // whatever the server's default: acknowledged writes are durable
+	}
 }
 
 // openPostgres opens the database at cfg.URL, and returns its name for errors.
@@ -83,8 +90,9 @@ func openPostgres(ctx context.Context, cfg Config) (*Store, string, error) {
 		return nil, "", err
 	}
 	name := fmt.Sprintf("the database %s at %s", c.Database, c.Host)
-	if c.ConnectTimeout == 0 || c.ConnectTimeout > postgresWait {
-		c.ConnectTimeout = postgresWait
+	wait := cmp.Or(cfg.PostgresWait, postgresWait)
+	if c.ConnectTimeout == 0 || c.ConnectTimeout > wait {
+		c.ConnectTimeout = wait
 	}
 	if _, given := c.RuntimeParams["application_name"]; !given {
 		c.RuntimeParams["application_name"] = "tandem"
@@ -94,15 +102,16 @@ func openPostgres(ctx context.Context, cfg Config) (*Store, string, error) {
 	}
 	pooler := cfg.Pooler
 	if !pooler {
-		if pooler, err = findPooler(ctx, c); err != nil {
+		if pooler, err = findPooler(ctx, c, wait); err != nil {
 			return nil, "", fmt.Errorf("open %s: %w", name, explained(err))
 		}
 	}
-	d := postgresDialect()
+	d, settings := postgresDialect(), sessionSettings(wait)
+	d.wait = wait
 	if pooler {
-		behindPooler(d, c)
+		behindPooler(d, c, settings)
 	} else {
-		for _, s := range sessionSettings {
+		for _, s := range settings {
 			if _, given := c.RuntimeParams[s.name]; !given || s.name == "synchronous_commit" {
 				c.RuntimeParams[s.name] = s.value
 			}

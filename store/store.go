@@ -32,8 +32,10 @@ type Config struct {
 	URL string // of a PostgreSQL database, postgres://…; empty for SQLite
 	// Pooler: PostgreSQL is behind a pooler that shares its sessions; detected if false.
 	Pooler bool
-	Dir    string // for SQLite's files; created if missing
-	Now    func() time.Time
+	// PostgresWait is how long PostgreSQL may take; 0 is 1.9 s, so that a request fails within 2 s if it is gone.
+	PostgresWait time.Duration
+	Dir          string // for SQLite's files; created if missing
+	Now          func() time.Time
 	// Committed is called with the name of the log and the events of each commit, ordered by id, after they are durable
 	// and before their writers are answered. It must not block.
 	Committed func(log string, events []chat.Event)

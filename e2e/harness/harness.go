@@ -57,7 +57,8 @@ func StartProgram(t *testing.T, change ...func(*program.Settings)) *Program {
 	cfg.LimitPosts, cfg.LimitEphemeral, cfg.LimitLogins, cfg.LimitSignups = 0, 0, 0, 0
 	cfg.LimitStreams, cfg.LimitWrites, cfg.LimitReads = 0, 0, 0
 	cfg.PlainStreams = plainStreams
-	cfg.HashMemory = 64 // the safe value took a third of the suite's CPU; package auth and the built binary are tested with it
+	cfg.PostgresWait = 20 * time.Second // tests of outages run the built binary, with the documented 2 s
+	cfg.HashMemory = 64                 // the safe value took a third of the suite's CPU; package auth and the built binary are tested with it
 	for _, f := range change {
 		f(&cfg)
 	}

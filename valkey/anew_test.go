@@ -11,7 +11,7 @@ import (
 	"tandem/testservers"
 )
 
-// Each time a subscription is confirmed the node states its own users and asks for the others': messages sent while it
+// Each time a subscription is confirmed the node sends its own users and asks for the others': messages sent while it
 // was not subscribed are lost.
 func TestResubscribedNodeAsksTheOthers(t *testing.T) {
 	v := testservers.NewValkey(t)
@@ -28,8 +28,8 @@ func TestResubscribedNodeAsksTheOthers(t *testing.T) {
 		return ids
 	}
 	other := listen(t, v.URL(), "b", "secret")
-	others := subscribers()[0] // whose connection is alive
-	said := func(kind string) int {
+	others := subscribers()[0] // this connection is not killed
+	sent := func(kind string) int {
 		return other.count(func(m realtime.Message) bool {
 			return m.Presence != nil && m.Presence.Node == "a" && m.Presence.Kind == kind
 		})
@@ -44,7 +44,7 @@ func TestResubscribedNodeAsksTheOthers(t *testing.T) {
 	go func() { defer close(ended); hub.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-ended })
 	for round := 1; round <= 5; round++ {
-		eventually(t, "the node asks, and states its own", func() bool { return said("ask") >= round && said("all") >= round })
+		eventually(t, "the node asks the others and sends its own users", func() bool { return sent("ask") >= round && sent("all") >= round })
 		var killed int
 		for _, id := range subscribers() {
 			if id == others {
@@ -56,7 +56,7 @@ func TestResubscribedNodeAsksTheOthers(t *testing.T) {
 			}
 		}
 		if killed != 1 {
-			t.Fatalf("%d connections of the node are subscribed", killed)
+			t.Fatalf("subscribed connections of the node: got %d, want 1", killed)
 		}
 	}
 }

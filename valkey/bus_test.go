@@ -49,11 +49,11 @@ func listen(t *testing.T, url, node, secret string) *listener {
 		})
 	}()
 	t.Cleanup(func() { cancel(); <-ended })
-	eventually(t, "a subscription", func() bool { return l.looks() > 0 })
+	eventually(t, "the node is subscribed", func() bool { return l.looks() > 0 })
 	return l
 }
 
-// looks returns how often the node was told that something may be missing.
+// looks returns how often the node was notified that messages may be missing.
 func (l *listener) looks() int {
 	return l.count(func(m realtime.Message) bool { return m == (realtime.Message{}) })
 }
@@ -74,7 +74,7 @@ func (l *listener) count(what func(realtime.Message) bool) (n int) {
 	return n
 }
 
-// commits returns the ids that the node was told of.
+// commits returns the event ids that the node received.
 func (l *listener) commits() (ids []int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -92,25 +92,25 @@ func commit(id int64) realtime.Message {
 	return realtime.Message{Commit: &realtime.Commit{Log: "log", Events: []chat.Event{{ID: id, Topic: 2, Type: chat.TypeChatMessage, Body: `"x":1}`}}}}
 }
 
-// carries checks that messages from one node reach the other, and statements reach both.
+// carries checks that messages from one node reach the other, and presence updates reach both.
 func carries(t *testing.T, url string) {
 	t.Helper()
 	a, b := listen(t, url, "a", "secret"), listen(t, url, "b", "secret")
 	a.Send(commit(7))
-	eventually(t, "a commit at the other node", func() bool { ids := b.commits(); return len(ids) == 1 && ids[0] == 7 })
+	eventually(t, "the other node receives the commit", func() bool { ids := b.commits(); return len(ids) == 1 && ids[0] == 7 })
 	if ids := a.commits(); len(ids) != 1 {
-		t.Errorf("the node that sent it heard it %d times", len(ids))
+		t.Errorf("commits received by their sender: got %d, want 1", len(ids))
 	}
-	statement := realtime.Message{Presence: &realtime.PresenceUpdate{Node: "a", Kind: "alive"}}
-	a.Send(statement)
+	update := realtime.Message{Presence: &realtime.PresenceUpdate{Node: "a", Kind: "alive"}}
+	a.Send(update)
 	for _, l := range []*listener{a, b} {
-		eventually(t, "a statement, at both", func() bool {
+		eventually(t, "both nodes receive the presence update", func() bool {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			return slices.ContainsFunc(l.heard, func(m realtime.Message) bool { return m.Presence != nil })
 		})
 	}
-	eventually(t, "how many nodes it reached", func() bool {
+	eventually(t, "the sender knows that it reached 2 nodes", func() bool {
 		return a.count(func(m realtime.Message) bool { return m.Reached == 2 }) > 0
 	})
 }
@@ -123,7 +123,7 @@ func TestBusWithPassword(t *testing.T) {
 	refused := connect(t, "valkey://:wrong@"+v.Addr())
 	time.Sleep(50 * time.Millisecond)
 	if _, err := refused.publish(t.Context(), "x", "y"); err == nil {
-		t.Error("a wrong password is taken")
+		t.Error("publish with a wrong password: got nil, want an error")
 	}
 }
 
@@ -143,7 +143,7 @@ func TestBusOverTLS(t *testing.T) {
 	stranger := connect(t, "valkeys://:secret@127.0.0.2:"+strconv.Itoa(port)) // a name that is not in the certificate
 	time.Sleep(100 * time.Millisecond)
 	if _, err := stranger.publish(t.Context(), "x", "y"); err == nil {
-		t.Error("a certificate for somebody else is taken")
+		t.Error("publish with a certificate for another name: got nil, want an error")
 	}
 }
 
@@ -189,13 +189,13 @@ func raw(t *testing.T, addresses ...string) valkey.Client {
 	return c
 }
 
-// A cluster of one node that has all slots: the channel belongs to one of its shards.
+// The cluster is one node with all slots, so the channel belongs to one of its shards.
 func TestBusOverClusterWithShardedChannels(t *testing.T) {
 	port, err := testservers.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	// By default the cluster's own port is 10,000 above, where the kernel may have given it to somebody else.
+	// By default the cluster bus uses the port 10,000 above, which another process may have.
 	v := testservers.NewValkey(t, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(port))
 	c := raw(t, v.Addr())
 	ask := func(words ...string) (string, error) {
@@ -204,19 +204,19 @@ func TestBusOverClusterWithShardedChannels(t *testing.T) {
 	if _, err := ask("CLUSTER", "ADDSLOTSRANGE", "0", "16383"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a cluster that is well", func() bool {
+	eventually(t, "the cluster's state is ok", func() bool {
 		info, err := ask("CLUSTER", "INFO")
 		return err == nil && strings.Contains(info, "cluster_state:ok")
 	})
 	carries(t, "valkey://"+v.Addr()+","+v.Addr())
 	info, err := ask("INFO", "commandstats")
 	if err != nil || !strings.Contains(info, "cmdstat_spublish") || strings.Contains(info, "cmdstat_publish:") {
-		t.Errorf("what was asked of the cluster: %v\n%s", err, info)
+		t.Errorf("INFO commandstats: got %v and\n%s\nwant SPUBLISH and no PUBLISH", err, info)
 	}
 }
 
-// A sender without the secret can make nodes check the log, and nothing else.
-func TestForeignMessagesAreOnlyAReasonToLook(t *testing.T) {
+// A sender without the secret can only make nodes check the log.
+func TestUnsignedMessagesOnlyTriggerACheckOfTheLog(t *testing.T) {
 	v := testservers.NewValkey(t)
 	l := listen(t, v.URL(), "a", "secret")
 	c := raw(t, v.Addr())
@@ -231,10 +231,10 @@ func TestForeignMessagesAreOnlyAReasonToLook(t *testing.T) {
 		if err := c.Do(t.Context(), c.B().Publish().Channel(l.channel).Message(string(message)).Build()).Error(); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "a look", func() bool { return l.noises() == before+1 })
+		eventually(t, "the node checks the log", func() bool { return l.noises() == before+1 })
 	}
 	if ids := l.commits(); len(ids) > 0 {
-		t.Errorf("a stranger's commits were believed: %v", ids)
+		t.Errorf("commits signed by a stranger: got %v, want none", ids)
 	}
 }
 
@@ -242,7 +242,7 @@ func TestForeignMessagesAreOnlyAReasonToLook(t *testing.T) {
 type diary struct {
 	mu    sync.Mutex
 	head  int64
-	looks int // at the head
+	looks int // calls of Head
 }
 
 func (d *diary) looked() int {
@@ -286,7 +286,7 @@ func (d *diary) WasAnother(context.Context, string, int64) (bool, error) {
 }
 
 // valkey-go resubscribes without notice, and messages sent meanwhile are lost. Each further confirmation makes the hub
-// check the log, which nothing else does here.
+// check the log. Nothing else makes it do so in this test.
 func TestResubscriptionTriggersAPoll(t *testing.T) {
 	v := testservers.NewValkey(t)
 	log := &diary{}
@@ -305,28 +305,28 @@ func TestResubscriptionTriggersAPoll(t *testing.T) {
 	// subscribed waits until the bus gets what is published, and so has had the confirmation, which came before.
 	subscribed := func() {
 		t.Helper()
-		eventually(t, "a subscription", func() bool {
+		eventually(t, "the bus is subscribed", func() bool {
 			before := log.looked()
 			n, err := c.Do(t.Context(), c.B().Publish().Channel(bus.channel).Message("noise").Build()).AsInt64()
 			if err != nil || n == 0 {
 				return false
 			}
-			eventually(t, "a look", func() bool { return log.looked() > before })
+			eventually(t, "the hub checks the log", func() bool { return log.looked() > before })
 			return true
 		})
-		time.Sleep(50 * time.Millisecond) // whatever else arrived
+		time.Sleep(50 * time.Millisecond) // until other messages have arrived too
 	}
 	subscribed()
 	for range 3 {
 		id := log.add() // from another node that died before it could publish it
 		time.Sleep(20 * time.Millisecond)
 		if head := hub.Stats().Head; head == id {
-			t.Fatalf("the hub found %d by itself", id)
+			t.Fatalf("head of the hub before it resubscribed: got %d, want less", id)
 		}
 		if err := c.Do(t.Context(), c.B().Arbitrary("CLIENT", "KILL", "TYPE", "pubsub").Build()).Error(); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "a look at the log", func() bool { return hub.Stats().Head == id })
+		eventually(t, "the hub finds the event in the log", func() bool { return hub.Stats().Head == id })
 		subscribed()
 	}
 }

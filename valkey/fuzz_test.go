@@ -21,19 +21,19 @@ func FuzzLetter(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		b := NewBus(nil, "a", []byte("secret"), slog.New(slog.DiscardHandler))
 		if l, ok := open(b.key, text); ok {
-			t.Fatalf("%q is taken for a letter: %+v", text, l)
+			t.Fatalf("open(%q): got %+v, want it refused", text, l)
 		}
 		signed := sign(b.key, text)
 		before := panics.Total()
 		b.take(string(text))
 		b.take(string(signed))
 		if panics.Total() != before {
-			t.Error("the message panics")
+			t.Error("take panicked")
 		}
 		if len(signed) > sha256.Size {
 			signed[len(signed)-1] ^= 1
 			if _, ok := open(b.key, signed); ok {
-				t.Error("an altered letter is taken")
+				t.Error("open of an altered letter: got it accepted, want it refused")
 			}
 		}
 	})

@@ -10,7 +10,7 @@ import (
 	"tandem/realtime"
 )
 
-// BenchmarkLetter measures what goes through Valkey, and what it costs the sender and each receiver (docs/scaling.md).
+// BenchmarkLetter measures the size of a letter, and the cost for its sender and each receiver (docs/scaling.md).
 func BenchmarkLetter(b *testing.B) {
 	event := chat.Event{ID: 1234567890, Topic: chat.RoomTopic(123456), Type: chat.TypeChatMessage, Author: 1234567,
 		Body: `"room":"lobby","user":"user1234567","sent_at":"2026-01-01T00:00:00.000Z","message":"forty-eight characters of a message over the wire"}`}
@@ -52,7 +52,7 @@ func BenchmarkLetter(b *testing.B) {
 		b.Run(fmt.Sprint(c.name, "/receive"), func(b *testing.B) {
 			for b.Loop() {
 				if _, ok := open(bus.key, signed); !ok {
-					b.Fatal("the signature is wrong")
+					b.Fatal("open of a signed letter: got it refused, want it accepted")
 				}
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*c.per), "ns/each")

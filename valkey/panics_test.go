@@ -12,9 +12,9 @@ import (
 	"tandem/realtime"
 )
 
-// A message that panics is only a reason to check the log: it is read in one of valkey-go's goroutines, which we could
+// A message that panics only makes the node check the log. It is read in one of valkey-go's goroutines, which we could
 // not restart.
-func TestPanicInALetterIsAReasonToLook(t *testing.T) {
+func TestPanicInALetterTriggersACheckOfTheLog(t *testing.T) {
 	t.Parallel()
 	b := NewBus(nil, "a", []byte("secret"), slog.New(slog.DiscardHandler))
 	before := panics.Total()
@@ -26,7 +26,7 @@ func TestPanicInALetterIsAReasonToLook(t *testing.T) {
 	}()
 	b.Memory = memory
 	if panics.Total() == before {
-		t.Error("the letter's panic is not contained")
+		t.Error("panics.Total after a letter that panics: got no increase, want one")
 	}
 }
 
@@ -45,7 +45,7 @@ func TestPanicsOfTheBusAreContained(t *testing.T) {
 			time.Sleep(3 * time.Second)
 		}
 		if n := panics.Total() - before; n < 4 {
-			t.Errorf("%d panics, want publishing and subscribing to have been begun again", n)
+			t.Errorf("panics of publishing and subscribing: got %d, want at least 4", n)
 		}
 		cancel()
 		<-ended
@@ -56,6 +56,6 @@ func TestPanicInAskingValkey(t *testing.T) {
 	t.Parallel()
 	_, err := within(t.Context(), slog.New(slog.DiscardHandler), func(context.Context) (int, error) { panic("asking") })
 	if !errors.Is(err, errAskFailed) {
-		t.Errorf("within gives %v, want that asking failed", err)
+		t.Errorf("within: got %v, want %v", err, errAskFailed)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"tandem/testservers"
 )
 
-// connect returns a client of v's that runs until the test ends.
+// connect returns a client of the server at url that runs until the test ends.
 func connect(t *testing.T, url string) *Client {
 	t.Helper()
 	c, err := NewClient(url, nil, slog.New(slog.DiscardHandler))
@@ -27,7 +27,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("not within 20 s: %s", what)
+			t.Fatalf("timed out waiting until %s", what)
 		}
 	}
 }
@@ -39,7 +39,7 @@ func TestURLs(t *testing.T) {
 	} {
 		option, err := parseURL(url)
 		if (err == nil) != (hosts > 0) || err == nil && len(option.InitAddress) != hosts {
-			t.Errorf("%s: %v, %v", url, option.InitAddress, err)
+			t.Errorf("parseURL(%q): got %v, %v, want %d addresses", url, option.InitAddress, err, hosts)
 		}
 	}
 }
@@ -49,14 +49,14 @@ type own struct{ asked int }
 
 func (o *own) Take(context.Context, string) (int, time.Duration, error) { o.asked++; return 1, 0, nil }
 
-func TestNodesCountTogetherAndAloneWithoutValkey(t *testing.T) {
+func TestNodesShareLimitsAndFallBackToTheirOwn(t *testing.T) {
 	v := testservers.NewValkey(t, "--requirepass", "secret")
 	url := "valkey://:secret@" + v.Addr()
 	var own [2]own
 	var nodes [2]*Limiter
 	for i := range nodes {
 		c := connect(t, url)
-		eventually(t, "a connection", func() bool { _, err := c.get(); return err == nil })
+		eventually(t, "the client is connected", func() bool { _, err := c.get(); return err == nil })
 		nodes[i] = NewLimiter(c, "posts", 5, time.Minute, &own[i])
 	}
 	allowed := 0
@@ -68,26 +68,26 @@ func TestNodesCountTogetherAndAloneWithoutValkey(t *testing.T) {
 		if wait == 0 {
 			allowed++
 			if left != 5-allowed {
-				t.Errorf("after %d calls %d are left", allowed, left)
+				t.Errorf("calls left after %d: got %d, want %d", allowed, left, 5-allowed)
 			}
 		} else if wait > time.Minute {
-			t.Errorf("the next call is allowed in %s", wait)
+			t.Errorf("wait for the next call: got %s, want at most a minute", wait)
 		}
 	}
 	if allowed != 5 || own[0].asked+own[1].asked > 0 {
-		t.Errorf("%d were allowed together, %d by a node alone", allowed, own[0].asked+own[1].asked)
+		t.Errorf("calls allowed: got %d, %d of them by a node's own limiter, want 5, 0", allowed, own[0].asked+own[1].asked)
 	}
 	if _, wait, err := nodes[0].Take(t.Context(), "bob"); wait > 0 || err != nil {
-		t.Errorf("another key: %v, %v", wait, err)
+		t.Errorf("Take with another key: got wait %s, %v, want 0, nil", wait, err)
 	}
 	v.Kill()
 	if _, wait, err := nodes[0].Take(t.Context(), "ada"); err != nil || wait > 0 || own[0].asked != 1 {
-		t.Errorf("without Valkey: %v, %v, and the node's limiter was asked %d times", wait, err, own[0].asked)
+		t.Errorf("Take without Valkey: got wait %s, %v, %d calls of the node's own limiter, want 0, nil, 1", wait, err, own[0].asked)
 	}
 	if err := v.Start(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a count by Valkey again", func() bool {
+	eventually(t, "Valkey counts again", func() bool {
 		before := own[1].asked
 		_, _, err := nodes[1].Take(t.Context(), "cyd")
 		return err == nil && own[1].asked == before
@@ -99,10 +99,10 @@ func TestClientWaitsForValkey(t *testing.T) {
 	v.Kill()
 	c := connect(t, v.URL())
 	if _, err := c.publish(t.Context(), "x", "y"); err == nil {
-		t.Error("published into nothing")
+		t.Error("publish without a server: got nil, want an error")
 	}
 	if err := v.Start(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a first connection", func() bool { _, err := c.publish(t.Context(), "x", "y"); return err == nil })
+	eventually(t, "the client publishes", func() bool { _, err := c.publish(t.Context(), "x", "y"); return err == nil })
 }

@@ -144,12 +144,12 @@ type load struct {
 
 	mu           sync.Mutex
 	acknowledged map[string]int64
-	failures     map[string]int // attempts without a 200 or 201, by what came instead
+	failures     map[string]int // attempts without a 200 or 201, by outcome
 	failed       int
 	took         []time.Duration // of the successful attempts since the last reset
 }
 
-// running is a group of goroutines that run until they are told to stop.
+// running is a group of goroutines that run until stop is called.
 type running struct {
 	sync.WaitGroup
 	stopped atomic.Bool
@@ -226,7 +226,7 @@ func (l *load) write(node int) int {
 		node = 1 - node
 		time.Sleep(writePause)
 		if attempts > 1000 {
-			l.t.Errorf("%s is never answered: %v", text, err)
+			l.t.Errorf("posting %q: got %v after 1000 attempts, want an answer", text, err)
 			return node
 		}
 	}
@@ -245,7 +245,7 @@ func failureName(err error) string {
 	return "no connection"
 }
 
-// window is what users noticed since the last call.
+// window is what users noticed in a period.
 type window struct {
 	failed      int
 	failures    map[string]int
@@ -328,7 +328,7 @@ func (l *load) settle() (posts, readers time.Duration) {
 	}
 	posts = time.Since(began)
 	for _, r := range l.readers {
-		harness.Eventually(l.t, fmt.Sprintf("the %s reader of node %d has %d", r.over, r.node, last), func() bool { return r.last.Load() >= last })
+		harness.Eventually(l.t, fmt.Sprintf("the %s reader of node %d has event %d", r.over, r.node, last), func() bool { return r.last.Load() >= last })
 	}
 	return posts, time.Since(began)
 }
@@ -346,7 +346,7 @@ func (l *load) finish() {
 	}
 	for text, id := range l.acknowledged {
 		if len(kept[text]) != 1 || kept[text][0] != id {
-			l.t.Errorf("%q was answered with the id %d; the history has it as %v", text, id, kept[text])
+			l.t.Errorf("ids of %q in the history: got %v, want [%d] as acknowledged", text, kept[text], id)
 		}
 	}
 	for _, r := range l.readers {
@@ -357,11 +357,11 @@ func (l *load) finish() {
 			}
 		}
 		if !slices.Equal(r.seen, want) {
-			l.t.Errorf("the %s reader of node %d, from %d on, in %d connections: %s", r.over, r.node, r.start, r.connections.Load(), harness.Difference(r.seen, want))
+			l.t.Errorf("events of the %s reader of node %d, from %d on, in %d connections: %s", r.over, r.node, r.start, r.connections.Load(), harness.Difference(r.seen, want))
 		}
 	}
 	if holes := l.query(`SELECT max(id) - count(*) FROM events`); holes != 0 {
-		l.t.Errorf("%d ids are missing in the log", holes)
+		l.t.Errorf("ids missing in the log: got %d, want none", holes)
 	}
 	l.t.Logf("%d posts acknowledged, %d messages in the log, %d readers", len(l.acknowledged), len(history), len(l.readers))
 }
@@ -391,7 +391,7 @@ func (r *tail) run() {
 		case err != nil || refusal != nil && refusal.Status == 503:
 			time.Sleep(writePause)
 		case refusal != nil:
-			r.t.Errorf("the %s reader was refused: %d %s", r.over, refusal.Status, refusal.Body)
+			r.t.Errorf("%s reader: got %d %s, want a stream or 503", r.over, refusal.Status, refusal.Body)
 			return
 		default:
 			r.read(s)

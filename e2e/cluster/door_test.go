@@ -182,14 +182,14 @@ type watchedAnswer struct {
 
 func (w *watchedAnswer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-func (w *watchedAnswer) said() {
+func (w *watchedAnswer) wrote() {
 	if w.timer != nil {
 		w.timer.Reset(w.quiet)
 	}
 }
 
 func (w *watchedAnswer) Write(p []byte) (int, error) {
-	w.said()
+	w.wrote()
 	return w.ResponseWriter.Write(p)
 }
 
@@ -219,6 +219,6 @@ type watchedConn struct {
 }
 
 func (c *watchedConn) Write(p []byte) (int, error) {
-	c.answer.said()
+	c.answer.wrote()
 	return c.Conn.Write(p)
 }

@@ -39,7 +39,7 @@ func TestFailoverResetsReadersOfTheLostTail(t *testing.T) {
 		lost = append(lost, l.at(i%2).Post(faultRoom, fmt.Sprint("lost ", i)).ID)
 	}
 	for _, r := range l.readers {
-		harness.Eventually(t, "every reader has what will be lost", func() bool { return r.last.Load() == lost[2] })
+		harness.Eventually(t, "every reader has the events that will be lost", func() bool { return r.last.Load() == lost[2] })
 	}
 	c.pg.Crash()
 	began := time.Now()
@@ -49,7 +49,7 @@ func TestFailoverResetsReadersOfTheLostTail(t *testing.T) {
 	promoted := time.Since(began)
 	c.pg = c.standby              // for the checks below
 	for _, r := range l.readers { // without any new posts
-		harness.Eventually(t, fmt.Sprintf("the cursor of the %s reader of node %d, beyond the cut, is reset", r.over, r.node), func() bool {
+		harness.Eventually(t, fmt.Sprintf("the %s reader of node %d, whose cursor is beyond the cut, is reset", r.over, r.node), func() bool {
 			return r.resets.Load() > 0 && r.last.Load() < lost[0]
 		})
 	}
@@ -57,16 +57,16 @@ func TestFailoverResetsReadersOfTheLostTail(t *testing.T) {
 		promoted.Round(time.Millisecond), (time.Since(began) - promoted).Round(time.Millisecond))
 	posts, _ := l.settle()
 	t.Logf("both nodes answered posts and history after another %s", posts.Round(time.Millisecond))
-	anew := l.at(1).Post(faultRoom, "anew")
+	after := l.at(1).Post(faultRoom, "after")
 	for _, r := range l.readers {
-		harness.Eventually(t, "every reader has what came after", func() bool { return r.last.Load() == anew.ID })
+		harness.Eventually(t, "every reader has the post made after the failover", func() bool { return r.last.Load() == after.ID })
 	}
 	l.tails.stop()
 
 	history := l.at(0).WholeHistory(faultRoom)
 	for _, e := range history {
 		if len(e.Message) > 4 && e.Message[:4] == "lost" {
-			t.Errorf("%q is in the history of the new log", e.Message)
+			t.Errorf("history of the new log: got %q, want no lost message", e.Message)
 		}
 	}
 	var want []int64
@@ -77,15 +77,15 @@ func TestFailoverResetsReadersOfTheLostTail(t *testing.T) {
 	}
 	for _, r := range l.readers {
 		if !slices.Equal(r.seen, append(slices.Clone(lost), want...)) {
-			t.Errorf("the %s reader of node %d saw %v; it lost %v and then got %v", r.over, r.node, r.seen, lost, want)
+			t.Errorf("events of the %s reader of node %d: got %v, want the lost %v, then %v", r.over, r.node, r.seen, lost, want)
 		}
 	}
 	again := l.at(1).Open(harness.OverWS, fmt.Sprintf("room=%s&since=%d.%s", faultRoom, kept.ID, open.Log))
 	if e := again.Must("stream_open"); !e.Resumed || e.Log == open.Log {
-		t.Errorf("a cursor before the cut opened %s", e.Raw)
+		t.Errorf("stream from a cursor before the cut: got %s, want it resumed on another log", e.Raw)
 	}
-	got := again.Until(func(e harness.Event) bool { return e.ID == anew.ID })
+	got := again.Until(func(e harness.Event) bool { return e.ID == after.ID })
 	if !slices.Equal(harness.IDs(got), want) {
-		t.Errorf("a cursor before the cut brought %v; want %v", harness.IDs(got), want)
+		t.Errorf("events after a cursor before the cut: got %v, want %v", harness.IDs(got), want)
 	}
 }

@@ -27,11 +27,11 @@ func suffers(t *testing.T, c *harness.Client, text func(n int) string) (posts in
 		}
 		a.WantProblem(503, "unavailable", "")
 		if a.Header.Get("Retry-After") == "" {
-			t.Error("the 503 has no Retry-After")
+			t.Error("Retry-After of the 503: got none, want one")
 		}
 		return posts, time.Since(at)
 	}
-	t.Fatal("the fault is not felt")
+	t.Fatalf("posts during the fault: got no 503 within %s, want one", harness.Patience)
 	return 0, 0
 }
 
@@ -42,7 +42,7 @@ func TestSQLiteDiskFull(t *testing.T) {
 	var p *harness.Process
 	var makeRoom func()
 	if exec.Command("unshare", "-m", "sh", "-c", `mount -t tmpfs tmpfs "$0"`, dataDir).Run() == nil {
-		// A small file system for the program alone, which is unmounted with it.
+		// A small file system that only the program sees, unmounted when it exits.
 		p = harness.StartWithin(t, `exec unshare -m sh -c 'mount -t tmpfs -o size=4m tmpfs "$0" && head -c 1500000 /dev/zero > "$0"/filler && exec "$@"' "$0" "$@"`, dataDir)
 		filler := filepath.Join("/proc", fmt.Sprint(p.Cmd.Process.Pid), "root", dataDir, "filler")
 		makeRoom = func() {
@@ -51,7 +51,7 @@ func TestSQLiteDiskFull(t *testing.T) {
 			}
 		}
 	} else {
-		t.Log("no file system can be mounted here; files may not grow instead")
+		t.Log("cannot mount a file system; limiting the size of files instead")
 		p = harness.StartWithin(t, `ulimit -S -f 4000; exec "$@"`, dataDir)
 		makeRoom = func() {
 			all := unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
@@ -68,12 +68,12 @@ func TestSQLiteDiskFull(t *testing.T) {
 	posts, took := suffers(t, ada, func(n int) string { return fmt.Sprint(n, " ", long) })
 	t.Logf("the disk was full after %d posts; the next was answered 503 after %s", posts, took.Round(time.Millisecond))
 	if got := len(ada.WholeHistory(faultRoom)); got != posts {
-		t.Errorf("the history has %d of %d posts", got, posts)
+		t.Errorf("posts in the history of the full disk: got %d, want %d", got, posts)
 	}
 	makeRoom()
 	began := time.Now()
 	var after harness.Event
-	harness.Eventually(t, "posting goes on", func() (ok bool) {
+	harness.Eventually(t, "posts succeed again", func() (ok bool) {
 		var err error
 		after, err = ada.TryPost(faultRoom, "there is room again")
 		return err == nil
@@ -81,11 +81,11 @@ func TestSQLiteDiskFull(t *testing.T) {
 	t.Logf("with space again posts were answered after %s", time.Since(began).Round(time.Millisecond))
 	seen := s.UntilMessage("there is room again") // on the stream that stayed open
 	if got := len(harness.IDs(seen)); got != posts+1 {
-		t.Errorf("the stream brought %d of %d posts", got, posts+1)
+		t.Errorf("posts on the stream: got %d, want %d", got, posts+1)
 	}
 	history := ada.WholeHistory(faultRoom)
 	if len(history) != posts+1 || history[posts].ID != after.ID {
-		t.Errorf("the history has %d of %d posts", len(history), posts+1)
+		t.Errorf("posts in the history: got %d, want %d, ending with %d", len(history), posts+1, after.ID)
 	}
 	p.Terminate(t)
 }
@@ -116,19 +116,19 @@ func TestSQLiteLockedFromOutside(t *testing.T) {
 	_, took := suffers(t, ada, func(int) string { return "never" })
 	t.Logf("with the database locked a post got 503 after %s", took.Round(time.Millisecond))
 	if got := ada.WholeHistory(faultRoom); len(got) != 1 {
-		t.Errorf("the history has %d posts", len(got))
+		t.Errorf("posts in the history of the locked database: got %d, want 1", len(got))
 	}
 	if _, err := outside.ExecContext(context.Background(), `ROLLBACK`); err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	harness.Eventually(t, "posting goes on", func() bool {
+	harness.Eventually(t, "posts succeed again", func() bool {
 		_, err := ada.TryPost(faultRoom, "after")
 		return err == nil
 	})
 	t.Logf("unlocked, posts were answered after %s", time.Since(began).Round(time.Millisecond))
 	if got := len(harness.IDs(s.UntilMessage("after"))); got != 2 {
-		t.Errorf("the stream brought %d posts of 2", got)
+		t.Errorf("posts on the stream: got %d, want 2", got)
 	}
 	p.Terminate(t)
 	assertDense(t, dataDir)
@@ -171,18 +171,18 @@ func TestFileDescriptorsExhausted(t *testing.T) {
 		}
 	}
 	if !felt {
-		t.Fatalf("%d streams were let in with 80 descriptors", len(crowd))
+		t.Fatalf("streams opened with 80 descriptors: got all %d, want some refused", len(crowd))
 	}
 	t.Logf("with 80 descriptors %d streams were accepted", len(crowd)+1)
 	posted := ada.Post(faultRoom, "meanwhile")
 	if got := first.UntilMessage("meanwhile"); got[len(got)-1].ID != posted.ID {
-		t.Errorf("the stream that was there brought %s", harness.Show(got))
+		t.Errorf("open stream without free descriptors: got %s, want the post %d last", harness.Show(got), posted.ID)
 	}
 	for _, s := range crowd {
 		s.Close()
 	}
 	began := time.Now()
-	harness.Eventually(t, "there is room for new streams", func() bool {
+	harness.Eventually(t, "new streams are accepted", func() bool {
 		s, refusal, err := ada.Dial(harness.OverSSE, harness.Dialing{Query: "room=" + faultRoom})
 		return err == nil && refusal == nil && s != nil
 	})

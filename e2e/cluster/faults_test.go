@@ -79,10 +79,10 @@ var clusterFaults = []fault{
 				took := time.Since(began)
 				a.WantProblem(503, "unavailable", "")
 				if a.Header.Get("Retry-After") == "" {
-					t.Errorf("%s without PostgreSQL has no Retry-After", call[0])
+					t.Errorf("Retry-After of %s without PostgreSQL: got none, want one", call[0])
 				}
 				if took > attemptFor/2 { // the documented 2 s, and a margin for a busy machine
-					t.Errorf("%s without PostgreSQL took %s", call[0], took)
+					t.Errorf("%s without PostgreSQL: took %s, want at most %s", call[0], took, attemptFor/2)
 				}
 				t.Logf("without PostgreSQL %s %s got 503 after %s", call[0], call[1], took.Round(time.Millisecond))
 			}
@@ -161,7 +161,7 @@ func freezeHolder(t *testing.T, l *load) {
 	}()
 	const holder = `SELECT count(*) FROM pg_stat_activity a JOIN pg_locks k USING (pid)
 		WHERE a.application_name = 'node0' AND a.state = 'idle in transaction' AND k.locktype = 'advisory' AND k.granted`
-	harness.Eventually(t, "node 0 is frozen with the lock in hand", func() bool {
+	harness.Eventually(t, "node 0 is frozen while it holds the lock", func() bool {
 		l.node(0).signal(syscall.SIGSTOP)
 		time.Sleep(20 * time.Millisecond)
 		if l.query(holder) > 0 {
@@ -208,7 +208,7 @@ func (l *load) takeConnections(t *testing.T) (held []*pgx.Conn) {
 			}
 		})
 	}
-	harness.Eventually(t, "the connections are had", func() bool {
+	harness.Eventually(t, "the test holds all connections", func() bool {
 		var others, room int
 		if err := first.QueryRow(t.Context(), `SELECT count(*) FILTER (WHERE application_name LIKE 'node%'),
 			current_setting('max_connections')::int - count(*) FILTER (WHERE backend_type = 'client backend') FROM pg_stat_activity`).Scan(&others, &room); err != nil {
@@ -238,7 +238,7 @@ func TestFaults(t *testing.T) {
 	l.finish()
 	for _, r := range l.readers {
 		if n := r.resets.Load(); n > 0 {
-			t.Errorf("a reader's cursor was reset %d times", n)
+			t.Errorf("resets of the %s reader of node %d: got %d, want 0", r.over, r.node, n)
 		}
 	}
 }
@@ -262,16 +262,16 @@ func (l *load) suffer(t *testing.T, faults []fault) {
 			t.Logf("afterwards both nodes answered posts and history after %s, and every reader had those after %s",
 				posts.Round(time.Millisecond), readers.Round(time.Millisecond))
 			if !f.felt(w) {
-				t.Errorf("the fault had no visible effect: %s", w)
+				t.Errorf("the fault: got no visible effect, want one: %s", w)
 			}
 			if f.streams && w.reconnected > 0 {
-				t.Errorf("%d streams did not stay open", w.reconnected)
+				t.Errorf("streams that reconnected: got %d, want 0", w.reconnected)
 			}
 			if f.aside {
 				t.Logf("posts had p99 %s, slowest %s before, and p99 %s, slowest %s meanwhile", calm.p99, calm.slowest, over.p99, over.slowest)
 				// The documented bound is 50 ms for p99; a machine that is busy with other tests adds to it.
 				if harness.Long && (over.p99 > calm.p99+250*time.Millisecond || over.slowest > calm.slowest+time.Second) {
-					t.Errorf("posts went from p99 %s, slowest %s to p99 %s, slowest %s", calm.p99, calm.slowest, over.p99, over.slowest)
+					t.Errorf("posts during the fault: got p99 %s, slowest %s, want near p99 %s, slowest %s", over.p99, over.slowest, calm.p99, calm.slowest)
 				}
 			}
 		})

@@ -22,7 +22,7 @@ func checkDelivered(t *testing.T, calls []harness.HookCall, secret string, want 
 		c.Verify(t, secret)
 		ids := c.IDs(t)
 		if len(ids) == 0 || len(ids) > 100 || !slices.IsSorted(ids) {
-			t.Fatalf("a batch is %v", ids)
+			t.Fatalf("batch: got ids %v, want 1 to 100 in order", ids)
 		}
 		if len(done) > 0 && ids[0] <= done[len(done)-1] {
 			again++
@@ -32,21 +32,21 @@ func checkDelivered(t *testing.T, calls []harness.HookCall, secret string, want 
 			case len(done) < len(want) && id == want[len(done)]:
 				done = append(done, id)
 			case !slices.Contains(done, id):
-				t.Fatalf("got %d after %v", id, done)
+				t.Fatalf("events: got %d after %v, want the next or a repeated one", id, done)
 			}
 		}
 	}
 	if !slices.Equal(done, want) {
-		t.Errorf("got %d of %d events", len(done), len(want))
+		t.Errorf("events delivered: got %d, want all %d in order", len(done), len(want))
 	}
 	if again == 0 || again > faults {
-		t.Errorf("%d batches were repeated, with %d faults", again, faults)
+		t.Errorf("repeated batches: got %d, want 1 to %d", again, faults)
 	}
 	t.Logf("%d events in %d batches, %d of them repeated", len(done), len(calls), again)
 }
 
-// A program that is killed while it sends continues after a restart where it was.
-func TestKilledProgramGoesOnSending(t *testing.T) {
+// A program that is killed while it sends continues where it was after a restart.
+func TestKilledProgramResumesSending(t *testing.T) {
 	harness.Slow(t, "the killed program's leases have to run out")
 	dataDir := t.TempDir()
 	const allow = "TANDEM_HOOKS_ALLOW=127.0.0.1"
@@ -71,12 +71,12 @@ func TestKilledProgramGoesOnSending(t *testing.T) {
 	want = append(want, last)
 	to.Events(last)
 	c.HookReaches(h.ID, last)
-	checkDelivered(t, to.Wait("all", func([]harness.HookCall) bool { return true }), h.Secret, want, rounds+to.GaveUp())
+	checkDelivered(t, to.Wait("a call", func([]harness.HookCall) bool { return true }), h.Secret, want, rounds+to.GaveUp())
 	p.Terminate(t)
 }
 
 // When the node that serves a hook is killed while it sends, the other node continues.
-func TestKilledNodesHooksGoOnOnTheOther(t *testing.T) {
+func TestHooksOfKilledNodeMoveToTheOther(t *testing.T) {
 	harness.Slow(t, "the killed node's leases have to run out")
 	c := startCluster(t)
 	ada := c.node(0).Signup(t, "ada")
@@ -98,11 +98,11 @@ func TestKilledNodesHooksGoOnOnTheOther(t *testing.T) {
 	}
 	on := ada.On(c.node(0).Server)
 	on.HookReaches(h.ID, want[len(want)-1])
-	checkDelivered(t, to.Wait("all", func([]harness.HookCall) bool { return true }), h.Secret, want, 2+to.GaveUp())
+	checkDelivered(t, to.Wait("a call", func([]harness.HookCall) bool { return true }), h.Secret, want, 2+to.GaveUp())
 }
 
 // With 100 hooks, of which 50 never get an answer, the others still get events at once and posts are answered.
-func TestHooksThatHangDelayNobody(t *testing.T) {
+func TestHangingHooksDelayNobody(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, harness.WithHooks)
 	ada := p.Signup(t, "ada")
@@ -140,12 +140,12 @@ func TestHooksThatHangDelayNobody(t *testing.T) {
 				return len(have) == 10
 			})
 		}
-		t.Logf("post %d was with 50 hooks after %s", n, time.Since(began))
+		t.Logf("post %d reached 50 hooks after %s", n, time.Since(began))
 	}
 	for _, r := range hanging {
 		for _, c := range r.Wait("the first batches", func(c []harness.HookCall) bool { return len(c) >= 10 }) {
 			if len(c.IDs(t)) == 0 {
-				t.Error("an empty batch")
+				t.Error("batch: got no events, want at least one")
 			}
 		}
 	}
@@ -154,7 +154,7 @@ func TestHooksThatHangDelayNobody(t *testing.T) {
 
 // A hook is paused after failing for 3 days and at least 12 times; only one of the two is not enough. When it is
 // resumed it has missed nothing.
-func TestHookThatFailsForDaysIsPaused(t *testing.T) {
+func TestFailingHookIsPausedAfterDays(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, harness.WithHooks)
 	ada := p.Signup(t, "ada")
@@ -185,36 +185,36 @@ func TestHookThatFailsForDaysIsPaused(t *testing.T) {
 	p.Stop(t)
 	tried := make([]int, len(all))
 	for i, h := range all {
-		tried[i] = len(h.to.Wait("all", func([]harness.HookCall) bool { return true }))
+		tried[i] = len(h.to.Wait("a call", func([]harness.HookCall) bool { return true }))
 		harness.Alter(t, p.Settings.DataDir, `UPDATE followers SET failures = ?, failing_since = ?, retry_at = 0, error = 'before' WHERE name = ?`,
 			h.failures, time.Now().Add(-h.since).UnixMilli(), "hook:"+harness.Itoa(h.ID))
 	}
 	p = p.Again(t)
 	ada = ada.On(p.Server)
 	for i, h := range all {
-		h.to.Wait("another try", func(c []harness.HookCall) bool { return len(c) > tried[i] })
+		h.to.Wait("another attempt", func(c []harness.HookCall) bool { return len(c) > tried[i] })
 		var now harness.Hook
-		harness.Eventually(t, "the try is written", func() bool {
+		harness.Eventually(t, "the failed attempt is recorded", func() bool {
 			now = ada.Hook(harness.LobbyHooks, h.ID)
 			return now.Paused || now.LastError != "before"
 		})
 		if now.Paused != h.paused || h.paused && !strings.Contains(now.PausedReason, "3 days") || !h.paused && now.RetryAt == "" {
-			t.Errorf("after %d failures in %s the hook is %+v", h.failures, h.since, now)
+			t.Errorf("hook after %d failures in %s: got %+v, want paused %t", h.failures, h.since, now, h.paused)
 		}
 	}
 	h := all[0]
 	h.to.AnswerWith(nil)
 	last := ada.Post("lobby", "two")
 	if now := ada.Hook(harness.LobbyHooks, h.ID); now.Lag != 2 {
-		t.Errorf("the paused hook is %+v", now)
+		t.Errorf("paused hook: got %+v, want lag 2", now)
 	}
 	ada.Do("PATCH", harness.LobbyHooks+"/"+harness.Itoa(h.ID), map[string]any{"paused": false}).Want(200)
 	h.to.Events(last.ID)
 	ada.HookReaches(h.ID, last.ID)
-	calls := h.to.Wait("all", func([]harness.HookCall) bool { return true })
+	calls := h.to.Wait("a call", func([]harness.HookCall) bool { return true })
 	for i, c := range calls[tried[0]:] { // the failed attempt, and what followed the resumption
 		if ids := c.IDs(t); ids[0] != first.ID && i < 2 {
-			t.Errorf("call %d has %v", i, ids)
+			t.Errorf("call %d after the pause: got ids %v, want them to start with %d", i, ids, first.ID)
 		}
 	}
 }

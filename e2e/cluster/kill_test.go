@@ -14,8 +14,8 @@ import (
 
 const killRounds = 20
 
-// TestKilledProgramLosesNoAcknowledgedPost repeatedly kills the program while posts are in flight. Acknowledged posts
-// are there; others are retried with their key and are there once; and no id is skipped.
+// TestKilledProgramLosesNoAcknowledgedPost repeatedly kills the program while posts are in flight. Every acknowledged
+// post is in the log, others are there once after a retry with their key, and no id is skipped.
 func TestKilledProgramLosesNoAcknowledgedPost(t *testing.T) {
 	t.Parallel()
 	dataDir := t.TempDir()
@@ -37,14 +37,14 @@ func TestKilledProgramLosesNoAcknowledgedPost(t *testing.T) {
 	}
 	for text, id := range posts.acknowledged {
 		if len(kept[text]) != 1 || kept[text][0] != id {
-			t.Errorf("the post %q was answered with the id %d; the history has it as %v", text, id, kept[text])
+			t.Errorf("ids of %q in the history: got %v, want [%d] as acknowledged", text, kept[text], id)
 		}
 	}
 	p.Terminate(t)
 	assertDense(t, dataDir)
 	t.Logf("%d posts acknowledged, %d of them after a retry", len(posts.acknowledged), posts.retried)
 	if len(posts.acknowledged) < killRounds || posts.retried == 0 {
-		t.Error("this run tried little")
+		t.Errorf("this run: got %d posts acknowledged, %d of them retried, want at least %d, 1", len(posts.acknowledged), posts.retried, killRounds)
 	}
 }
 
@@ -80,7 +80,7 @@ func (k *killPosts) run(c *harness.Client, round int, kill func()) {
 	<-killed
 }
 
-// retry does what a client does that got no answer: it posts again with the same key.
+// retry posts again with the same keys, as a client that got no answer does.
 func (k *killPosts) retry(t *testing.T, c *harness.Client) {
 	t.Helper()
 	for _, text := range k.unanswered {
@@ -103,13 +103,13 @@ func assertDense(t *testing.T, dataDir string) {
 		t.Fatal(err)
 	}
 	if first != 1 || last != count {
-		t.Errorf("%d events have the ids %d to %d: they are not dense", count, first, last)
+		t.Errorf("ids of %d events: got %d to %d, want 1 to %d", count, first, last, count)
 	}
 	if harness.OnPostgres {
 		return
 	}
 	var sound string
 	if err := db.QueryRow(`PRAGMA integrity_check`).Scan(&sound); err != nil || sound != "ok" {
-		t.Errorf("the database is not sound: %s %v", sound, err)
+		t.Errorf("integrity_check: got %q, %v, want ok", sound, err)
 	}
 }

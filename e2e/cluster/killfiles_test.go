@@ -49,30 +49,30 @@ func TestKilledProgramLosesNoFile(t *testing.T) {
 		}
 		files := harness.FilesOf(t, e)
 		if len(files) != 1 {
-			t.Fatalf("a message is %s", e.Raw)
+			t.Fatalf("message: got %s, want one file", e.Raw)
 		}
 		all = append(all, files...)
 	}
 	harness.WantBlobs(t, dataDir, all...)
 	if left := harness.Unfinished(t, dataDir); len(left) > 0 {
-		t.Errorf("files are left: %v", left)
+		t.Errorf("unfinished files: got %v, want none", left)
 	}
 	k.check(ada.On(p.Server))
 	p.Terminate(t)
 	assertDense(t, dataDir)
 	t.Logf("%d files were uploaded, %d posted, %d deleted; %d posts and %d deletions were tried again", len(k.uploaded), len(k.posted), len(k.deleted), k.reposted, k.redeleted)
 	if len(k.posted) < rounds || len(k.deleted) == 0 || k.reposted+k.redeleted == 0 {
-		t.Error("this run tried little")
+		t.Errorf("this run: got %d posts, %d deletions, %d retries, want at least %d, 1, 1", len(k.posted), len(k.deleted), k.reposted+k.redeleted, rounds)
 	}
 }
 
-// killFiles records what was tried, and what was answered.
+// killFiles records the requests and their answers.
 type killFiles struct {
 	t         *testing.T
 	mu        sync.Mutex
 	uploaded  map[string]string      // contents, by id
-	posting   []harness.File         // whose post got no answer
-	deleting  map[int64]harness.File // whose deletion got no answer
+	posting   []harness.File         // their posts got no answer
+	deleting  map[int64]harness.File // their deletions got no answer
 	posted    map[int64]harness.File
 	deleted   map[int64]harness.File
 	reposted  int
@@ -120,12 +120,12 @@ func (k *killFiles) run(c *harness.Client, name string) {
 	}
 }
 
-// retry does what a client does that got no answer.
+// retry repeats the requests that got no answer, as a client does.
 func (k *killFiles) retry(c *harness.Client) {
 	for _, f := range k.posting {
 		a := c.Do("POST", harness.RoomPath("lobby")+"/messages", harness.WithFiles(f), "Idempotency-Key: "+f.ID)
 		if a.Status != 200 && a.Status != 201 {
-			k.t.Fatalf("the post of an upload that was answered is answered %d %s", a.Status, a.Body)
+			k.t.Fatalf("posting an acknowledged upload: got %d %s, want 200 or 201", a.Status, a.Body)
 		}
 		k.posted[a.Event().ID] = f
 		k.reposted++
@@ -138,12 +138,12 @@ func (k *killFiles) retry(c *harness.Client) {
 	k.posting, k.deleting = nil, nil
 }
 
-// check compares everything with what was answered; of many files, the latest and a few others.
+// check compares a sample of the files with what was acknowledged.
 func (k *killFiles) check(c *harness.Client) {
 	k.t.Helper()
 	for _, f := range sampled(k.posted) {
 		if got := c.Do("GET", harness.FilePath(f), nil).Want(200); string(got.Body) != k.uploaded[f.ID] {
-			k.t.Errorf("a file has %d bytes, want the %d that were sent", len(got.Body), len(k.uploaded[f.ID]))
+			k.t.Errorf("content of file %s: got %d bytes, want the %d that were sent", f.ID, len(got.Body), len(k.uploaded[f.ID]))
 		}
 	}
 	for _, f := range sampled(k.deleted) {

@@ -11,7 +11,7 @@ import (
 )
 
 // Events on one node reach the others, with Valkey and without. A session that ends on one node ends on the others.
-func TestNodesAreOne(t *testing.T) {
+func TestNodesShareEventsAndSessions(t *testing.T) {
 	t.Parallel()
 	for name, valkey := range map[string]*testservers.Valkey{"with Valkey": testservers.NewValkey(t), "without": nil} {
 		t.Run(name, func(t *testing.T) {
@@ -32,7 +32,7 @@ func TestNodesAreOne(t *testing.T) {
 				for _, s := range []*harness.Stream{near, far} {
 					for _, want := range []harness.Event{posted, back} {
 						if got := s.UntilMessage(want.Message); !bytes.Equal(got[len(got)-1].Raw, want.Raw) {
-							t.Errorf("got  %s\nwant %s", got[len(got)-1].Raw, want.Raw)
+							t.Errorf("message on the stream: got %s, want %s", got[len(got)-1].Raw, want.Raw)
 						}
 					}
 				}
@@ -42,7 +42,7 @@ func TestNodesAreOne(t *testing.T) {
 				ada.Do("POST", "/v1/auth/logout", nil).Want(204)
 				for _, s := range []*harness.Stream{near, elsewhere} {
 					if end, _ := s.Ending(); end.Reason != "signed_out" {
-						t.Errorf("the stream ended with %+v", end)
+						t.Errorf("end of the stream: got %+v, want reason signed_out", end)
 					}
 				}
 				harness.Eventually(t, "the other node refuses the token", func() bool {
@@ -63,7 +63,7 @@ func TestPresenceAcrossNodes(t *testing.T) {
 	a := ada.Open(harness.OverSSE, "room=lobby")
 	a.Opening()
 	var b *harness.Stream
-	harness.Eventually(t, "the list on the other node has who is here", func() bool {
+	harness.Eventually(t, "the other node lists both users", func() bool {
 		b = bob.Open(harness.OverWS, "room=lobby")
 		b.Opening()
 		if slices.Equal(b.Lists["lobby"].Users, []string{"ada", "bob"}) {
@@ -88,7 +88,7 @@ func TestLimitsAcrossNodes(t *testing.T) {
 		left, _ := ada.On(node.Server).Do("POST", harness.RoomPath("lobby")+"/messages", harness.Raw("x")).Left("posts")
 		return left
 	}
-	harness.Eventually(t, "a count of both nodes", func() bool {
+	harness.Eventually(t, "both nodes count together", func() bool {
 		for range 4 {
 			leftOn(nodes[0])
 		}

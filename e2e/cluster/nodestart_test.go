@@ -13,8 +13,8 @@ import (
 	"tandem/testservers"
 )
 
-// Nodes are restarted again and again: as soon as one accepts streams, its user lists are complete. A stream at the
-// first node that hears the second's user type proves that earlier joins have arrived too.
+// Nodes are restarted repeatedly. As soon as one accepts streams, its user lists are complete. When a stream on the
+// first node sees the second node's user typing, earlier joins have arrived too.
 func TestListsOfNewNodesAreComplete(t *testing.T) {
 	t.Parallel()
 	database, valkey := harness.EmptyDatabase(t), testservers.NewValkey(t)
@@ -37,15 +37,15 @@ func TestListsOfNewNodesAreComplete(t *testing.T) {
 				far = ada.On(there).Open(harness.OverWS, "room=lobby")
 			}
 		})
-		heard := make(chan struct{})
+		typed := make(chan struct{})
 		go func() {
-			defer close(heard)
+			defer close(typed)
 			watch.Until(func(e harness.Event) bool { return e.Type == "user_typing" && e.User == "ada" })
 		}()
 		for waiting := true; waiting; {
 			ada.On(there).Do("POST", harness.RoomPath("lobby")+"/typing", nil).Want(204)
 			select {
-			case <-heard:
+			case <-typed:
 				waiting = false
 			case <-time.After(time.Second): // typing is announced once in 3 s
 			}
@@ -53,7 +53,7 @@ func TestListsOfNewNodesAreComplete(t *testing.T) {
 		s := bob.On(here).Open(harness.OverSSE, "room=lobby")
 		s.Opening()
 		if got := harness.Sorted(s.Lists["lobby"].Users); !slices.Equal(got, []string{"ada", "bob", "cyd"}) {
-			t.Errorf("run %d: the list is %v", run, got)
+			t.Errorf("run %d: users: got %v, want [ada bob cyd]", run, got)
 		}
 		far.Opening()
 		for _, s := range []*harness.Stream{s, watch, far} {
@@ -85,7 +85,7 @@ func TestRollingRestartShowsCompleteLists(t *testing.T) {
 	for _, name := range names {
 		people = append(people, ready[0].Load().Signup(t, name))
 	}
-	eye := ready[0].Load().Signup(t, "eye")
+	watcher := ready[0].Load().Signup(t, "watcher")
 	people[0].Enter("lobby")
 	start(1)
 
@@ -122,9 +122,9 @@ func TestRollingRestartShowsCompleteLists(t *testing.T) {
 		})
 	}
 	connected.Wait()
-	everybody := append(slices.Clone(names), "eye")
+	everybody := append(slices.Clone(names), "watcher")
 	listOf := func(p *harness.Program) ([]string, error) {
-		a, err := eye.On(p.Server).Try("GET", "/v1/events?format=json&wait=0&room=lobby", nil)
+		a, err := watcher.On(p.Server).Try("GET", "/v1/events?format=json&wait=0&room=lobby", nil)
 		if err != nil || a.Status != 200 {
 			return nil, fmt.Errorf("%d %w", a.Status, err)
 		}
@@ -135,7 +135,7 @@ func TestRollingRestartShowsCompleteLists(t *testing.T) {
 		return harness.Sorted(got.Events[1].Users), nil
 	}
 	for i := range ready {
-		harness.Eventually(t, "everybody is in each node's list at first", func() bool {
+		harness.Eventually(t, "each node lists everybody at the start", func() bool {
 			got, err := listOf(ready[i].Load())
 			return err == nil && slices.Equal(got, everybody)
 		})
@@ -148,7 +148,7 @@ func TestRollingRestartShowsCompleteLists(t *testing.T) {
 					if got, err := listOf(p); err == nil {
 						lists[i]++
 						if !slices.Equal(got, everybody) {
-							t.Errorf("a list of node %d is %v", i, got)
+							t.Errorf("users on node %d: got %v, want %v", i, got, everybody)
 						}
 					}
 				}
@@ -165,5 +165,5 @@ func TestRollingRestartShowsCompleteLists(t *testing.T) {
 		}
 	}
 	stop()
-	t.Logf("%v lists looked at", lists)
+	t.Logf("checked %v lists", lists)
 }

@@ -6,7 +6,7 @@ import (
 	"tandem/e2e/harness"
 )
 
-// A notification level is private to its user, and is shown wherever the room or conversation is.
+// A notification level is visible to its user only, wherever the room or conversation is shown.
 func TestNotifyLevels(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
@@ -22,7 +22,7 @@ func TestNotifyLevels(t *testing.T) {
 		var page struct{ Items []harness.Room }
 		c.Do("GET", "/v1/rooms", nil).Want(200).Into(&page)
 		if got := c.Enter("lobby").Notify; one.Notify != want || page.Items[0].Notify != want || got != want {
-			t.Errorf("%s sees %q, %q and %q, want %q", c.User.Username, one.Notify, page.Items[0].Notify, got, want)
+			t.Errorf("notify of %s: got %q for the room, %q in the list, %q on entering, want %q", c.User.Username, one.Notify, page.Items[0].Notify, got, want)
 		}
 	}
 	with := func(c *harness.Client, other, want string) {
@@ -33,7 +33,7 @@ func TestNotifyLevels(t *testing.T) {
 		c.Do("GET", "/v1/private", nil).Want(200).Into(&page)
 		for _, c := range page.Items {
 			if c.Username == other && c.Notify != want {
-				t.Errorf("the conversation with %s has %q, want %q", other, c.Notify, want)
+				t.Errorf("notify of the conversation with %s: got %q, want %q", other, c.Notify, want)
 			}
 		}
 	}

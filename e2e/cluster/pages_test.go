@@ -21,12 +21,12 @@ func TestPresenceOfManyRoomsReachesANewNode(t *testing.T) {
 	for i := range clients {
 		clients[i] = here.Signup(t, fmt.Sprint("user", i))
 	}
-	eye := here.Signup(t, "eye")
+	watcher := here.Signup(t, "watcher")
 	names := make([]string, rooms)
 	for i := range names {
 		names[i] = fmt.Sprintf("room%03d", i)
 	}
-	harness.InParallel(people, func(who int) { // one room after another: all at once, they wait too long on a busy machine
+	harness.InParallel(people, func(who int) { // one room after another: all at once would take too long on a busy machine
 		for i := who; i < rooms; i += people {
 			clients[who].Enter(names[i])
 		}
@@ -41,11 +41,11 @@ func TestPresenceOfManyRoomsReachesANewNode(t *testing.T) {
 	counts := func(want int) {
 		t.Helper()
 		harness.Eventually(t, fmt.Sprintf("every room has %d users on the other node", want), func() bool {
-			s := eye.On(there.Server).Open(harness.OverWS, all)
+			s := watcher.On(there.Server).Open(harness.OverWS, all)
 			defer s.Close()
 			s.Opening()
 			for _, name := range names {
-				if s.Lists[name].Count != want+1 { // and eye
+				if s.Lists[name].Count != want+1 { // and the watcher
 					return false
 				}
 			}

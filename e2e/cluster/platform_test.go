@@ -48,7 +48,7 @@ func (p *platform) launch(env ...string) *instance {
 	return p.door.admit(p.t, harness.RunUntilReady(p.t, cmd, address))
 }
 
-// users are real clients that run beside those of this suite.
+// users are real clients that run beside the test's own.
 type users struct {
 	t    *testing.T
 	cmd  *exec.Cmd
@@ -84,7 +84,7 @@ func (p *platform) users(c *harness.Client, room string) *users {
 		p.t.Fatal(err)
 	}
 	if u.in = in; u.cmd.Start() != nil {
-		p.t.Fatal("node does not start")
+		p.t.Fatal("cannot start node")
 	}
 	p.t.Cleanup(u.end)
 	go u.read(out)
@@ -100,7 +100,7 @@ func (u *users) read(out io.Reader) {
 			Open, Reset   bool
 		}
 		if err := json.Unmarshal(lines.Bytes(), &line); err != nil || line.Error != "" || line.Reset {
-			u.t.Errorf("the users say %s", lines.Text())
+			u.t.Errorf("output of the clients: got %s, want no error and no reset", lines.Text())
 			continue
 		}
 		u.mu.Lock()
@@ -139,7 +139,7 @@ func (u *users) all(fits func(ids []int64, opened int) bool) bool {
 func (u *users) finish(history []harness.Event) {
 	u.t.Helper()
 	last := history[len(history)-1].ID
-	harness.Eventually(u.t, "the users have all", func() bool {
+	harness.Eventually(u.t, "all clients have every message", func() bool {
 		return u.all(func(ids []int64, _ int) bool { return len(ids) > 0 && ids[len(ids)-1] >= last })
 	})
 	u.end()
@@ -151,9 +151,9 @@ func (u *users) finish(history []harness.Event) {
 			}
 		}
 		if !slices.Equal(ids, want) {
-			u.t.Errorf("%s, in %d streams: %s", name, u.opened[name], harness.Difference(ids, want))
+			u.t.Errorf("messages of %s, in %d streams: %s", name, u.opened[name], harness.Difference(ids, want))
 		}
-		u.t.Logf("%s has %d messages of %d streams", name, len(ids), u.opened[name])
+		u.t.Logf("%s got %d messages on %d streams", name, len(ids), u.opened[name])
 	}
 }
 
@@ -178,12 +178,12 @@ func (p *platform) watch(c *harness.Client, name string) *running {
 					lists++
 				}
 				if e.Type == "user_list" && !slices.Contains(e.Users, name) || e.Type == "user_leave" && e.User == name {
-					p.t.Errorf("%s is there, and seen as %s", name, e.Raw)
+					p.t.Errorf("presence of %s: got %s, want the user always present", name, e.Raw)
 				}
 			}
 			s.Close()
 		}
-		p.t.Logf("%d lists of users were right", lists)
+		p.t.Logf("%d user lists checked", lists)
 	})
 	p.t.Cleanup(r.stop)
 	return r
@@ -192,7 +192,7 @@ func (p *platform) watch(c *harness.Client, name string) *running {
 // A serverless platform cuts requests, freezes idle instances, replaces instances with 10 s of notice, and sends each
 // request to any of them. No event is lost or duplicated, and presence stays right.
 func TestServerlessPlatform(t *testing.T) {
-	harness.Slow(t, "a platform cuts what lasts")
+	harness.Slow(t, "the platform cuts long requests")
 	p := startPlatform(t)
 	first := []*instance{p.launch(), p.launch()}
 	outside := p.node(0).Server
@@ -208,17 +208,17 @@ func TestServerlessPlatform(t *testing.T) {
 	watch := p.watch(eve, "ada")
 	u := p.users(bob, faultRoom)
 	if u != nil {
-		harness.Eventually(t, "the users are there", func() bool { return u.all(func(ids []int64, opened int) bool { return opened > 0 && len(ids) > 0 }) })
+		harness.Eventually(t, "all clients have a message", func() bool { return u.all(func(ids []int64, opened int) bool { return opened > 0 && len(ids) > 0 }) })
 	}
 	l.writers.stop() // all posts have been made
 	harness.Eventually(t, "every stream is cut", func() bool { return p.door.cuts.Load() >= 20 })
 	if u != nil {
-		harness.Eventually(t, "the users come back", func() bool { return u.all(func(_ []int64, opened int) bool { return opened > 1 }) })
+		harness.Eventually(t, "all clients reconnect", func() bool { return u.all(func(_ []int64, opened int) bool { return opened > 1 }) })
 	}
 	l.write(0)
 	l.settle()
 
-	t.Log("instances are replaced by ones that end streams before the platform cuts them, after 15 s in all")
+	t.Log("instances are replaced by ones that end streams after 2 s; the platform cuts them after 15 s")
 	p.door.quiet.Store(int64(time.Minute))
 	p.door.total.Store(int64(15 * time.Second))
 	second := []*instance{p.launch("TANDEM_MAX_STREAM=2s"), p.launch("TANDEM_MAX_STREAM=2s")}
@@ -232,7 +232,7 @@ func TestServerlessPlatform(t *testing.T) {
 		time.Sleep(writePause)
 	}
 	if n := p.door.cuts.Load() - cuts; n > 0 {
-		t.Errorf("the platform has cut %d requests although streams end before", n)
+		t.Errorf("requests cut by the platform: got %d, want 0, since streams end before", n)
 	}
 	watch.stop()
 	l.finish()
@@ -255,19 +255,19 @@ func (p *platform) sleeps(ada, bob *harness.Client) {
 	p.door.freeze()
 	history := ada.WholeHistory(faultRoom)
 	last := history[len(history)-1].ID
-	harness.Eventually(t, "nobody is awake", p.door.allFrozen)
+	harness.Eventually(t, "all instances are frozen", p.door.allFrozen)
 	var want []int64
 	for n := range 8 {
 		e, err := ada.TryPost(faultRoom, fmt.Sprint("into the quiet ", n))
 		if err != nil {
-			t.Fatalf("a post that thaws an instance: %v", err)
+			t.Fatalf("post that thaws an instance: got %v, want nil", err)
 		}
 		want = append(want, e.ID)
-		harness.Eventually(t, "nobody is awake", p.door.allFrozen)
+		harness.Eventually(t, "all instances are frozen", p.door.allFrozen)
 	}
 	for _, i := range p.door.instances {
 		if i.thawed < 4 {
-			t.Errorf("an instance was thawed %d times", i.thawed)
+			t.Errorf("times an instance was thawed: got %d, want at least 4", i.thawed)
 		}
 	}
 	for _, over := range []harness.Transport{harness.OverSSE, harness.OverWS, harness.OverNDJSON, harness.OverPost, harness.OverPoll} {
@@ -278,29 +278,27 @@ func (p *platform) sleeps(ada, bob *harness.Client) {
 			got = append(got, s.Must("chat_message").ID)
 		}
 		if !slices.Equal(got, want) {
-			t.Errorf("%s from before has %v, want %v", over, got, want)
+			t.Errorf("%s from a cursor before the posts: got %v, want %v", over, got, want)
 		}
 		s.Close()
 	}
 
 	// Bob's instance is frozen when his last stream ends, so it cannot announce that he left. Ada's keeps running.
-	harness.Eventually(t, "nobody is awake", p.door.allFrozen)
+	harness.Eventually(t, "all instances are frozen", p.door.allFrozen)
 	adas := ada.Open(harness.OverSSE, "room="+faultRoom)
 	adas.Opening()
-	if slices.Contains(adas.Lists[faultRoom].Users, "bob") { // his instance had no time to announce that he left
+	if slices.Contains(adas.Lists[faultRoom].Users, "bob") { // his instance could not announce that he left
 		adas.Until(func(e harness.Event) bool { return e.Type == "user_leave" && e.User == "bob" })
 	}
-	for range 4 { // at either instance
+	for range 4 { // on both instances
 		bobs := bob.Open(harness.OverWS, "room="+faultRoom)
 		bobs.Opening()
 		if users := bobs.Lists[faultRoom].Users; !slices.Contains(users, "ada") {
 			adasCome := bobs.Until(func(e harness.Event) bool { return e.Type == "user_join" && e.User == "ada" })
-			t.Logf("an instance that was frozen learns of ada a moment later: %s", harness.Show(adasCome))
+			t.Logf("a frozen instance learned of ada after the stream opened: %s", harness.Show(adasCome))
 		}
 		adas.Until(func(e harness.Event) bool { return e.Type == "user_join" && e.User == "bob" })
 		bobs.Close()
 		adas.Until(func(e harness.Event) bool { return e.Type == "user_leave" && e.User == "bob" })
 	}
 }
-
-// oldest returns when the oldest open request began, or zero if there is none.

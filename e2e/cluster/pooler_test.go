@@ -10,7 +10,7 @@ import (
 	"tandem/testservers"
 )
 
-// Behind a pooler in transaction mode, two nodes keep every acknowledged post in order and once, whatever happens to
+// Behind a pooler in transaction mode, two nodes keep every acknowledged post once and in order, whatever happens to
 // the nodes, the pooler, or the server behind it.
 func TestNodesBehindAPooler(t *testing.T) {
 	harness.Slow(t, "each fault takes its time")
@@ -23,7 +23,7 @@ func TestNodesBehindAPooler(t *testing.T) {
 	ada.Enter(faultRoom)
 	l := c.load(ada, harness.Transports, 2)
 	l.settle()
-	var faults []fault // the cluster's own first: after the others all writers may be at one node
+	var faults []fault // the cluster's own come first: after the others all writers may be at one node
 	for _, f := range clusterFaults {
 		if slices.ContainsFunc([]string{"a node is killed", "a rolling restart", "PostgreSQL stops at once", "a node is frozen"},
 			func(name string) bool { return strings.HasPrefix(f.name, name) }) {
@@ -46,13 +46,13 @@ func TestNodesBehindAPooler(t *testing.T) {
 		}, refused, true, false},
 	}...)
 	if len(faults) != 6 {
-		t.Errorf("%d faults are tried", len(faults))
+		t.Errorf("faults to try: got %d, want 6", len(faults))
 	}
 	l.suffer(t, faults)
 	l.finish()
 	for _, r := range l.readers {
 		if n := r.resets.Load(); n > 0 {
-			t.Errorf("a reader's cursor was reset %d times", n)
+			t.Errorf("resets of the %s reader of node %d: got %d, want 0", r.over, r.node, n)
 		}
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"tandem/e2e/harness"
 )
 
-// A cursor refers to the rooms of its time. A client that returns for a room that was deleted and recreated is told
-// that it lost the room, over each transport, and gets nothing of the new room until it asks for it.
+// A cursor refers to the rooms of its time. If a room was deleted and recreated, the stream from an older cursor
+// reports the room as lost, over each transport, and carries nothing of the new room until the client asks for it.
 func TestRecreatedRoomIsAnotherRoom(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
@@ -20,7 +20,7 @@ func TestRecreatedRoomIsAnotherRoom(t *testing.T) {
 		ada.Enter(room)
 		ada.Enter(other)
 		before := ada.Post(room, "in the old room")
-		for range 2 { // deleted and recreated, twice
+		for range 2 { // delete and recreate it twice
 			ada.Do("DELETE", harness.RoomPath(room), nil).Want(204)
 			ada.Do("PUT", harness.RoomPath(room), nil).Want(201)
 		}
@@ -29,11 +29,11 @@ func TestRecreatedRoomIsAnotherRoom(t *testing.T) {
 
 		s := bob.Open(over, query+"&since="+fmt.Sprint(before.ID))
 		if e := s.Opening(); !e.Resumed || !slices.Equal(e.Lost, []string{room}) || !slices.Equal(e.Rooms, []string{other}) {
-			t.Errorf("the stream opens with %s", e.Raw)
+			t.Errorf("stream from a cursor before the deletion: got %s, want %s lost and only %s open", e.Raw, room, other)
 		}
 		for _, e := range s.UntilMessage("mark") {
 			if e.Room == room {
-				t.Errorf("the stream that has lost the room brings %s", e.Raw)
+				t.Errorf("event on the stream that lost the room: got %s, want none of %s", e.Raw, room)
 			}
 		}
 		s.Close()
@@ -41,21 +41,21 @@ func TestRecreatedRoomIsAnotherRoom(t *testing.T) {
 		for _, since := range []string{fmt.Sprint("&since=", mark.ID), ""} {
 			s := bob.Open(over, query+since)
 			if e := s.Opening(); len(e.Lost) > 0 || !slices.Contains(e.Rooms, room) {
-				t.Errorf("asked for again, the stream opens with %s", e.Raw)
+				t.Errorf("stream that asks for %s again: got %s, want it open", room, e.Raw)
 			}
 			s.Close()
 		}
 		// A member of the new room gets it without asking.
 		s = ada.Open(over, "room=*&"+query+"&since="+fmt.Sprint(before.ID))
 		if e := s.Opening(); len(e.Lost) > 0 || !slices.Contains(e.Rooms, room) {
-			t.Errorf("under room=* the stream opens with %s", e.Raw)
+			t.Errorf("stream of room=*: got %s, want %s open", e.Raw, room)
 		}
 		s.UntilMessage("in the new room")
 		s.Close()
 		// If no room had the name at the cursor's time, it refers to the present one.
 		s = bob.Open(over, query+"&since=0")
 		if e := s.Opening(); len(e.Lost) > 0 || !slices.Contains(e.Rooms, room) {
-			t.Errorf("from the start of the log the stream opens with %s", e.Raw)
+			t.Errorf("stream from the start of the log: got %s, want %s open", e.Raw, room)
 		}
 		s.UntilMessage("in the new room")
 		s.Close()
@@ -63,7 +63,7 @@ func TestRecreatedRoomIsAnotherRoom(t *testing.T) {
 		ada.Enter("first-" + string(over))
 		s = bob.Open(over, "room=first-"+string(over)+"&since="+fmt.Sprint(before.ID))
 		if e := s.Opening(); len(e.Lost) > 0 || !slices.Equal(e.Rooms, []string{"first-" + string(over)}) {
-			t.Errorf("a room that is new opens with %s", e.Raw)
+			t.Errorf("stream of a new room: got %s, want it open and nothing lost", e.Raw)
 		}
 	})
 }

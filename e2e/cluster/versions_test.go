@@ -37,7 +37,7 @@ func TestNeighbouringVersionsSideBySide(t *testing.T) {
 			s.Opening()
 			e := here.Post(faultRoom, name)
 			if got := s.Message(name); string(got.Raw) != string(e.Raw) {
-				t.Errorf("got  %s\nwant %s", got.Raw, e.Raw)
+				t.Errorf("message on the other node: got %s, want %s", got.Raw, e.Raw)
 			}
 			s.Close()
 			other := c.node(i).Signup(t, "user-"+name+string(rune('a'+i)))
@@ -49,6 +49,6 @@ func TestNeighbouringVersionsSideBySide(t *testing.T) {
 	c.start(0)
 	both("again")
 	if got := len(ada.On(c.node(0).Server).WholeHistory(faultRoom)); got != 5 {
-		t.Errorf("the history has %d messages, not 5", got)
+		t.Errorf("messages in the history: got %d, want 5", got)
 	}
 }

@@ -26,8 +26,8 @@ type Stream struct {
 	user   *User
 	query  string
 	source source
-	events chan Event
-	err    error // why it ended; valid once events is closed
+	events chan *Event // pointers: a buffer of events took megabytes for each stream
+	err    error       // why it ended; valid once events is closed
 	finish sync.Once
 	cursor string // the scenario's position
 
@@ -76,7 +76,7 @@ func (t *T) TryOver(over Transport, u *User, h how) (*Stream, *Answer, error) {
 	}
 	s := &Stream{
 		Over: over, Header: header, Lists: map[string]Event{},
-		t: t, user: u, query: h.query, source: src, events: make(chan Event, 4096),
+		t: t, user: u, query: h.query, source: src, events: make(chan *Event, 4096),
 	}
 	go s.pump()
 	t.own.mu.Lock()
@@ -99,7 +99,7 @@ func (s *Stream) pump() {
 		if wrong := s.check(e); wrong != "" {
 			s.t.Errorf("%s: %s: %s", s.Over.Name, wrong, clip(e.Raw))
 		}
-		s.events <- e
+		s.events <- &e
 	}
 }
 
@@ -169,10 +169,11 @@ func (s *Stream) next(timeout time.Duration) (Event, error) {
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	select {
-	case e, ok := <-s.events:
+	case next, ok := <-s.events:
 		if !ok {
-			return e, s.err
+			return Event{}, s.err
 		}
+		e := *next
 		s.follow(e)
 		switch {
 		case e.ID != 0:

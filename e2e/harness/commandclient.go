@@ -54,7 +54,7 @@ func (s *Stream) Reply() reply {
 		if !ok {
 			s.t.Fatalf("stream ended before the reply: %v", s.err)
 		}
-		return r
+		return *r
 	case <-time.After(Patience):
 		s.t.Fatal("timed out waiting for a reply")
 		return reply{}

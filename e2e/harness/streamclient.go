@@ -82,8 +82,8 @@ type Stream struct {
 	Over   Transport
 	Header http.Header // of the response
 	Source eventSource
-	events chan Event
-	err    error // why it ended; valid once events is closed
+	events chan *Event // pointers: a buffer of events took megabytes for each stream
+	err    error       // why it ended; valid once events is closed
 
 	Open   Event // the stream_open
 	last   int64 // the last durable id, or stream_open's position
@@ -177,7 +177,7 @@ func (c *Client) Dial(over Transport, h Dialing) (*Stream, *Answer, error) {
 		return nil, &Answer{T: c.T, Call: over.Method() + " " + target + " over " + string(over), Status: resp.StatusCode, Header: resp.Header, Body: body}, nil
 	}
 	CheckAnswer(c.T, over.Method(), target, resp.StatusCode, resp.Header, nil)
-	s := &Stream{t: c.T, Over: over, Header: resp.Header, Source: source, events: make(chan Event, 4096), Lists: map[string]Event{}}
+	s := &Stream{t: c.T, Over: over, Header: resp.Header, Source: source, events: make(chan *Event, 4096), Lists: map[string]Event{}}
 	go s.pump()
 	c.T.Cleanup(s.Close)
 	return s, nil, nil
@@ -196,7 +196,7 @@ func (s *Stream) pump() {
 			return
 		}
 		s.check(e)
-		s.events <- e
+		s.events <- &e
 	}
 }
 
@@ -261,7 +261,7 @@ func (s *Stream) Next(timeout time.Duration) (Event, error) {
 		if !ok {
 			return Event{}, s.err
 		}
-		return e, nil
+		return *e, nil
 	case <-timer.C:
 		return Event{}, ErrPatience
 	}

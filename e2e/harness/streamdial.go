@@ -119,7 +119,7 @@ func (s *bodySource) end() {
 type WSSource struct {
 	conn    *websocket.Conn
 	Pongs   chan string
-	Replies chan reply
+	Replies chan *reply
 	mu      sync.Mutex // gorilla allows one writer at a time
 }
 
@@ -140,7 +140,7 @@ func (c *Client) dialWS(_ Transport, target string, header http.Header, lines []
 	if want := header.Get("Sec-WebSocket-Protocol"); want != "" && conn.Subprotocol() != "tandem.v1" {
 		c.T.Errorf("the server chose subprotocol %q from %q", conn.Subprotocol(), want)
 	}
-	source := &WSSource{conn: conn, Pongs: make(chan string, 8), Replies: make(chan reply, 4096)}
+	source := &WSSource{conn: conn, Pongs: make(chan string, 8), Replies: make(chan *reply, 4096)}
 	conn.SetPongHandler(func(text string) error {
 		source.Pongs <- text
 		return nil
@@ -166,7 +166,7 @@ func (s *WSSource) Read() (Event, error) {
 		if err != nil {
 			return Event{}, err
 		}
-		s.Replies <- r
+		s.Replies <- &r
 	}
 }
 

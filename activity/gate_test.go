@@ -32,7 +32,7 @@ func pass(t *testing.T, g *Gate) {
 	g.Leave()
 }
 
-func TestClocksStopWhileTheNodeIsUnused(t *testing.T) {
+func TestClocksStopWhileTheNodeIsIdle(t *testing.T) {
 	bubble(t, func(t *testing.T, g *Gate) {
 		var ticks, wakes atomic.Int64
 		g.Wake = append(g.Wake, func(context.Context) error { wakes.Add(1); return nil })
@@ -86,7 +86,7 @@ func TestGateStaysOpenForRequestsAndStreams(t *testing.T) {
 
 // A request passes only when all overdue work has been done. One that fails or panics leaves nothing that would keep
 // the node awake.
-func TestWakingThatFailsIsTriedAgain(t *testing.T) {
+func TestFailedWakeIsRetried(t *testing.T) {
 	failed := errors.New("no database")
 	for name, fail := range map[string]func() error{
 		"an error": func() error { return failed },

@@ -8,7 +8,7 @@ import (
 
 // Every operation that administers or moderates must be in the audit log: this checks all operations that write below
 // these paths. What users do to themselves is not recorded, where that is known (deedOf).
-func TestOperationsThatAdministerAreAudited(t *testing.T) {
+func TestAdminOperationsAreAudited(t *testing.T) {
 	moderated := []string{"members/{username}", "bans", "mutes", "reports", "before-post", "inlets", "hooks", "/pin"}
 	found := make(map[string]bool)
 	for id, op := range readSpec(t).operations {

@@ -54,7 +54,7 @@ func TestBucketRefillsAtItsRate(t *testing.T) {
 
 // Whatever has been forgotten meanwhile, a bucket that is used again after a pause has what has been refilled, and no
 // more.
-func TestForgettingGivesNothingAway(t *testing.T) {
+func TestForgottenBucketsGainNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const every, size = time.Second, 10
 		b := newBuckets(every, size, time.Now)
@@ -144,7 +144,7 @@ func TestBucketsTakenFromAtOnce(t *testing.T) {
 	})
 }
 
-func TestLimitSaysWhatIsLeft(t *testing.T) {
+func TestLimitReportsWhatIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, err := newLimits(Limits{Posts: 20, Logins: 10, Signups: 20}, nil)
 		if err != nil {
@@ -189,7 +189,7 @@ func TestLimitSaysWhatIsLeft(t *testing.T) {
 	})
 }
 
-func TestNoLimitIsNone(t *testing.T) {
+func TestZeroLimitMeansUnlimited(t *testing.T) {
 	l, err := newLimits(Limits{}, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -42,7 +42,7 @@ func repeatsKeySlowly(t testing.TB, text string) bool {
 	return value()
 }
 
-func TestKeysThatComeTwice(t *testing.T) {
+func TestRepeatedKeys(t *testing.T) {
 	many := func(n int, last string) string {
 		var b strings.Builder
 		for i := range n {

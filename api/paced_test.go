@@ -54,7 +54,7 @@ func serveOne(t *testing.T, handler echo.HandlerFunc) net.Conn {
 }
 
 // An upload may take as long as it makes progress, and is given up if nothing arrives, or too little.
-func TestUploadsLastWhileTheyGoOn(t *testing.T) {
+func TestUploadsMayTakeLongWhileTheyProgress(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		size  int           // of each piece
@@ -140,7 +140,7 @@ func hexLength(n int) string {
 }
 
 // A download may take as long as it is read, and is cut if it is not.
-func TestDownloadsLastWhileTheyAreRead(t *testing.T) {
+func TestDownloadsMayTakeLongWhileTheyAreRead(t *testing.T) {
 	content := bytes.Repeat([]byte("0123456789abcdef"), 128<<10) // 2 MiB
 	serve := func(ended chan<- error) echo.HandlerFunc {
 		return func(c echo.Context) error {

@@ -13,7 +13,7 @@ import (
 )
 
 // A file stored compressed is sent as it is to clients that accept gzip, and decompressed to others.
-func TestPageFilesThatAreKeptPacked(t *testing.T) {
+func TestCompressedPageFiles(t *testing.T) {
 	const text = "export const answer = 42;"
 	var packed bytes.Buffer
 	w := gzip.NewWriter(&packed)

@@ -14,7 +14,7 @@ import (
 )
 
 // A handler that panics causes a 500 that reveals nothing, and the next request is answered.
-func TestPanicInAHandlerCostsItsRequest(t *testing.T) {
+func TestPanicInAHandlerFailsOnlyItsRequest(t *testing.T) {
 	spec := readSpec(t)
 	broken := true
 	s, err := New(Config{Spec: spec, Logger: slog.New(slog.DiscardHandler), Page: os.DirFS("../frontend/unbuilt"), Ready: func(context.Context) error {

@@ -120,7 +120,7 @@ func TestShapeRecognizesOrdinaryRequests(t *testing.T) {
 }
 
 // For any request the answer is that of the validator alone.
-func TestShapeSaysWhatTheValidatorSays(t *testing.T) {
+func TestShapeAgreesWithTheValidator(t *testing.T) {
 	s := specServer(t)
 	random := rand.New(rand.NewPCG(1, 2))
 	ids := shaped(s)

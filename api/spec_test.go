@@ -12,7 +12,7 @@ import (
 
 // What the server reads instead of openapi.yaml must say the same about every operation: who may call it, and which
 // bodies and parameters it has.
-func TestRequestsAreThoseOfTheContract(t *testing.T) {
+func TestRequestsMatchTheContract(t *testing.T) {
 	text, err := os.ReadFile("../openapi.yaml")
 	if err != nil {
 		t.Fatal(err)

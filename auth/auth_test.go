@@ -226,7 +226,7 @@ func TestAccessTokens(t *testing.T) {
 	}
 }
 
-func TestTokensThatDoNotCount(t *testing.T) {
+func TestInvalidTokens(t *testing.T) {
 	s, _, c := newService(t)
 	if _, err := s.begin(t.Context(), User{ID: 7}, s.newSession(Device{})); err != nil {
 		t.Fatal(err)
@@ -327,7 +327,7 @@ func TestPasswords(t *testing.T) {
 }
 
 // A stored hash records its memory cost and is verified with it. A cost above ours is not trusted.
-func TestStoredPasswordsSayWhatTheyCost(t *testing.T) {
+func TestStoredPasswordsRecordTheirCost(t *testing.T) {
 	cheap, dear := newPasswords(nil, nil), newPasswords(nil, nil)
 	cheap.hashWith(64)
 	hash, err := cheap.hash(t.Context(), "correct horse")
@@ -347,7 +347,7 @@ func TestStoredPasswordsSayWhatTheyCost(t *testing.T) {
 }
 
 // If no process can be started, users can log in all the same.
-func TestPasswordsAreHashedHereWhereNoProcessDoesIt(t *testing.T) {
+func TestPasswordsAreHashedInProcessWithoutAHelper(t *testing.T) {
 	for _, command := range [][]string{{"/nonexistent"}, {"/bin/false"}, {"/bin/echo", "too short"}} {
 		var log bytes.Buffer
 		p := newPasswords(command, slog.New(slog.NewTextHandler(&log, nil)))

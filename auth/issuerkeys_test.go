@@ -70,7 +70,7 @@ func runIssuerKeys(t *testing.T) (*IssuerKeys, *jwksServer) {
 }
 
 // A running fetch may have started before the issuer had its new key: its answer does not count.
-func TestKeyThatIsNewerThanTheFetchThatRuns(t *testing.T) {
+func TestKeyNewerThanTheRunningFetch(t *testing.T) {
 	k, s := runIssuerKeys(t)
 	<-s.begun // with no keys
 	s.publish(t, "new")
@@ -85,7 +85,7 @@ func TestKeyThatIsNewerThanTheFetchThatRuns(t *testing.T) {
 }
 
 // Many tokens with a new key at once cause one fetch, and leave the allowance for the next new key.
-func TestManyWithANewKeyAreOneFetch(t *testing.T) {
+func TestConcurrentTokensWithANewKeyCauseOneFetch(t *testing.T) {
 	k, s := runIssuerKeys(t)
 	_, _, first := k.progress()
 	s.answer()
@@ -110,7 +110,7 @@ func TestManyWithANewKeyAreOneFetch(t *testing.T) {
 }
 
 // Anybody can make up kids: they cost the issuer a few fetches, and then are refused at once.
-func TestUnknownKeysAreFewFetches(t *testing.T) {
+func TestUnknownKeysCauseFewFetches(t *testing.T) {
 	k, s := runIssuerKeys(t)
 	_, _, first := k.progress()
 	s.answer()

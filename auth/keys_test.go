@@ -188,7 +188,7 @@ func TestUnusableKeyFiles(t *testing.T) {
 	}
 }
 
-func TestKeysThatDoNotGoTogether(t *testing.T) {
+func TestInvalidCombinationsOfKeys(t *testing.T) {
 	a, b, c := mustParse(t, ed25519Key(t)), mustParse(t, ed25519Key(t)), mustParse(t, rsaKey())
 	if _, err := newKeySet(secret, []Key{a, b, c}); err == nil {
 		t.Error("three keys accepted")

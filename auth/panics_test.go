@@ -23,7 +23,7 @@ func (s *shakyTransport) RoundTrip(*http.Request) (*http.Response, error) {
 }
 
 // A fetch that panics counts as failed: waiting callers get the error, and it is tried again.
-func TestPanicInAFetchOfTheIssuersKeys(t *testing.T) {
+func TestPanicInFetchingTheIssuersKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k, err := NewIssuerKeys("https://issuer.example/keys", slog.New(slog.DiscardHandler))
 		if err != nil {

@@ -33,7 +33,7 @@ func TestTextBody(t *testing.T) {
 }
 
 // Names that skip preparation equal what PRECIS makes of them.
-func TestPreparedNamesStayAsTheyAre(t *testing.T) {
+func TestPreparedNamesAreUnchanged(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	prepared := 0
 	for range 20_000 {

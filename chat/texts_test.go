@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-func TestTextsThatShowNothing(t *testing.T) {
+func TestInvisibleTexts(t *testing.T) {
 	for _, s := range []string{
 		"", " ", "\n\n", "\t\r\n\v\f", "\u00a0", "\u3000", "\u2003\u2009", "\u2028", "\u2029", "\u0085", "\u200b", "\u200d\u200d", "\u200c", "\u2060", "\ufeff",
 		"\u2800", "\u3164", "\u115f\u1160", "\uffa0", "\u00ad", "\u034f", "\u061c", "\u202e", "\u2066\u2069", "\ufe0f", "\ufe0e\ufe00", "\U000e0100", "\U000e0041\U000e007f",

@@ -18,7 +18,7 @@ func found(text string, q Query) bool {
 }
 
 // The last word is a prefix, and tokens are as users type them.
-func TestQueriesFindWhatIsMeant(t *testing.T) {
+func TestQueriesFindTheIntendedWords(t *testing.T) {
 	for text, queries := range map[string]struct{ yes, no []string }{
 		"hello world":                 {[]string{"h", "hel", "HEL", "hello", "hello ", "hello wor", "wor", "world hel", "world, hel!"}, []string{"ello", "hel wor", "hellow", "hello worlds", "help"}},
 		"привет, мир":                 {[]string{"при", "ПРИ", "мир прив"}, []string{"ривет", "при мир"}},

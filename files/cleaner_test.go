@@ -147,7 +147,7 @@ func (w *world) run(t *testing.T, awake func() bool) *Cleaner {
 	return c
 }
 
-func TestCleanerDeletesAtOnceWhatIsSignalled(t *testing.T) {
+func TestCleanerDeletesSignalledFilesAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		for _, name := range []string{"aa", "aa.preview", "bb", "cc"} {
@@ -175,7 +175,7 @@ func TestCleanerDeletesAtOnceWhatIsSignalled(t *testing.T) {
 }
 
 // While the store is down nothing is forgotten, and it is not called constantly. When it is back it is cleaned.
-func TestCleanerTriesAgain(t *testing.T) {
+func TestCleanerRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		c := w.run(t, nil)

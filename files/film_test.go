@@ -90,7 +90,7 @@ func stillWith(brand string) string {
 }
 
 // After cleaning, films and phone pictures have no location, and nothing else has moved or changed.
-func TestFilmsLoseTheirMetadataAndNothingElse(t *testing.T) {
+func TestVideosLoseOnlyTheirMetadata(t *testing.T) {
 	t.Parallel()
 	g := newIngester(t)
 	for name, tt := range map[string]struct {
@@ -136,7 +136,7 @@ func TestFilmsLoseTheirMetadataAndNothingElse(t *testing.T) {
 }
 
 // A film that cannot be parsed to its end is not shown as one.
-func TestFilmsThatCannotBeRead(t *testing.T) {
+func TestUnreadableVideos(t *testing.T) {
 	t.Parallel()
 	g := newIngester(t)
 	film := filmWith("isom")

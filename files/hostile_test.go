@@ -117,7 +117,7 @@ func TestOnlyTheFirstFrameIsDecoded(t *testing.T) {
 }
 
 // Decoders that would run for hours are stopped.
-func TestSlowPicturesAreGivenUp(t *testing.T) {
+func TestSlowPicturesAreAbandoned(t *testing.T) {
 	t.Parallel()
 	late := &untilReader{strings.NewReader(string(pngOf(t, 300, 200))), time.Now().Add(-time.Second)}
 	if _, err := png.Decode(late); err == nil {
@@ -178,7 +178,7 @@ func TestTypes(t *testing.T) {
 	}
 }
 
-func TestNamesOfUploads(t *testing.T) {
+func TestUploadNames(t *testing.T) {
 	t.Parallel()
 	g := newIngester(t)
 	for _, tt := range []struct{ name, data, want string }{

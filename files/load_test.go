@@ -109,7 +109,7 @@ func TestAThousandUploadsAtOnceTakeLittleMemory(t *testing.T) {
 }
 
 // Large pictures are decoded within a memory limit, however many arrive at once.
-func TestPicturesAtOnceTakeBoundedMemory(t *testing.T) {
+func TestConcurrentPicturesTakeBoundedMemory(t *testing.T) {
 	g := newIngester(t)
 	const budget = 200 << 20 // the memory for one at a time, however many cores there are
 	g.memory, g.largest, g.cores = semaphore.NewWeighted(budget), budget, make(chan struct{}, 8)

@@ -35,7 +35,7 @@ func TestS3(t *testing.T) {
 }
 
 // While the store is down every call fails with an error; nothing is left behind, and once it is back everything works.
-func TestS3Away(t *testing.T) {
+func TestS3Unavailable(t *testing.T) {
 	server, blobs := newS3(t)
 	ctx := t.Context()
 	g := newIngester(t)

@@ -42,7 +42,7 @@ func previewOf(t testing.TB, in *Incoming) image.Image {
 }
 
 // The metadata is gone, every pixel is the same, and the picture is shown as before.
-func TestPicturesLoseTheirMetadataAndNothingElse(t *testing.T) {
+func TestPicturesLoseOnlyTheirMetadata(t *testing.T) {
 	t.Parallel()
 	g := newIngester(t)
 	const w, h = 90, 60
@@ -103,7 +103,7 @@ func TestPicturesLoseTheirMetadataAndNothingElse(t *testing.T) {
 }
 
 // A clean file is stored byte for byte.
-func TestCleanPicturesStayAsTheyAre(t *testing.T) {
+func TestCleanPicturesAreUnchanged(t *testing.T) {
 	t.Parallel()
 	g := newIngester(t)
 	for name, data := range map[string]string{
@@ -121,7 +121,7 @@ func TestCleanPicturesStayAsTheyAre(t *testing.T) {
 	}
 }
 
-func TestAnimationsGoOn(t *testing.T) {
+func TestAnimationsAreKept(t *testing.T) {
 	t.Parallel()
 	g := newIngester(t)
 	in := receive(t, g, "x.gif", []byte(gifWith(t, quartersOf(30, 20))))
@@ -174,7 +174,7 @@ func TestTruncatedPictures(t *testing.T) {
 }
 
 // What cannot be cleaned is not treated as a picture.
-func TestUnreadablePicturesAreNoPictures(t *testing.T) {
+func TestUnreadablePicturesAreNotTreatedAsPictures(t *testing.T) {
 	t.Parallel()
 	g := newIngester(t)
 	for name, data := range map[string]string{

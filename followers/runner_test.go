@@ -275,7 +275,7 @@ func TestBackOffOutlivesTheNode(t *testing.T) {
 
 // A follower is called at most every 50 ms, with everything posted until then as one batch, and each batch moves the
 // cursor once.
-func TestFollowersAreWokenSeldom(t *testing.T) {
+func TestFollowersAreWokenRarely(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDatabase("test:1")
 		g := &given{began: time.Now()}
@@ -301,7 +301,7 @@ func TestFollowersAreWokenSeldom(t *testing.T) {
 
 // Events in other topics cost a follower nothing: a thousand followers are not called, and read and write nothing,
 // during a hundred thousand posts. In an idle hour a node with them makes as few queries as with one follower.
-func TestFollowersCostNothingWhereTheyHaveNothingToDo(t *testing.T) {
+func TestIdleFollowersCostNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const count = 1000
 		names := make([]string, count)
@@ -393,7 +393,7 @@ func TestFollowersOfASilentNode(t *testing.T) {
 }
 
 // A batch may be completed in part: the completed part is not repeated.
-func TestFollowerThatIsDoneInPart(t *testing.T) {
+func TestPartlyDoneBatchIsNotRepeated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDatabase("test:1")
 		g := &given{began: time.Now()}
@@ -420,7 +420,7 @@ func TestFollowerThatIsDoneInPart(t *testing.T) {
 }
 
 // A paused follower is not called, and no node takes it.
-func TestFollowerThatPauses(t *testing.T) {
+func TestPausedFollowerIsNotCalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDatabase("test:1")
 		g := &given{began: time.Now(), answer: func(Batch) error { return &Pause{Reason: "gone"} }}
@@ -486,7 +486,7 @@ func TestFollowersOfAnotherLog(t *testing.T) {
 
 // A node that was called after another's death takes over what that one held before it falls silent, without further
 // calls.
-func TestSilenceWaitsForTheFollowersOfTheDead(t *testing.T) {
+func TestSilenceWaitsForFollowersOfDeadNodes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDatabase("test:1")
 		d.node["test:1"] = "dead"

@@ -44,7 +44,7 @@ func readFile(t *testing.T, file string) (Message, error) {
 }
 
 // Each product's payload becomes the text beside it. go test ./inlets -update writes these texts, for review.
-func TestWhatProductsSendIsReadable(t *testing.T) {
+func TestMessagesOfProductsAreReadable(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.http")
 	if err != nil || len(files) < 30 {
 		t.Fatalf("found %d test files: %v", len(files), err)
@@ -103,7 +103,7 @@ func TestRetriesHaveTheSameKey(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotUnderstood(t *testing.T) {
+func TestUnsupportedBodies(t *testing.T) {
 	asJSON := http.Header{"Content-Type": {"application/json"}}
 	github := func(event string) http.Header {
 		return http.Header{"Content-Type": {"application/json"}, "X-Github-Event": {event}}
@@ -135,7 +135,7 @@ func TestWhatIsNotUnderstood(t *testing.T) {
 	}
 }
 
-func TestLongTextsAreCutReadably(t *testing.T) {
+func TestLongTextsAreTruncatedReadably(t *testing.T) {
 	words := strings.Repeat("все слова здесь ", 1000)
 	for name, text := range map[string]string{
 		"words": words, "lines": strings.Repeat("one line\n", 2000), "one word": strings.Repeat("x", 9000), "no spaces": strings.Repeat("漢", 9000),

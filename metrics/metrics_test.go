@@ -12,7 +12,7 @@ import (
 )
 
 // The registry collects in its own goroutines, where only our recover helps.
-func TestPanicInMetricsCostsTheirFigures(t *testing.T) {
+func TestPanicInMetricsLosesOnlyTheirFigures(t *testing.T) {
 	handler := New().Handler(Sources{ // there is no hub to ask
 		Reads: func() uint64 { return 7 }, Waiting: func() int { return 0 }, FilesRemoved: func() uint64 { return 0 }, Awake: func() bool { return true },
 	}, slog.New(slog.DiscardHandler))

@@ -85,7 +85,7 @@ var ownAddresses = []string{
 }
 
 // However it is written, an address that only the server can reach is neither saved nor called.
-func TestOddAddressesAreNoWayIn(t *testing.T) {
+func TestOddAddressesAreRefused(t *testing.T) {
 	t.Parallel()
 	c := newClient(nil, names{"2130706433": {"127.0.0.1"}}.serve(t))
 	for _, host := range ownAddresses {

@@ -23,7 +23,7 @@ func get(c *Client, url string) (*http.Response, error) {
 }
 
 // Addresses that are not public are refused when they are saved and when they are called, however they are written.
-func TestAddressesThatAreNotPublic(t *testing.T) {
+func TestNonPublicAddresses(t *testing.T) {
 	t.Parallel()
 	c := New(nil)
 	for _, host := range []string{
@@ -48,7 +48,7 @@ func TestAddressesThatAreNotPublic(t *testing.T) {
 	}
 }
 
-func TestURLsThatCannotBeCalled(t *testing.T) {
+func TestForbiddenURLs(t *testing.T) {
 	t.Parallel()
 	c := New(prefixes("0.0.0.0/0", "::/0"))
 	for _, url := range []string{
@@ -75,7 +75,7 @@ func TestPublicAddresses(t *testing.T) {
 }
 
 // A name that is public when saved and private when called is refused.
-func TestNameThatChanges(t *testing.T) {
+func TestNameThatBecomesPrivateIsRefused(t *testing.T) {
 	t.Parallel()
 	var called atomic.Bool
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { called.Store(true) }))

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-func TestAPanicIsCountedAndLoggedOnceAMinute(t *testing.T) {
+func TestPanicIsCountedAndLoggedOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
 		logger := slog.New(slog.NewTextHandler(&out, nil))

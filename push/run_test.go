@@ -159,7 +159,7 @@ func running(t *testing.T, f *shelf, gate *activity.Gate, err func(ctx context.C
 
 // A failing service is retried at growing intervals until it works. Its subscriptions lose nothing, and other services
 // are not delayed.
-func TestServiceThatFailsIsLeftAlone(t *testing.T) {
+func TestFailingServiceIsRetriedLessOften(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const each = 100
 		var services []string
@@ -197,7 +197,7 @@ func TestServiceThatFailsIsLeftAlone(t *testing.T) {
 }
 
 // Requests without an answer end after ten seconds, and at most two per service are in flight.
-func TestServiceThatHangsHoldsTwoRequests(t *testing.T) {
+func TestHangingServiceHoldsTwoRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		services := slices.Repeat([]string{"hangs"}, 300)
 		f := newShelf(append(services, "good")...)
@@ -254,7 +254,7 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 }
 
 // A notification is given up after three days, and at once if it is refused for good.
-func TestNotificationsAreGivenUp(t *testing.T) {
+func TestNotificationsAreDroppedAfterRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newShelf("never", "refuses")
 		s := running(t, f, nil, func(_ context.Context, service string, _ int) error {
@@ -320,7 +320,7 @@ func TestSilentNodeSendsNothing(t *testing.T) {
 
 // When the program stops, running requests get a moment to finish, and unsent notices become due for the next node at
 // once.
-func TestStopGivesRequestsAMoment(t *testing.T) {
+func TestStopWaitsBrieflyForRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newShelf("slow", "hangs", "hangs", "hangs")
 		push, err := New(f, Config{Key: NewKey(), Now: time.Now, Own: map[Kind]Sender{WebPush: senderFunc(func(ctx context.Context, to Subscription) error {

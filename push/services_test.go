@@ -157,7 +157,7 @@ func TestFCMTokensAreRenewedInTime(t *testing.T) {
 }
 
 // The meaning of the services' errors, as documented.
-func TestErrorsOfServices(t *testing.T) {
+func TestServiceErrors(t *testing.T) {
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)

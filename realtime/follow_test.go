@@ -200,7 +200,7 @@ func (w *site) checkRooms(t *testing.T, user, opened int64, after map[int64]int6
 }
 
 // Whatever happens to memberships, a stream gets exactly what the rules say: live, behind, resumed, and while it opens.
-func TestStreamsFollowWhatTheyMay(t *testing.T) {
+func TestStreamsFollowPermittedRooms(t *testing.T) {
 	for seed := range uint64(60) {
 		for _, ring := range []int{0, 2000, bigRing} {
 			t.Run(fmt.Sprintf("%d with a ring of %d", seed, ring), func(t *testing.T) {
@@ -311,7 +311,7 @@ func randomRun(t *testing.T, b *bench, r *rand.Rand) {
 }
 
 // The last event of a room and the one that removes a user arrive without a later one, and end presence.
-func TestRoomsThatEnd(t *testing.T) {
+func TestStreamsSeeTheEndOfARoom(t *testing.T) {
 	inBubble(t, bigRing, func(b *bench) {
 		watch, ada := b.open("bo", Request{Rooms: []string{"lobby", "x"}}), b.open("ada", Request{Rooms: []string{"lobby", "x"}})
 		watch.seen()
@@ -345,7 +345,7 @@ func TestRoomsThatEnd(t *testing.T) {
 }
 
 // A user whose stream was told to reconnect stays present until they have had time to.
-func TestRestartMakesNoNoise(t *testing.T) {
+func TestRestartSendsNoLeaves(t *testing.T) {
 	inBubble(t, bigRing, func(b *bench) {
 		watch := b.open("bo", Request{Rooms: []string{"lobby"}})
 		s, err := b.Open(b.ctx, chat.Viewer{User: 3, Name: "ada"}, SSE, Request{Rooms: []string{"lobby"}})
@@ -363,7 +363,7 @@ func TestRestartMakesNoNoise(t *testing.T) {
 	})
 }
 
-func TestTheAnonymousAreNotCounted(t *testing.T) {
+func TestAnonymousReadersAreNotCounted(t *testing.T) {
 	inBubble(t, bigRing, func(b *bench) {
 		s, err := b.Open(b.ctx, chat.Viewer{}, SSE, Request{Rooms: []string{"lobby"}})
 		if err != nil {

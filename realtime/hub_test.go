@@ -282,7 +282,7 @@ func TestHoleIsReadFromTheLog(t *testing.T) {
 	})
 }
 
-func TestStragglersNeedNoRead(t *testing.T) {
+func TestLateEventsNeedNoRead(t *testing.T) {
 	inBubble(t, bigRing, func(b *bench) {
 		c := b.open("ada", Request{Rooms: []string{"lobby"}})
 		c.seen()
@@ -300,7 +300,7 @@ func TestStragglersNeedNoRead(t *testing.T) {
 	})
 }
 
-func TestLookFindsWhatTheBusNeverSaid(t *testing.T) {
+func TestLookFindsWhatTheBusMissed(t *testing.T) {
 	inBubble(t, bigRing, func(b *bench) {
 		c := b.open("ada", Request{Rooms: []string{"lobby"}})
 		c.seen()
@@ -310,7 +310,7 @@ func TestLookFindsWhatTheBusNeverSaid(t *testing.T) {
 	})
 }
 
-func TestOverflowingBusSaysSo(t *testing.T) {
+func TestOverflowingBusReportsIt(t *testing.T) {
 	inBubble(t, bigRing, func(b *bench) {
 		c := b.open("ada", Request{Rooms: []string{"lobby"}})
 		c.seen()
@@ -327,7 +327,7 @@ func TestOverflowingBusSaysSo(t *testing.T) {
 }
 
 // Whatever happens while a stream is being opened reaches it, without a later event.
-func TestAttachComesBeforeTheCheckAndTheReplay(t *testing.T) {
+func TestAttachPrecedesCheckAndReplay(t *testing.T) {
 	for _, ring := range []int{0, bigRing} {
 		t.Run(fmt.Sprint("ring ", ring), func(t *testing.T) {
 			inBubble(t, ring, func(b *bench) {
@@ -341,7 +341,7 @@ func TestAttachComesBeforeTheCheckAndTheReplay(t *testing.T) {
 	}
 }
 
-func TestEventsOfTheReplayItselfFollowIt(t *testing.T) {
+func TestEventsDuringTheReplayFollowIt(t *testing.T) {
 	inBubble(t, 0, func(b *bench) {
 		b.post(lobby)
 		synctest.Wait()
@@ -356,7 +356,7 @@ func TestEventsOfTheReplayItselfFollowIt(t *testing.T) {
 	})
 }
 
-func TestNothingAtOrBelowTheCursor(t *testing.T) {
+func TestNoEventAtOrBelowTheCursor(t *testing.T) {
 	inBubble(t, bigRing, func(b *bench) {
 		for range 5 {
 			b.log.commit(lobby) // the hub does not have them yet: it is behind the database
@@ -398,7 +398,7 @@ func TestCursorsThatCannotBeHonoured(t *testing.T) {
 	}
 }
 
-func TestAnEventOfTwoTopicsComesOnce(t *testing.T) {
+func TestEventOfTwoTopicsArrivesOnce(t *testing.T) {
 	for _, ring := range []int{0, bigRing} {
 		inBubble(t, ring, func(b *bench) {
 			c := b.open("ada", Request{Rooms: []string{"lobby"}})
@@ -476,7 +476,7 @@ func TestStalledReaderDelaysNobodyAndIsCut(t *testing.T) {
 	})
 }
 
-func TestDrainTellsEveryStream(t *testing.T) {
+func TestDrainNotifiesEveryStream(t *testing.T) {
 	inBubble(t, bigRing, func(b *bench) {
 		c := b.open("ada", Request{Rooms: []string{"lobby"}})
 		c.seen()

@@ -20,7 +20,7 @@ func (l *logbook) hide(user int64, invisible bool) chat.Event {
 
 // Hiding within the grace is the leave, at once and only once. Hiding or showing oneself without a stream is not
 // announced.
-func TestHidingWithinTheGraceIsTheLeave(t *testing.T) {
+func TestHidingDuringTheGraceIsTheLeave(t *testing.T) {
 	inBubble(t, bigRing, func(b *bench) {
 		ada := b.open("ada", Request{Rooms: []string{"lobby"}})
 		bo := b.open("bo", Request{Rooms: []string{"lobby"}})

@@ -94,7 +94,7 @@ func TestRefusedStreamSaysWhyAndEnds(t *testing.T) {
 
 // Streams are refused from 90 % of the memory limit until less than 80 % is in use after a collection. The memory is
 // not measured for every stream of a crowd.
-func TestStreamsAreRefusedWhileMemoryIsShort(t *testing.T) {
+func TestStreamsAreRefusedWhenMemoryIsLow(t *testing.T) {
 	inBubble(t, bigRing, func(b *bench) {
 		var percent, looks, collections atomic.Int32 // the hub's clock measures too
 		b.Hub.access = noRooms{}
@@ -152,7 +152,7 @@ func TestStreamsAreRefusedWhileMemoryIsShort(t *testing.T) {
 
 // Streams end at their maximum age, not all at once, and say that clients may reconnect at once. A poll does not wait
 // that long.
-func TestStreamsEndAtTheirAge(t *testing.T) {
+func TestStreamsEndAtTheirMaximumAge(t *testing.T) {
 	inBubble(t, bigRing, func(b *bench) {
 		const most = 50 * time.Minute
 		b.Hub.maxAge, b.Hub.access = most, noRooms{}

@@ -87,7 +87,7 @@ func (b *bench) follows(user int64) bool {
 }
 
 // When many streams reconnect, each public room is looked up once; a room with bans once per user.
-func TestReconnectStormAsksAboutEachRoomOnce(t *testing.T) {
+func TestReconnectStormChecksEachRoomOnce(t *testing.T) {
 	inBubble(t, bigRing, func(b *bench) {
 		d := &doors{banned: map[string][]int64{}}
 		b.access = d
@@ -138,7 +138,7 @@ func TestBanUnseenByTheHubIsEnforced(t *testing.T) {
 }
 
 // An answer overtaken by a ban is not cached.
-func TestBanWhileTheRoomIsAskedAbout(t *testing.T) {
+func TestBanDuringTheAccessCheck(t *testing.T) {
 	inBubble(t, bigRing, func(b *bench) {
 		d := &doors{banned: map[string][]int64{}}
 		b.access = d
@@ -160,7 +160,7 @@ func TestBanWhileTheRoomIsAskedAbout(t *testing.T) {
 }
 
 // Events that clients missed during a restart are in the ring again.
-func TestHubBeginsWithTheEndOfTheLog(t *testing.T) {
+func TestHubStartsAtTheEndOfTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &countedLog{logbook: &logbook{}}
 		inbox := chat.InboxTopic(3)

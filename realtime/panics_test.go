@@ -55,7 +55,7 @@ func TestPanicAtAnEventLosesNothing(t *testing.T) {
 	})
 }
 
-func TestPanicAtAControlEventSendsAllBack(t *testing.T) {
+func TestPanicAtAControlEventClosesAllStreams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		log, forgotten := &logbook{}, false
@@ -89,7 +89,7 @@ func TestPanicAtAControlEventSendsAllBack(t *testing.T) {
 }
 
 // Each of these panics once in one of the hub's goroutines; a post at that time is delivered all the same.
-func TestHubGoesOnAfterAPanic(t *testing.T) {
+func TestHubContinuesAfterAPanic(t *testing.T) {
 	for _, where := range []struct {
 		name  string
 		panic func(b *bench)

@@ -171,7 +171,7 @@ func (b *polledBench) isFull(s *Stream) bool { _, is := b.stalls.all()[s]; retur
 // A full socket accepts part of a write, or nothing: the rest follows when there is space, each byte once, whatever
 // arrives meanwhile. Other streams do not wait. With a small ring the events that arrive meanwhile are read from the
 // log.
-func TestFullSocketIsGoneOnWithWhenThereIsRoom(t *testing.T) {
+func TestFullSocketContinuesOnceWritable(t *testing.T) {
 	for _, ringBytes := range []int{64 << 20, 100_000} {
 		t.Run(fmt.Sprint("ring of ", ringBytes), func(t *testing.T) {
 			onSockets(t, ringBytes, func(b *polledBench) {
@@ -231,7 +231,7 @@ func TestCutEndsAFullSocketAndItsWaiters(t *testing.T) {
 }
 
 // Peers vanish at once, in the middle of sweeps: the others get everything, and nothing is left of those that vanished.
-func TestAThousandVanishInTheMiddleOfSweeps(t *testing.T) {
+func TestThousandStreamsVanishDuringSweeps(t *testing.T) {
 	onSockets(t, bigRing, func(b *polledBench) {
 		const stay, vanish = 20, 1000
 		var all sync.WaitGroup
@@ -287,7 +287,7 @@ func TestHalfClosedPeerHasLeft(t *testing.T) {
 
 // A closed descriptor's number is soon reused by another connection: late events and writes for the old one do not
 // reach the new one.
-func TestDescriptorsThatAreReused(t *testing.T) {
+func TestReusedDescriptors(t *testing.T) {
 	onSockets(t, bigRing, func(b *polledBench) {
 		old, far := b.connect(1, NDJSON, nil, "one")
 		was := old.conn.(*polled).fd
@@ -369,7 +369,7 @@ func TestNoStreamGetsAnothersBytes(t *testing.T) {
 }
 
 // A thousand streams, some of them stalled, are told why they end, and end; the last are cut in time.
-func TestDrainOfAThousand(t *testing.T) {
+func TestDrainOfAThousandStreams(t *testing.T) {
 	onSockets(t, 64<<20, func(b *polledBench) {
 		const stalled, reading = 10, 1000
 		var full []*Stream
@@ -435,7 +435,7 @@ func TestPanicInASweepEndsThatStream(t *testing.T) {
 }
 
 // Control frames count against the limit, however often the client pauses.
-func TestPausesPayForNoFrames(t *testing.T) {
+func TestPausesDoNotResetTheFrameLimit(t *testing.T) {
 	onSockets(t, bigRing, func(b *polledBench) {
 		s, far := b.connect(1, WebSocket, func(chat.Viewer) Handler { return nil }, "lobby")
 		go func() { _, _ = io.Copy(io.Discard, far) }()

@@ -22,7 +22,7 @@ func slowHead(reads *atomic.Int64) shared[chat.LogState] {
 }
 
 // However many ask during a read, one more read serves all of them; it starts after they asked.
-func TestSharedReadBeginsAfterItWasAskedFor(t *testing.T) {
+func TestSharedReadStartsAfterTheCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var reads atomic.Int64
 		head := slowHead(&reads)
@@ -60,7 +60,7 @@ func TestSharedReadBeginsAfterItWasAskedFor(t *testing.T) {
 }
 
 // A caller that asks repeatedly is delayed, to keep to the number of reads per second.
-func TestSharedReadsKeepTheirPace(t *testing.T) {
+func TestSharedReadsArePaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reads := 0
 		head := shared[int]{pace: 5 * time.Millisecond, logger: slog.New(slog.DiscardHandler), read: func(context.Context) (int, error) { reads++; return reads, nil }}

@@ -6,7 +6,7 @@ import (
 )
 
 // Posts count from the first second on, and no longer once they are older than the samples.
-func TestRatesAreOfTheLastSeconds(t *testing.T) {
+func TestRatesCoverTheLastSeconds(t *testing.T) {
 	began := time.Now()
 	m := &meter{started: began}
 	m.posts.Add(12)

@@ -139,7 +139,7 @@ func TestBatchIsCollectedUnderTheLock(t *testing.T) {
 }
 
 // A node that fails between the lock and the batch releases the lock, so that the other nodes and its writer continue.
-func TestLockAheadIsGivenBack(t *testing.T) {
+func TestLockAheadIsReleased(t *testing.T) {
 	pg := testservers.NewPostgres(t)
 	name, err := pg.NewDatabase()
 	if err != nil {
@@ -240,7 +240,7 @@ func TestWhenTheHeadIsLockedAhead(t *testing.T) {
 }
 
 // A step of retention uses a lock that was taken ahead, and leaves none behind: the next post takes its own.
-func TestStepOfRetentionUsesTheLockAhead(t *testing.T) {
+func TestRetentionStepUsesTheLockAhead(t *testing.T) {
 	pg := testservers.NewPostgres(t)
 	name, err := pg.NewDatabase()
 	if err != nil {

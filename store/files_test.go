@@ -20,9 +20,9 @@ func addFile(t *testing.T, s *Store, u chat.User, topic chat.Topic) string {
 }
 
 // If one post in a batch uses a file that it cannot have, only that post fails, and no id is skipped.
-func TestPostOfATakenFileFailsAlone(t *testing.T) { onBoth(t, testPostOfATakenFileFailsAlone) }
+func TestOnlyThePostOfAUsedFileFails(t *testing.T) { onBoth(t, testOnlyThePostOfAUsedFileFails) }
 
-func testPostOfATakenFileFailsAlone(t *testing.T, p place) {
+func testOnlyThePostOfAUsedFileFails(t *testing.T, p place) {
 	s, u, r := world(t, p, nil)
 	file := addFile(t, s, u, chat.RoomTopic(r.ID))
 	post := func(files ...string) func() error {
@@ -49,9 +49,9 @@ func testPostOfATakenFileFailsAlone(t *testing.T, p place) {
 }
 
 // A user has one avatar. A new one removes the old one and its bytes.
-func TestAvatarTakesTheOldOnesPlace(t *testing.T) { onBoth(t, testAvatarTakesTheOldOnesPlace) }
+func TestAvatarReplacesTheOldOne(t *testing.T) { onBoth(t, testAvatarReplacesTheOldOne) }
 
-func testAvatarTakesTheOldOnesPlace(t *testing.T, p place) {
+func testAvatarReplacesTheOldOne(t *testing.T, p place) {
 	s, u, r := world(t, p, nil)
 	inbox := chat.InboxTopic(u.ID)
 	first, second, elsewhere := addFile(t, s, u, inbox), addFile(t, s, u, inbox), addFile(t, s, u, chat.RoomTopic(r.ID))
@@ -93,9 +93,9 @@ func testAvatarTakesTheOldOnesPlace(t *testing.T, p place) {
 }
 
 // The used part of the upload allowance decays over a day.
-func TestUseOfUploadsFades(t *testing.T) { onBoth(t, testUseOfUploadsFades) }
+func TestUsedUploadAllowanceDecays(t *testing.T) { onBoth(t, testUsedUploadAllowanceDecays) }
 
-func testUseOfUploadsFades(t *testing.T, p place) {
+func testUsedUploadAllowanceDecays(t *testing.T, p place) {
 	var mu sync.Mutex
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	s := p.open(t, Config{Now: func() time.Time { mu.Lock(); defer mu.Unlock(); return now }})
@@ -130,11 +130,11 @@ func testUseOfUploadsFades(t *testing.T, p place) {
 }
 
 // Files are also removed if a node of the previous version deletes their message.
-func TestFilesOfMessagesThatAnOldNodeDeletes(t *testing.T) {
-	onBoth(t, testFilesOfMessagesThatAnOldNodeDeletes)
+func TestFilesOfMessagesDeletedByAnOldNode(t *testing.T) {
+	onBoth(t, testFilesOfMessagesDeletedByAnOldNode)
 }
 
-func testFilesOfMessagesThatAnOldNodeDeletes(t *testing.T, p place) {
+func testFilesOfMessagesDeletedByAnOldNode(t *testing.T, p place) {
 	s, u, r := world(t, p, nil)
 	file := addFile(t, s, u, chat.RoomTopic(r.ID))
 	m := message(u, r, "x")

@@ -175,15 +175,15 @@ func TestFollowersSurviveTheirNodes(t *testing.T) {
 	} {
 		t.Run(fault, func(t *testing.T) {
 			if fault == cut { // only PostgreSQL has a connection to cut
-				testFollowersSurvive(t, place{URL: testservers.Database(t)}, do)
+				testFollowersSurviveTheirNodes(t, place{URL: testservers.Database(t)}, do)
 				return
 			}
-			onBoth(t, func(t *testing.T, p place) { testFollowersSurvive(t, p, do) })
+			onBoth(t, func(t *testing.T, p place) { testFollowersSurviveTheirNodes(t, p, do) })
 		})
 	}
 }
 
-func testFollowersSurvive(t *testing.T, p place, fault func(t *testing.T, s *Store, n *followerNode, tookOver func())) {
+func testFollowersSurviveTheirNodes(t *testing.T, p place, fault func(t *testing.T, s *Store, n *followerNode, tookOver func())) {
 	const count = 5
 	s, u, lobby := world(t, p, nil)
 	s.inTx(t, func(tx *tx) error {

@@ -126,9 +126,9 @@ func (s *Store) follower(t *testing.T, name string) followers.State {
 
 // One of two runners has a follower, which is given every event of its topics in order and once, from before and after
 // it was added. After a change it continues where it is told to; after its removal it is given nothing.
-func TestFollowerIsGivenTheLog(t *testing.T) { onBoth(t, testFollowerIsGivenTheLog) }
+func TestFollowerGetsTheLog(t *testing.T) { onBoth(t, testFollowerGetsTheLog) }
 
-func testFollowerIsGivenTheLog(t *testing.T, p place) {
+func testFollowerGetsTheLog(t *testing.T, p place) {
 	var f fanOut
 	s, u, lobby := world(t, p, f.committed)
 	other := makeRoom(t, s, u, "other")
@@ -193,11 +193,11 @@ func testFollowerIsGivenTheLog(t *testing.T, p place) {
 }
 
 // A runner that stops gives its leases back at once: another continues long before they would have expired.
-func TestFollowersGoToAnotherNodeWhenOneStops(t *testing.T) {
-	onBoth(t, testFollowersGoToAnotherNodeWhenOneStops)
+func TestFollowersMoveWhenTheirNodeStops(t *testing.T) {
+	onBoth(t, testFollowersMoveWhenTheirNodeStops)
 }
 
-func testFollowersGoToAnotherNodeWhenOneStops(t *testing.T, p place) {
+func testFollowersMoveWhenTheirNodeStops(t *testing.T, p place) {
 	var f fanOut
 	s, u, lobby := world(t, p, f.committed)
 	var n notebook
@@ -239,9 +239,9 @@ func testFollowersGoToAnotherNodeWhenOneStops(t *testing.T, p place) {
 }
 
 // Writes of a lease's former holder have no effect.
-func TestFormerHolderMovesNoCursor(t *testing.T) { onBoth(t, testFormerHolderMovesNoCursor) }
+func TestFormerHolderCannotMoveCursor(t *testing.T) { onBoth(t, testFormerHolderCannotMoveCursor) }
 
-func testFormerHolderMovesNoCursor(t *testing.T, p place) {
+func testFormerHolderCannotMoveCursor(t *testing.T, p place) {
 	s := p.open(t, Config{})
 	s.inTx(t, func(tx *tx) error { return tx.addFollower("test:1", 5) })
 	claim := func(node string, lease time.Duration) followers.Lease {
@@ -296,9 +296,9 @@ func testFormerHolderMovesNoCursor(t *testing.T, p place) {
 
 // If 50 of 100 followers hang or fail, the others are given everything at once. Failing ones are given the same batch
 // again, and the next node to hold them knows how long they have failed.
-func TestFollowersThatFailDelayNobody(t *testing.T) { onBoth(t, testFollowersThatFailDelayNobody) }
+func TestFailingFollowersDelayNobody(t *testing.T) { onBoth(t, testFailingFollowersDelayNobody) }
 
-func testFollowersThatFailDelayNobody(t *testing.T, p place) {
+func testFailingFollowersDelayNobody(t *testing.T, p place) {
 	const count = 100
 	var f fanOut
 	s, u, lobby := world(t, p, f.committed)

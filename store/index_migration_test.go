@@ -56,7 +56,7 @@ func eventsIndexes(t *testing.T, db *sql.DB) (valid, broken string) {
 const twoIndexes = "events_by_also events_main events_pkey events_rest events_threads"
 
 // Building an index CONCURRENTLY waits for every snapshot in the database, so a node waiting for its turn holds none.
-func TestNodesThatStartAtOnceMigrateTheIndexes(t *testing.T) {
+func TestNodesStartingTogetherMigrateTheIndexes(t *testing.T) {
 	p, db := beforeTwoIndexes(t)
 	const nodes = 4
 	ended := make(chan error)

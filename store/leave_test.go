@@ -13,10 +13,10 @@ import (
 // A caller that gives up on its job shares no memory with it: the job may still run (see writer.do). The race detector
 // would notice.
 func TestAbandonedJobsShareNothingWithTheirCallers(t *testing.T) {
-	onBoth(t, testCallersLeaveTheirJobsBehind)
+	onBoth(t, testAbandonedJobsShareNothingWithTheirCallers)
 }
 
-func testCallersLeaveTheirJobsBehind(t *testing.T, p place) {
+func testAbandonedJobsShareNothingWithTheirCallers(t *testing.T, p place) {
 	s, ada, lobby := world(t, p, nil)
 	guard, topic := guardOf(ada, lobby), chat.RoomTopic(lobby.ID)
 	e, _, err := s.Post(t.Context(), guard, message(ada, lobby, "hello"), nil)

@@ -7,9 +7,9 @@ import (
 )
 
 // A change of role does not start a new membership; returning does.
-func TestMembershipsSayWhenTheyBegan(t *testing.T) { onBoth(t, testMembershipsSayWhenTheyBegan) }
+func TestMembershipsRecordWhenTheyBegan(t *testing.T) { onBoth(t, testMembershipsRecordWhenTheyBegan) }
 
-func testMembershipsSayWhenTheyBegan(t *testing.T, p place) {
+func testMembershipsRecordWhenTheyBegan(t *testing.T, p place) {
 	s, u, a := world(t, p, nil)
 	b, c := makeRoom(t, s, u, "b"), makeRoom(t, s, u, "c")
 	event := func(r chat.Room, typ string) chat.Event {

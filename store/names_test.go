@@ -14,7 +14,7 @@ import (
 )
 
 // Users from before the column, and those that the previous version adds while we run, have no skeleton.
-func TestNamesWithoutSkeletonsAreLookedAtToo(t *testing.T) {
+func TestNamesWithoutSkeletonsAreCheckedToo(t *testing.T) {
 	onBoth(t, func(t *testing.T, p place) {
 		s := p.open(t, Config{})
 		add := func(name string) {
@@ -70,7 +70,7 @@ func TestUserAndFirstSessionAreOneTransaction(t *testing.T) {
 	})
 }
 
-func TestSweepThatFailsIsLogged(t *testing.T) {
+func TestFailedSweepIsLogged(t *testing.T) {
 	var mu sync.Mutex
 	var log bytes.Buffer
 	p := place{Dir: t.TempDir()}

@@ -50,9 +50,11 @@ func together(s *Store, jobs ...func() error) (errs []error) {
 }
 
 // A job that panics after writing fails alone; the other jobs in its batch succeed.
-func TestPanicInAWriteCostsThatWrite(t *testing.T) { onBoth(t, testPanicInAWriteCostsThatWrite) }
+func TestPanicInAWriteFailsOnlyThatWrite(t *testing.T) {
+	onBoth(t, testPanicInAWriteFailsOnlyThatWrite)
+}
 
-func testPanicInAWriteCostsThatWrite(t *testing.T, p place) {
+func testPanicInAWriteFailsOnlyThatWrite(t *testing.T, p place) {
 	s, u, r := world(t, p, nil)
 	post := func() error {
 		_, _, err := s.Post(context.Background(), guardOf(u, r), message(u, r, "beside it"), nil)
@@ -77,7 +79,7 @@ func testPanicInAWriteCostsThatWrite(t *testing.T, p place) {
 }
 
 // If something else panics, the batch is rolled back and its jobs run one by one on a new connection.
-func TestPanicInAPostIsMadeUpFor(t *testing.T) {
+func TestPanickedBatchIsRetriedOneByOne(t *testing.T) {
 	s, u, r := world(t, place{Dir: t.TempDir()}, nil)
 	if err := s.log.do(t.Context(), func(t *tx) error { // looking for a key panics
 		t.w.prepared[`SELECT fingerprint, event_id FROM idempotency WHERE user_id = ? AND topic = ? AND key = ?`] = &sql.Stmt{}
@@ -134,9 +136,9 @@ func testPanicInACommitAnswersItsPosters(t *testing.T, p place) {
 }
 
 // A durable post is acknowledged even if publishing it panics.
-func TestPanicInTellingOfACommit(t *testing.T) { onBoth(t, testPanicInTellingOfACommit) }
+func TestPanicInPublishingACommit(t *testing.T) { onBoth(t, testPanicInPublishingACommit) }
 
-func testPanicInTellingOfACommit(t *testing.T, p place) {
+func testPanicInPublishingACommit(t *testing.T, p place) {
 	told := 0
 	s, u, r := world(t, p, func(string, []chat.Event) {
 		if told++; told == 1 {
@@ -175,7 +177,7 @@ func TestPanicInKeepingTheConnection(t *testing.T) {
 }
 
 // A message that panics in the indexer is skipped; later ones are found.
-func TestPanicInTheIndexCostsThatMessage(t *testing.T) {
+func TestPanicInTheIndexSkipsOnlyThatMessage(t *testing.T) {
 	s := place{Dir: t.TempDir()}.open(t, Config{Search: true, takeWords: func(ctx context.Context, tx *wordsTx, e chat.Event) error {
 		if strings.Contains(e.Body, "poison") {
 			panic("taking words")
@@ -206,7 +208,7 @@ func TestPanicInTheIndexCostsThatMessage(t *testing.T) {
 }
 
 // Other panics in the indexer are retried, and searches report that the index is behind.
-func TestPanicInFollowingTheLogIsTriedAgain(t *testing.T) {
+func TestPanicInFollowingTheLogIsRetried(t *testing.T) {
 	s := place{Dir: t.TempDir()}.open(t, Config{Search: true})
 	runFollowers(t, s, brokenLog{s})
 	before := panics.Total()

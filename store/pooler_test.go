@@ -24,7 +24,7 @@ func pooledPostgres(t *testing.T, settings ...string) (*testservers.Postgres, *t
 
 // Behind a pooler, configured or detected, each transaction sets what it needs: commits wait for the disk even if that
 // is not the server's default, and waiting for the head times out.
-func TestPoolerKeepsThePromises(t *testing.T) {
+func TestPoolerKeepsTheGuarantees(t *testing.T) {
 	for _, said := range []bool{false, true} {
 		t.Run(fmt.Sprint("said: ", said), func(t *testing.T) {
 			pg, pooler, name := pooledPostgres(t, "synchronous_commit=off")
@@ -67,7 +67,7 @@ func TestPoolerKeepsThePromises(t *testing.T) {
 
 // A pooler may switch a connection to another server without closing it: the log gets a new name before anything is
 // written to that server.
-func TestPoolerThatSwitchesServersRenamesTheLog(t *testing.T) {
+func TestPoolerSwitchingServersRenamesTheLog(t *testing.T) {
 	pg, pooler, name := pooledPostgres(t)
 	var told []string
 	p := place{URL: pooler.URL(name)}
@@ -148,7 +148,7 @@ func TestPoolerComesBack(t *testing.T) {
 }
 
 // What the pooler refuses is reported on one line, with what to do.
-func TestPoolerThatRefusesASettingSaysSo(t *testing.T) {
+func TestPoolerRefusingASettingIsReported(t *testing.T) {
 	_, pooler, name := pooledPostgres(t)
 	_, err := place{URL: pooler.URL(name) + "&search_path=chat"}.try(Config{})
 	if err == nil || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "search_path") || !strings.Contains(err.Error(), "ALTER ROLE") {

@@ -77,7 +77,7 @@ func TestPostgresComesBack(t *testing.T) {
 }
 
 // A node that is frozen while it holds the head's lock loses it: the others wait, and continue.
-func TestFrozenNodeDoesNotKeepTheHead(t *testing.T) {
+func TestFrozenNodeLosesTheHeadLock(t *testing.T) {
 	_, p := ownPostgres(t)
 	frozen, u, r := world(t, p, nil)
 	other := p.open(t, Config{})
@@ -152,7 +152,7 @@ func TestNodesShareTheLog(t *testing.T) {
 	}
 }
 
-func TestReadOnlyPostgresSaysSo(t *testing.T) {
+func TestReadOnlyPostgresIsReported(t *testing.T) {
 	pg, p := ownPostgres(t)
 	s, u, r := world(t, p, nil)
 	if err := pg.Exec("postgres", `ALTER SYSTEM SET default_transaction_read_only = on`, `SELECT pg_reload_conf()`); err != nil {
@@ -229,7 +229,7 @@ func TestFailoverRenamesTheLog(t *testing.T) {
 }
 
 // Planning the statement that posts takes longer than running it, so PostgreSQL has to keep its plan.
-func TestPostsAreNotPlannedEachTime(t *testing.T) {
+func TestPostsReuseTheirQueryPlan(t *testing.T) {
 	s, u, r := world(t, postgresPlace(t), nil)
 	for range 20 {
 		if _, _, err := s.Post(t.Context(), guardOf(u, r), message(u, r, "hi"), nil); err != nil {

@@ -30,9 +30,9 @@ func addUser(t *testing.T, s *Store, name string) chat.User {
 }
 
 // The log is followed for notifications while there is a subscription.
-func TestPushFollowerComesAndGoes(t *testing.T) { onBoth(t, testPushFollowerComesAndGoes) }
+func TestPushFollowerStartsAndStops(t *testing.T) { onBoth(t, testPushFollowerStartsAndStops) }
 
-func testPushFollowerComesAndGoes(t *testing.T, p place) {
+func testPushFollowerStartsAndStops(t *testing.T, p place) {
 	s, ada, _ := world(t, p, nil)
 	follows := func(want bool) {
 		t.Helper()
@@ -70,9 +70,9 @@ func testPushFollowerComesAndGoes(t *testing.T, p place) {
 
 // Storing a notice twice stores it once, whatever happened to it. A claim belongs to one node, and an expired claim
 // changes nothing.
-func TestPushNoticesAreNotedOnce(t *testing.T) { onBoth(t, testPushNoticesAreNotedOnce) }
+func TestPushNoticesAreRecordedOnce(t *testing.T) { onBoth(t, testPushNoticesAreRecordedOnce) }
 
-func testPushNoticesAreNotedOnce(t *testing.T, p place) {
+func testPushNoticesAreRecordedOnce(t *testing.T, p place) {
 	s, ada, lobby := world(t, p, nil)
 	ctx := t.Context()
 	bob := addUser(t, s, "bob")

@@ -22,9 +22,9 @@ func dated(u chat.User, r chat.Room, at time.Time) chat.Message {
 
 // Expired events are deleted in steps. If a store stops half way, one of several nodes that start at once continues,
 // while others post. Young and pinned messages stay, and no id is reused.
-func TestInterruptedRetentionContinues(t *testing.T) { onBoth(t, testRetentionIsTakenUpAgain) }
+func TestInterruptedRetentionContinues(t *testing.T) { onBoth(t, testInterruptedRetentionContinues) }
 
-func testRetentionIsTakenUpAgain(t *testing.T, p place) {
+func testInterruptedRetentionContinues(t *testing.T, p place) {
 	const count = 4 * expireStep
 	now := time.Now()
 	s, u, lobby := world(t, p, nil)
@@ -147,9 +147,9 @@ func testRetentionIsTakenUpAgain(t *testing.T, p place) {
 }
 
 // If a clock was wrong, young messages stay, whatever their position.
-func TestRetentionKeepsWhatIsYoung(t *testing.T) { onBoth(t, testRetentionKeepsWhatIsYoung) }
+func TestRetentionKeepsRecentMessages(t *testing.T) { onBoth(t, testRetentionKeepsRecentMessages) }
 
-func testRetentionKeepsWhatIsYoung(t *testing.T, p place) {
+func testRetentionKeepsRecentMessages(t *testing.T, p place) {
 	now := time.Now()
 	s, u, lobby := world(t, p, nil)
 	const day = 24 * time.Hour
@@ -192,11 +192,11 @@ func testRetentionKeepsWhatIsYoung(t *testing.T, p place) {
 
 // Messages with old dates behind younger ones, as an import brings them, stay until those are old too; readers are not
 // reset before. Then they go.
-func TestRetentionOfOldMessagesBehindYoungOnes(t *testing.T) {
-	onBoth(t, testRetentionOfOldMessagesBehindYoungOnes)
+func TestRetentionOfOldMessagesBehindRecentOnes(t *testing.T) {
+	onBoth(t, testRetentionOfOldMessagesBehindRecentOnes)
 }
 
-func testRetentionOfOldMessagesBehindYoungOnes(t *testing.T, p place) {
+func testRetentionOfOldMessagesBehindRecentOnes(t *testing.T, p place) {
 	const day = 24 * time.Hour
 	began := time.Now()
 	now := began
@@ -245,11 +245,11 @@ func testRetentionOfOldMessagesBehindYoungOnes(t *testing.T, p place) {
 
 // If somebody pins a message, or writes about one, after a step was planned, the step does nothing; the next one keeps
 // what is pinned.
-func TestRetentionNoticesPinsAfterItsPlan(t *testing.T) {
-	onBoth(t, testRetentionNoticesPinsAfterItsPlan)
+func TestRetentionRespectsPinsMadeAfterItsPlan(t *testing.T) {
+	onBoth(t, testRetentionRespectsPinsMadeAfterItsPlan)
 }
 
-func testRetentionNoticesPinsAfterItsPlan(t *testing.T, p place) {
+func testRetentionRespectsPinsMadeAfterItsPlan(t *testing.T, p place) {
 	s, u, lobby := world(t, p, nil)
 	if s.dialect.expire == nil {
 		t.Skip("SQLite plans within the transaction")

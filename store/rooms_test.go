@@ -9,9 +9,9 @@ import (
 )
 
 // A decision that reaches the store after its user has lost the right changes nothing.
-func TestAGuardSeesEveryLostRight(t *testing.T) { onBoth(t, testAGuardSeesEveryLostRight) }
+func TestGuardSeesEveryLostRight(t *testing.T) { onBoth(t, testGuardSeesEveryLostRight) }
 
-func testAGuardSeesEveryLostRight(t *testing.T, p place) {
+func testGuardSeesEveryLostRight(t *testing.T, p place) {
 	s, ada, _ := world(t, p, nil)
 	a, _, err := s.CreateUser(t.Context(), "bob", "hash", nil)
 	if err != nil {
@@ -156,9 +156,9 @@ func testFormerRoomsAreKnownFromTheLog(t *testing.T, p place) {
 }
 
 // A change by another process, such as the command line, applies to the next write.
-func TestAGuardSeesOtherProcesses(t *testing.T) { onBoth(t, testAGuardSeesOtherProcesses) }
+func TestGuardSeesOtherProcesses(t *testing.T) { onBoth(t, testGuardSeesOtherProcesses) }
 
-func testAGuardSeesOtherProcesses(t *testing.T, p place) {
+func testGuardSeesOtherProcesses(t *testing.T, p place) {
 	s, ada, r := world(t, p, nil)
 	other := p.open(t, Config{})
 	post := func() error {

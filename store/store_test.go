@@ -119,9 +119,9 @@ func ids(events []chat.Event) (list []int64) {
 }
 
 // Whatever fails or is retried in a batch, the stored events have consecutive ids.
-func TestIDsAreDenseWhateverFails(t *testing.T) { onBoth(t, testIDsAreDenseWhateverFails) }
+func TestIDsStayDenseAfterFailures(t *testing.T) { onBoth(t, testIDsStayDenseAfterFailures) }
 
-func testIDsAreDenseWhateverFails(t *testing.T, p place) {
+func testIDsStayDenseAfterFailures(t *testing.T, p place) {
 	s, u, r := world(t, p, nil)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -189,9 +189,9 @@ func testIDsAreDenseWhateverFails(t *testing.T, p place) {
 
 // Events are published only when a crash can no longer lose them: another connection, which sees only what is
 // committed, finds them at that time.
-func TestPublishedIsCommitted(t *testing.T) { onBoth(t, testPublishedIsCommitted) }
+func TestPublishedEventsAreCommitted(t *testing.T) { onBoth(t, testPublishedEventsAreCommitted) }
 
-func testPublishedIsCommitted(t *testing.T, p place) {
+func testPublishedEventsAreCommitted(t *testing.T, p place) {
 	var s *Store
 	var u chat.User
 	var r chat.Room
@@ -216,9 +216,9 @@ func testPublishedIsCommitted(t *testing.T, p place) {
 	}
 }
 
-func TestRetryBringsTheFirstEvent(t *testing.T) { onBoth(t, testRetryBringsTheFirstEvent) }
+func TestRetryReturnsTheFirstEvent(t *testing.T) { onBoth(t, testRetryReturnsTheFirstEvent) }
 
-func testRetryBringsTheFirstEvent(t *testing.T, p place) {
+func testRetryReturnsTheFirstEvent(t *testing.T, p place) {
 	s, u, r := world(t, p, nil)
 	other := makeRoom(t, s, u, "other")
 	key := &chat.Key{Name: "k", Fingerprint: []byte("one")}
@@ -319,9 +319,9 @@ func testReopeningKeepsTheLog(t *testing.T, p place) {
 	}
 }
 
-func TestCloseAnswersWhatWaits(t *testing.T) { onBoth(t, testCloseAnswersWhatWaits) }
+func TestCloseAnswersWaitingPosts(t *testing.T) { onBoth(t, testCloseAnswersWaitingPosts) }
 
-func testCloseAnswersWhatWaits(t *testing.T, p place) {
+func testCloseAnswersWaitingPosts(t *testing.T, p place) {
 	s, u, r := world(t, p, nil)
 	var wg sync.WaitGroup
 	acknowledged := make(chan int64, 500)
@@ -426,9 +426,9 @@ func testSweepRemovesWhatHasExpired(t *testing.T, p place) {
 }
 
 // A sweep continues until everything expired is deleted, however busy the writer is.
-func TestSweepContinuesUnderLoad(t *testing.T) { onBoth(t, testSweepGoesOnUnderLoad) }
+func TestSweepContinuesUnderLoad(t *testing.T) { onBoth(t, testSweepContinuesUnderLoad) }
 
-func testSweepGoesOnUnderLoad(t *testing.T, p place) {
+func testSweepContinuesUnderLoad(t *testing.T, p place) {
 	s := p.open(t, Config{Now: func() time.Time { return time.Now().Add(-48 * time.Hour) }})
 	a, _, err := s.CreateUser(t.Context(), "ada", "hash", nil)
 	if err != nil {
@@ -475,9 +475,9 @@ func testSweepGoesOnUnderLoad(t *testing.T, p place) {
 	}
 }
 
-func TestCallerThatGaveUpHasNotPosted(t *testing.T) { onBoth(t, testWhoGaveUpWaitingHasNotPosted) }
+func TestCancelledPostIsNotWritten(t *testing.T) { onBoth(t, testCancelledPostIsNotWritten) }
 
-func testWhoGaveUpWaitingHasNotPosted(t *testing.T, p place) {
+func testCancelledPostIsNotWritten(t *testing.T, p place) {
 	s, u, r := world(t, p, nil)
 	busy, free, done := make(chan struct{}), make(chan struct{}), make(chan error)
 	go func() {

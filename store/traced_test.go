@@ -20,7 +20,7 @@ func (t *toldTraces) Committed(id int64, _ string, _ time.Time, _ time.Duration,
 }
 
 // Events of a failed transaction are not in a trace: their ids go to other events later.
-func TestTracesKnowWhatIsDurable(t *testing.T) {
+func TestTracesRecordDurability(t *testing.T) {
 	told := &toldTraces{}
 	s := place{Dir: t.TempDir()}.open(t, Config{Traces: told})
 	write := func(refused, broken error) error {

@@ -81,7 +81,7 @@ func result(t *testing.T, v any, err error) any {
 }
 
 // PostgreSQL counts the rows and index entries that it reads.
-func TestMessagesAreFoundWithoutWalkingOnPostgres(t *testing.T) {
+func TestMessageQueriesUseTheIndexOnPostgres(t *testing.T) {
 	for _, plans := range []string{"auto", "force_custom_plan", "force_generic_plan"} {
 		t.Run(plans, func(t *testing.T) {
 			p := place{URL: testservers.Database(t)}
@@ -125,7 +125,7 @@ func TestMessagesAreFoundWithoutWalkingOnPostgres(t *testing.T) {
 }
 
 // SQLite does not count, but shows its plan: what it scans in one of these ways is what the query is about.
-func TestMessagesAreFoundWithoutWalkingOnSQLite(t *testing.T) {
+func TestMessageQueriesUseTheIndexOnSQLite(t *testing.T) {
 	good := regexp.MustCompile(`^SEARCH (e|events) USING (` +
 		`(COVERING )?INDEX events_(main|rest) \(topic=\? AND id>\? AND id<\?\)|` +
 		`(COVERING )?INDEX events_main \(topic>\? AND topic<\?\)|` +

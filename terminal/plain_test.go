@@ -2,7 +2,7 @@ package terminal
 
 import "testing"
 
-func TestPlainTextDoesNothingToATerminal(t *testing.T) {
+func TestPlainTextIsHarmlessToATerminal(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"hello\twörld 👩‍🚀":            "hello\twörld 👩‍🚀",
@@ -20,14 +20,14 @@ func TestPlainTextDoesNothingToATerminal(t *testing.T) {
 	}
 }
 
-func TestLinesOfAMessageCannotPassForAnother(t *testing.T) {
+func TestMessageLinesCannotImitateAnother(t *testing.T) {
 	t.Parallel()
 	if got, want := lines("hi\r\n12:00:00 bob: \x1b[2Kforged\n"), "hi\n    | 12:00:00 bob: "+`\x1b[2Kforged`; got != want {
 		t.Errorf("lines = %q, want %q", got, want)
 	}
 }
 
-func TestJSONOnATerminalKeepsItsMeaning(t *testing.T) {
+func TestJSONOnATerminalIsUnchangedInMeaning(t *testing.T) {
 	t.Parallel()
 	if got, want := plainJSON("{\"message\":\"\u009b1m\u202ex\x7fé\"}"), `{"message":"\u009b1m\u202ex\u007fé"}`; got != want {
 		t.Errorf("JSON = %s, want %s", got, want)

@@ -27,7 +27,7 @@ func TestServersStartAndComeBack(t *testing.T) {
 }
 
 // A port is given out once, even if nobody listens on it yet.
-func TestFreePortsAreGivenOnce(t *testing.T) {
+func TestFreePortIsReturnedOnce(t *testing.T) {
 	t.Parallel()
 	seen := map[int]bool{}
 	for range 1000 {

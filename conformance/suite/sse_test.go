@@ -8,7 +8,7 @@ import (
 )
 
 // The examples and rules in WHATWG HTML §9.2.6.
-func TestEventStreamIsParsedAsTheStandardSays(t *testing.T) {
+func TestEventStreamIsParsedByTheStandard(t *testing.T) {
 	for _, test := range []struct {
 		name, stream string
 		want         []string // event|data|last id

@@ -81,7 +81,7 @@ func TestLookAlikesOfNamesAreRefused(t *testing.T) {
 
 // Names that suggest the site or its staff are reserved, except for the operator. Accounts that already have one keep
 // it.
-func TestReservedNamesAreTakenButForTheCommandLine(t *testing.T) {
+func TestReservedNamesAreOnlyForTheCommandLine(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	billing := p.Signup(t, "billing") // not reserved yet
@@ -125,7 +125,7 @@ func TestReservedNamesAreTakenButForTheCommandLine(t *testing.T) {
 	}
 }
 
-func TestSignupRefusesWhatDoesNotFit(t *testing.T) {
+func TestSignupRefusesInvalidInput(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	visitor := p.Visitor(t)
@@ -165,14 +165,14 @@ func TestSignupRefusesWhatDoesNotFit(t *testing.T) {
 	}
 }
 
-func TestClosedSignupLetsNobodyIn(t *testing.T) {
+func TestClosedSignupRefusesEverybody(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, func(cfg *program.Settings) { cfg.Signup = "closed" })
 	p.Visitor(t).Do("POST", "/v1/auth/signup", harness.Credentials{Username: "ada", Password: "long enough"}).WantProblem(403, "signup_closed", "")
 	p.Visitor(t).Do("POST", "/v1/auth/login", harness.Credentials{Username: "ada", Password: "long enough"}).WantProblem(401, "bad_credentials", "")
 }
 
-func TestLoginTellsNothingAboutNames(t *testing.T) {
+func TestLoginRevealsNoNames(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	p.Signup(t, "ada")
@@ -186,7 +186,7 @@ func TestLoginTellsNothingAboutNames(t *testing.T) {
 }
 
 // Passwords are normalized (PRECIS OpaqueString), so it does not matter how the keyboard composed them.
-func TestPasswordsAreComparedPrepared(t *testing.T) {
+func TestPasswordsAreNormalizedBeforeComparison(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	p.Visitor(t).Do("POST", "/v1/auth/signup", harness.Credentials{Username: "ada", Password: "caf\u00e9 au lait"}).Want(201)

@@ -42,7 +42,7 @@ func TestDisablingEndsEverything(t *testing.T) {
 }
 
 // Roles are read from the database: a change applies to the next call with the same access token.
-func TestARoleCountsFromTheNextCall(t *testing.T) {
+func TestRoleAppliesFromTheNextRequest(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, harness.WithAdmin)
 	root, ada, bob := p.Admin(t), p.Signup(t, "ada"), p.Signup(t, "bob")
@@ -70,7 +70,7 @@ func TestARoleCountsFromTheNextCall(t *testing.T) {
 	ada.Post("news", "again")
 }
 
-func TestAnAdminIsLeft(t *testing.T) {
+func TestLastAdminCannotBeRemoved(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, harness.WithAdmin)
 	root, ada := p.Admin(t), p.Signup(t, "ada")

@@ -11,7 +11,7 @@ import (
 	"tandem/program"
 )
 
-func TestCookieOpensStreamsFromOurOwnPagesAlone(t *testing.T) {
+func TestCookieOpensStreamsOnlyFromOurPages(t *testing.T) {
 	t.Parallel()
 	const friend = "https://app.example.com"
 	p := harness.StartProgram(t, func(cfg *program.Settings) { cfg.Origins = []string{friend} })
@@ -48,7 +48,7 @@ func TestCookieOpensStreamsFromOurOwnPagesAlone(t *testing.T) {
 	})
 }
 
-func TestCookieCountsNowhereElse(t *testing.T) {
+func TestCookieIsAcceptedNowhereElse(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada := p.Signup(t, "ada")

@@ -36,7 +36,7 @@ func hasherOf(t *testing.T, server, before int, login func() *harness.Client) in
 }
 
 // Not parallel: on a busy machine the low-priority process may take so long that the server does not wait for it.
-func TestPasswordsAreHashedInAProcessThatGivesWay(t *testing.T) {
+func TestPasswordsAreHashedInALowPriorityProcess(t *testing.T) {
 	p := harness.StartBinary(t, t.TempDir(), "TANDEM_JWT_SECRET="+harness.Secret)
 	ada := p.Signup(t, "ada")
 	ada.Login() // the server may have given up on the first process; the next login needs none

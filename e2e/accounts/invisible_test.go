@@ -105,7 +105,7 @@ func TestInvisibleIsAbsentForOthers(t *testing.T) {
 }
 
 // The setting survives a restart.
-func TestInvisibleStaysSoOverARestart(t *testing.T) {
+func TestInvisibleOutlastsARestart(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")

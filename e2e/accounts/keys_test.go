@@ -21,7 +21,7 @@ func withKeyFiles(files ...string) func(*program.Settings) {
 	return func(cfg *program.Settings) { cfg.JWTKeyFiles = files }
 }
 
-func TestEachKindOfKeyFileServes(t *testing.T) {
+func TestEachKindOfKeyFileWorks(t *testing.T) {
 	t.Parallel()
 	for _, alg := range keyAlgorithms {
 		t.Run(alg, func(t *testing.T) {
@@ -155,7 +155,7 @@ func TestForgedTokensAreRefusedUnderKeyFiles(t *testing.T) {
 	}
 }
 
-func TestUnusableKeyFilesStopTheStart(t *testing.T) {
+func TestUnusableKeyFilesPreventTheStart(t *testing.T) {
 	t.Parallel()
 	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	if err != nil {

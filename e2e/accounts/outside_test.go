@@ -17,7 +17,7 @@ import (
 	"tandem/program"
 )
 
-func TestOutsideIssuersTokensAreTheWayIn(t *testing.T) {
+func TestTokensOfAnOutsideIssuerAreAccepted(t *testing.T) {
 	t.Parallel()
 	for _, alg := range keyAlgorithms {
 		t.Run(alg, func(t *testing.T) {
@@ -47,7 +47,7 @@ func TestOutsideIssuersTokensAreTheWayIn(t *testing.T) {
 	}
 }
 
-func TestLocalLoginsAreClosedBesideAnOutsideIssuer(t *testing.T) {
+func TestOutsideIssuerDisablesLocalLogins(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, harness.WithSecret)
 	local := p.Signup(t, "ada")
@@ -72,7 +72,7 @@ func TestLocalLoginsAreClosedBesideAnOutsideIssuer(t *testing.T) {
 
 // A user who is disabled here is locked out although the issuer's token is still valid, verified before or not. So are
 // their tickets.
-func TestDisabledOutsidersAreOut(t *testing.T) {
+func TestDisabledOutsidersAreRefused(t *testing.T) {
 	t.Parallel()
 	k := newIssuerKey(t, "EdDSA", "k")
 	p := harness.StartProgram(t, withIssuer(startIssuer(t, k).url))
@@ -291,7 +291,7 @@ func TestOutsiderIsProvisionedOnce(t *testing.T) {
 	}
 }
 
-func TestSubjectsThatAreNone(t *testing.T) {
+func TestInvalidSubjects(t *testing.T) {
 	t.Parallel()
 	k := newIssuerKey(t, "EdDSA", "k")
 	p := harness.StartProgram(t, withIssuer(startIssuer(t, k).url))
@@ -415,7 +415,7 @@ func TestIssuerRotatesItsKeys(t *testing.T) {
 	ada.WantDead()
 }
 
-func TestIssuerThatIsDownAtTheStart(t *testing.T) {
+func TestIssuerDownAtStart(t *testing.T) {
 	t.Parallel()
 	k := newIssuerKey(t, "EdDSA", "k")
 	address := harness.FreeAddress(t)
@@ -442,7 +442,7 @@ func TestIssuerThatIsDownAtTheStart(t *testing.T) {
 }
 
 // Bad answers from the issuer do no harm: the server goes on with the keys that it has.
-func TestIssuerThatAnswersNonsense(t *testing.T) {
+func TestIssuerWithInvalidAnswers(t *testing.T) {
 	t.Parallel()
 	k := newIssuerKey(t, "EdDSA", "k")
 	elsewhere := startIssuer(t, newIssuerKey(t, "EdDSA", "k"))
@@ -479,7 +479,7 @@ func TestIssuerThatAnswersNonsense(t *testing.T) {
 	}
 }
 
-func TestUnusableIssuersStopTheStart(t *testing.T) {
+func TestUnusableIssuersPreventTheStart(t *testing.T) {
 	t.Parallel()
 	for says, change := range map[string]func(*program.Settings){
 		"must be https":    withIssuer("http://login.example.org/jwks"),

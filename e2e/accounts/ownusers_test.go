@@ -10,7 +10,7 @@ import (
 	"tandem/program"
 )
 
-func TestABackendGetsSessionsForItsUsers(t *testing.T) {
+func TestBackendGetsSessionsForItsUsers(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, harness.WithAdmin, func(cfg *program.Settings) { cfg.Signup = "closed" })
 	root, backend := p.Backend(t)
@@ -52,7 +52,7 @@ func TestABackendGetsSessionsForItsUsers(t *testing.T) {
 }
 
 // Users that a backend cannot become, and names that nobody can have.
-func TestSessionsThatABackendCannotHave(t *testing.T) {
+func TestSessionsABackendCannotGet(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, harness.WithAdmin)
 	root, backend := p.Backend(t)
@@ -94,7 +94,7 @@ func TestSessionsThatABackendCannotHave(t *testing.T) {
 }
 
 // A token with the scope sessions can do nothing else, and no other token can do that.
-func TestTheScopeSessions(t *testing.T) {
+func TestSessionsScope(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, harness.WithAdmin)
 	root, backend := p.Backend(t)
@@ -135,7 +135,7 @@ func TestTheScopeSessions(t *testing.T) {
 }
 
 // Many concurrent requests for the same new user, on any node, return the same user; one of them creates it.
-func TestManyBackendsMakeTheSameUserAtOnce(t *testing.T) {
+func TestConcurrentBackendsCreateOneUser(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, harness.WithAdmin)
 	_, backend := p.Backend(t)
@@ -168,7 +168,7 @@ func TestSessionsAreLimitedByUser(t *testing.T) {
 	backend.SessionFor(map[string]any{"username": "bob", "create": true}).Want(201)
 }
 
-func TestAnAdminCreatesAccounts(t *testing.T) {
+func TestAdminCreatesAccounts(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, harness.WithAdmin, func(cfg *program.Settings) { cfg.Signup = "closed" })
 	root, backend := p.Backend(t)
@@ -202,7 +202,7 @@ func TestAnAdminCreatesAccounts(t *testing.T) {
 	}
 }
 
-func TestWhereYouAreLoggedIn(t *testing.T) {
+func TestSessionList(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, harness.WithAdmin, func(cfg *program.Settings) { cfg.TrustedProxies = []string{"127.0.0.1"} })
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")

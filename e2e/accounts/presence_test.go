@@ -8,7 +8,7 @@ import (
 	"tandem/e2e/harness"
 )
 
-func TestTabsCountOnceAndAReloadMakesNoNoise(t *testing.T) {
+func TestTabsCountOnceAndReloadsAreSilent(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob, carol := p.Signup(t, "ada"), p.Signup(t, "bob"), p.Signup(t, "carol")
@@ -70,7 +70,7 @@ func testTabs(t *testing.T, over harness.Transport, ada, bob, carol *harness.Cli
 }
 
 // Presence is per room: changes in one room are not announced in another.
-func TestPresenceIsToldInItsRoomAlone(t *testing.T) {
+func TestPresenceIsSentOnlyToItsRoom(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")
@@ -102,7 +102,7 @@ func TestPresenceIsToldInItsRoomAlone(t *testing.T) {
 }
 
 // A user who shares no room with another learns nothing about where they are, not even with the name of a private room.
-func TestPresenceInPrivateRoomsIsTheirMembersAlone(t *testing.T) {
+func TestPresenceInPrivateRoomsIsOnlyForMembers(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob, eve := p.Signup(t, "ada"), p.Signup(t, "bob"), p.Signup(t, "eve")

@@ -87,7 +87,7 @@ func TestProfile(t *testing.T) {
 }
 
 // One call looks up several users by name. Duplicates and unknown names are left out.
-func TestPeopleByTheirNames(t *testing.T) {
+func TestUsersByName(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, func(cfg *program.Settings) { cfg.Admin = "admin:correct horse of admin" })
 	ada, bob, gone, eve := p.Signup(t, "ada"), p.Signup(t, "bob"), p.Signup(t, "gone"), p.Signup(t, "eve")
@@ -120,7 +120,7 @@ func TestPeopleByTheirNames(t *testing.T) {
 }
 
 // Deleting an account deletes its profile.
-func TestProfileGoesWithTheAccount(t *testing.T) {
+func TestProfileIsDeletedWithTheAccount(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada := p.Signup(t, "ada")
@@ -150,7 +150,7 @@ func TestProfileGoesWithTheAccount(t *testing.T) {
 
 // A profile change is announced once to everybody who shares a room or a conversation with the user, and to nobody
 // else.
-func TestUserUpdatedIsToldToAcquaintances(t *testing.T) {
+func TestUserUpdatedReachesSharedRoomsAndConversations(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob, carol, eve := p.Signup(t, "ada"), p.Signup(t, "bob"), p.Signup(t, "carol"), p.Signup(t, "eve")

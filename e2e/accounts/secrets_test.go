@@ -10,7 +10,7 @@ import (
 
 // Passwords and tokens are neither logged nor repeated in an answer, however wrongly they were sent. The harness checks
 // the log when the program stops.
-func TestSecretsAreNeitherLoggedNorSentBack(t *testing.T) {
+func TestSecretsAreNeitherLoggedNorReturned(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	p.Signup(t, "ada")

@@ -60,7 +60,7 @@ func TestChangedPasswordEndsTheOtherSessions(t *testing.T) {
 	p.Visitor(t).Do("POST", "/v1/auth/login", harness.Credentials{Username: "ada", Password: "another horse"}).Want(200)
 }
 
-func TestDeletedAccountIsGoneAndItsNameIsNot(t *testing.T) {
+func TestDeletedAccountKeepsItsNameReserved(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")

@@ -14,7 +14,7 @@ import (
 )
 
 // Deleting a message removes its files for everybody, and soon their bytes and previews too. Other files stay.
-func TestFilesGoWithTheirMessage(t *testing.T) {
+func TestFilesAreDeletedWithTheirMessage(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")
@@ -55,7 +55,7 @@ func TestFilesGoWithTheirMessage(t *testing.T) {
 	}
 }
 
-func TestFilesGoWithTheirRoom(t *testing.T) {
+func TestFilesAreDeletedWithTheirRoom(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada := p.Signup(t, "ada")
@@ -74,7 +74,7 @@ func TestFilesGoWithTheirRoom(t *testing.T) {
 }
 
 // Deleting an account removes the files that nobody can read any more.
-func TestFilesGoWithTheLastWhoCanReadThem(t *testing.T) {
+func TestFilesAreDeletedWithTheirLastReader(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")

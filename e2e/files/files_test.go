@@ -63,7 +63,7 @@ func TestFilesArePostedAndRead(t *testing.T) {
 }
 
 // A file can be posted once, by its uploader, in the place it was uploaded for. A refused post uses up no file.
-func TestFilesAreTakenOnce(t *testing.T) {
+func TestFileIsPostedOnce(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")
@@ -207,7 +207,7 @@ func TestWhoMayReadAFile(t *testing.T) {
 }
 
 // A link gives access to its file only, for as long as the user it was created for may read it.
-func TestLinkEndsWithItsAccess(t *testing.T) {
+func TestLinkEndsWithTheAccess(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, nobody := p.Signup(t, "ada"), p.Visitor(t)

@@ -108,7 +108,7 @@ func TestAThousandUploadsAreStreamed(t *testing.T) {
 }
 
 // On a full disk an upload gets 507, and frees the space that it took.
-func TestUploadOntoAFullDisk(t *testing.T) {
+func TestUploadToAFullDisk(t *testing.T) {
 	t.Parallel()
 	dataDir := t.TempDir()
 	var p *harness.Process

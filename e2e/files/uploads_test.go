@@ -80,7 +80,7 @@ func TestBadUploadsAreRefused(t *testing.T) {
 	}
 }
 
-func TestOperatorsRestrictTypesOfFiles(t *testing.T) {
+func TestOperatorRestrictsFileTypes(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, func(cfg *program.Settings) { cfg.FileTypes = []string{"image/*", "application/pdf"} })
 	ada := p.Signup(t, "ada")
@@ -95,7 +95,7 @@ func TestOperatorsRestrictTypesOfFiles(t *testing.T) {
 
 // A user may upload a limited number of bytes a day, counted for files that are kept. A refusal says how much is left,
 // and when enough will be.
-func TestUploadsOfADayAreLimited(t *testing.T) {
+func TestUploadsPerDayAreLimited(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, func(cfg *program.Settings) { cfg.LimitFiles = 1_000_000 })
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")
@@ -140,7 +140,7 @@ func TestUploadsOfADayAreLimited(t *testing.T) {
 }
 
 // Many concurrent uploads get no more than consecutive ones would.
-func TestUploadsAtOnceShareTheLimit(t *testing.T) {
+func TestConcurrentUploadsShareTheLimit(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, func(cfg *program.Settings) { cfg.LimitFiles = 1_000_000 })
 	ada := p.Signup(t, "ada")

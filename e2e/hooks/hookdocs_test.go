@@ -22,7 +22,7 @@ import (
 
 // The receivers in docs/hooks.md, each run as printed: they accept what is signed with their secret and nothing else.
 // Node's verifies with the Standard Webhooks library for JavaScript.
-func TestReceiversOfTheDocumentation(t *testing.T) {
+func TestReceiversInTheDocs(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("docs/hooks.md")
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 )
 
 // A hook's receiver gets the same bytes in the same order as a member's stream of the room.
-func TestHookSendsWhatAStreamShows(t *testing.T) {
+func TestHookSendsTheEventsOfAStream(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, harness.WithHooks)
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")
@@ -62,7 +62,7 @@ func TestHookSendsWhatAStreamShows(t *testing.T) {
 }
 
 // Deleted texts are scrubbed for late receivers.
-func TestHookThatReplaysSeesNoDeletedText(t *testing.T) {
+func TestReplayingHookSeesNoDeletedText(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, harness.WithHooks)
 	ada := p.Signup(t, "ada")
@@ -81,7 +81,7 @@ func TestHookThatReplaysSeesNoDeletedText(t *testing.T) {
 	}
 }
 
-func TestHookSendsTheTypesThatItNames(t *testing.T) {
+func TestHookSendsOnlyItsTypes(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, harness.WithHooks)
 	ada := p.Signup(t, "ada")
@@ -186,7 +186,7 @@ func TestHooksAreForOwners(t *testing.T) {
 }
 
 // Private addresses are refused as a URL, and a cursor must be one of this log.
-func TestHooksThatCannotBe(t *testing.T) {
+func TestInvalidHooks(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")
@@ -262,7 +262,7 @@ func TestHookPausesResumesAndReplays(t *testing.T) {
 	})
 }
 
-func TestHookIsTested(t *testing.T) {
+func TestTestCallOfAHook(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, harness.WithHooks)
 	ada := p.Signup(t, "ada")
@@ -299,7 +299,7 @@ func TestHookIsTested(t *testing.T) {
 }
 
 // A 410 ends a hook, and so does deleting its room.
-func TestHooksEnd(t *testing.T) {
+func TestHookEndsOn410OrRoomDeletion(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, harness.WithHooks)
 	ada := p.Signup(t, "ada")

@@ -18,7 +18,7 @@ import (
 
 const asText = "Content-Type: text/plain"
 
-func TestAnInletPosts(t *testing.T) {
+func TestInletPosts(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob, eve := p.Signup(t, "ada"), p.Signup(t, "bob"), p.Signup(t, "eve")
@@ -90,7 +90,7 @@ func TestAnInletPosts(t *testing.T) {
 }
 
 // Only moderators can see and create inlets. An inlet belongs to its room.
-func TestWhoseInletsAre(t *testing.T) {
+func TestModeratorsManageInlets(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, harness.WithAdmin)
 	root, ada, bob, eve := p.Admin(t), p.Signup(t, "ada"), p.Signup(t, "bob"), p.Signup(t, "eve")
@@ -243,7 +243,7 @@ func TestInletsPostRetriesOnce(t *testing.T) {
 	}
 }
 
-func TestWhatAnInletRefuses(t *testing.T) {
+func TestInletRefusesInvalidRequests(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada := p.Signup(t, "ada")
@@ -294,7 +294,7 @@ func TestWhatAnInletRefuses(t *testing.T) {
 }
 
 // The secret is stored as a hash, and no request writes it to the log; see logBook.
-func TestSecretsOfInletsAreNowhere(t *testing.T) {
+func TestInletSecretsAreNotExposed(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, harness.WithAdmin, func(cfg *program.Settings) { cfg.MetricsAddr = "127.0.0.1:0" })
 	ada := p.Signup(t, "ada")
@@ -369,7 +369,7 @@ func TestInletsAreLimited(t *testing.T) {
 }
 
 // The URL uses the address by which the caller reached the server.
-func TestTheURLOfAnInlet(t *testing.T) {
+func TestInletURL(t *testing.T) {
 	t.Parallel()
 	direct, proxied := harness.StartProgram(t), harness.StartProgram(t, func(cfg *program.Settings) { cfg.TrustedProxies = []string{"127.0.0.1"} })
 	for _, test := range []struct {

@@ -80,7 +80,7 @@ func TestPushNotifiesThoseConcerned(t *testing.T) {
 
 // Several messages in one place are one notification with a count, which later ones replace. Reading elsewhere
 // withdraws it, and so do the level none and deleting the message.
-func TestPushCountsAndTakesBack(t *testing.T) {
+func TestPushCountsAndWithdrawsNotifications(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, harness.AllowLoopback, func(cfg *program.Settings) { cfg.PushGrace = 2 * time.Second })
 	service := newPushService(t)
@@ -204,7 +204,7 @@ func TestPushObeysTheService(t *testing.T) {
 }
 
 // A push service that hangs delays its own subscriptions only.
-func TestHangingPushServiceDelaysOnlyItself(t *testing.T) {
+func TestHangingPushServiceDelaysNoOther(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, harness.AllowLoopback, shortGrace)
 	hanging, service := newPushService(t), newPushService(t)

@@ -48,7 +48,7 @@ func audit(t *testing.T, c *harness.Client, page int) (entries []auditEntry) {
 
 // The audit log has what admins and moderators did, in order: who, how (login, token, WebSocket or command line), what,
 // and to whom. It does not have refused calls, or what users do to themselves.
-func TestAuditLogHasWhatWasDone(t *testing.T) {
+func TestAuditLogRecordsActions(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, harness.WithAdmin)
 	root, ada, bob := p.Admin(t), p.Signup(t, "ada"), p.Signup(t, "bob")

@@ -92,7 +92,7 @@ func TestRestoredBackupResetsOldCursors(t *testing.T) {
 	})
 }
 
-func TestExportIsTheRoomsAndTheirHistory(t *testing.T) {
+func TestExportContainsRoomsAndHistory(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")

@@ -11,7 +11,7 @@ import (
 	"tandem/e2e/harness"
 )
 
-func TestTerminatedProgramTellsItsStreams(t *testing.T) {
+func TestTerminatedProgramNotifiesItsStreams(t *testing.T) {
 	t.Parallel()
 	dataDir := t.TempDir()
 	p := harness.StartBinary(t, dataDir)
@@ -33,7 +33,7 @@ func TestTerminatedProgramTellsItsStreams(t *testing.T) {
 	}
 }
 
-func TestHealthCommandTellsWhetherTheProgramServes(t *testing.T) {
+func TestHealthCommandReportsWhetherTheProgramServes(t *testing.T) {
 	t.Parallel()
 	p := harness.StartBinary(t, t.TempDir())
 	health := func(address string) error {
@@ -49,7 +49,7 @@ func TestHealthCommandTellsWhetherTheProgramServes(t *testing.T) {
 	}
 }
 
-func TestSettingsComeFromTheEnvironmentToo(t *testing.T) {
+func TestSettingsFromTheEnvironment(t *testing.T) {
 	t.Parallel()
 	address, dataDir := harness.FreeAddress(t), t.TempDir()
 	cmd := exec.Command(harness.Binary(t), "serve")

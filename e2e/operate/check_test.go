@@ -11,7 +11,7 @@ import (
 	"tandem/program"
 )
 
-func TestCheckNamesAllThatIsWrong(t *testing.T) {
+func TestCheckReportsAllErrors(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file := func(name, text string) string {
@@ -70,7 +70,7 @@ func TestCheckNamesAllThatIsWrong(t *testing.T) {
 	}
 }
 
-func TestAdminOfTheFirstStart(t *testing.T) {
+func TestFirstStartCreatesAdmin(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "admin")
 	if err := os.WriteFile(file, []byte("Root:correct:horse\n"), 0o600); err != nil {

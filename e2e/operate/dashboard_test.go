@@ -63,7 +63,7 @@ func queries(t *testing.T) map[string]string {
 
 // Every query of the dashboard and the alert rules uses only metrics, labels and label values that a running program
 // has.
-func TestDashboardAndAlertsNameMetricsThatAreThere(t *testing.T) {
+func TestDashboardAndAlertsNameExistingMetrics(t *testing.T) {
 	t.Parallel()
 	nodes := harness.StartNodes(t, 2, testservers.NewValkey(t), harness.WithMetrics, func(cfg *program.Settings) { cfg.LimitLogins = 10 })
 	var now harness.Figures

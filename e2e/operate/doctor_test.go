@@ -19,7 +19,7 @@ import (
 	"tandem/program"
 )
 
-func TestDoctorFindsNothingWhereNothingIs(t *testing.T) {
+func TestDoctorFindsNoProblemInAGoodSetup(t *testing.T) {
 	t.Parallel()
 	_, ada, s := terminalTest(t)
 	head := ada.Head()
@@ -43,7 +43,7 @@ func TestDoctorFindsNothingWhereNothingIs(t *testing.T) {
 	}
 }
 
-func TestDoctorNamesWhatProxiesDo(t *testing.T) {
+func TestDoctorReportsProxyProblems(t *testing.T) {
 	harness.Slow(t, "the doctor waits for what does not come")
 	p := harness.StartProgram(t)
 	ada := p.Signup(t, "ada")
@@ -159,7 +159,7 @@ func pack(r *http.Response) {
 	}{in, from}
 }
 
-func TestDoctorLooksAtTLS(t *testing.T) {
+func TestDoctorChecksTLS(t *testing.T) {
 	t.Parallel()
 	cert, key, _ := harness.WriteCertificate(t, time.Now().Add(5*24*time.Hour))
 	p := harness.StartProgram(t, func(cfg *program.Settings) { cfg.TLSCert, cfg.TLSKey = cert, key })
@@ -190,7 +190,7 @@ func TestDoctorLooksAtTLS(t *testing.T) {
 	}
 }
 
-func TestDoctorSaysWhatItCannotTell(t *testing.T) {
+func TestDoctorReportsWhatItCannotCheck(t *testing.T) {
 	t.Parallel()
 	p, ada, s := terminalTest(t)
 	if got := harness.NewShell(t).Examine(2, p.URL); got["login"].Result != "unknown" || got["WebSocket"].Check != "" {

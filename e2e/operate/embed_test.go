@@ -88,7 +88,7 @@ func (s *shop) login(name string) {
 }
 
 // The three variants in docs/embed.md, with the backends printed there.
-func TestTheBackendsOfEmbed(t *testing.T) {
+func TestBackendsOfTheEmbeddingGuide(t *testing.T) {
 	t.Parallel()
 	for _, language := range []string{"Go", "Node"} {
 		t.Run(language, func(t *testing.T) {

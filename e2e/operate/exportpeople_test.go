@@ -10,7 +10,7 @@ import (
 )
 
 // An export has pins, read receipt settings and profiles, and nothing that was removed.
-func TestExportHasPinsAndPeople(t *testing.T) {
+func TestExportContainsPinsAndMembers(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob, gone := p.Signup(t, "ada"), p.Signup(t, "bob"), p.Signup(t, "gone")

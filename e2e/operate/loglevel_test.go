@@ -9,7 +9,7 @@ import (
 )
 
 // SIGHUP switches a running server to the debug level, and a second one switches back. The server keeps serving.
-func TestHangupSwitchesTheLogLevel(t *testing.T) {
+func TestSIGHUPSwitchesTheLogLevel(t *testing.T) {
 	t.Parallel()
 	p := harness.StartBinary(t, t.TempDir(), "TANDEM_LOG_LEVEL=info")
 	ada := p.Signup(t, "ada")

@@ -10,7 +10,7 @@ import (
 )
 
 // Each of our metrics has a help text and counts what it says.
-func TestMetricsCountWhatHappens(t *testing.T) {
+func TestMetricsCount(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, harness.WithMetrics, harness.WithAdmin, func(cfg *program.Settings) { cfg.LimitEphemeral = 1; cfg.LimitFiles = 1000 })
 	root, ada := p.Admin(t), p.Signup(t, "ada")

@@ -28,7 +28,7 @@ func TestPasswordIsNotShown(t *testing.T) {
 	}
 }
 
-func TestTerminalHasColoursUnlessNotWanted(t *testing.T) {
+func TestTerminalColours(t *testing.T) {
 	t.Parallel()
 	_, ada, s := terminalTest(t)
 	ada.Post("lobby", "\x1b]0;owned\x07\u009b31mhi\u202e")
@@ -64,7 +64,7 @@ var completions = map[string][]string{
 	"tandem --metrics-a":                 {"--metrics-addr"},
 }
 
-func TestShellsComplete(t *testing.T) {
+func TestShellCompletion(t *testing.T) {
 	t.Parallel()
 	p, ada, s := terminalTest(t)
 	ada.Enter("garden")

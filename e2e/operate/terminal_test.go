@@ -26,7 +26,7 @@ func terminalTest(t *testing.T, change ...func(*program.Settings)) (*harness.Pro
 	return p, ada, ada.LoggedIn(p.URL)
 }
 
-func TestLoginIsKeptForItsUserAlone(t *testing.T) {
+func TestLoginFileIsOnlyForItsUser(t *testing.T) {
 	t.Parallel()
 	p, ada, s := terminalTest(t)
 	path := filepath.Join(s.Config, "logins.json")
@@ -89,7 +89,7 @@ func TestLogoutEndsTheSession(t *testing.T) {
 	s.Run("logout").Want(3)
 }
 
-func TestScriptsGoWithAnAPIToken(t *testing.T) {
+func TestScriptsUseAnAPIToken(t *testing.T) {
 	t.Parallel()
 	p, ada, _ := terminalTest(t)
 	var made struct{ Token string }
@@ -149,7 +149,7 @@ func TestPostTakesArgumentsInputAndFiles(t *testing.T) {
 	}
 }
 
-func TestTailPrintsHistoryAndWhatHappens(t *testing.T) {
+func TestTailPrintsHistoryAndNewEvents(t *testing.T) {
 	t.Parallel()
 	p, ada, s := terminalTest(t)
 	bob := p.Signup(t, "bob")
@@ -345,7 +345,7 @@ func TestPrivateConversations(t *testing.T) {
 	s.Run("private", "nobody-here", "x").Want(2)
 }
 
-func TestExitCodesSayWhatFailed(t *testing.T) {
+func TestExitCodes(t *testing.T) {
 	t.Parallel()
 	p, ada, s := terminalTest(t)
 	s.Run("post", "nowhere", "x").Want(2)

@@ -89,7 +89,7 @@ func (r *receiver) of(trace string) map[string]tracedSpan {
 }
 
 // A post is one trace, from the call on one node to the delivery on another, within the caller's trace.
-func TestPostIsOneTraceOverTwoNodes(t *testing.T) {
+func TestPostIsOneTraceAcrossTwoNodes(t *testing.T) {
 	t.Parallel()
 	collector, traced := startReceiver(t)
 	nodes := harness.StartNodes(t, 2, testservers.NewValkey(t), traced)

@@ -74,7 +74,7 @@ func TestTutorialsProtocol(t *testing.T) {
 	}
 }
 
-func TestTutorialsMalformedFramesHarmNothing(t *testing.T) {
+func TestTutorialsMalformedFramesAreHarmless(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada := p.Signup(t, "ada")
@@ -106,7 +106,7 @@ func TestTutorialsMalformedFramesHarmNothing(t *testing.T) {
 }
 
 // The tutorial's page cannot set headers: it authenticates with the cookie, from a page of our own origin.
-func TestTutorialIsIdentifiedAsStreamsAre(t *testing.T) {
+func TestTutorialAuthenticatesAsStreamsDo(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada := p.Signup(t, "ada")

@@ -11,7 +11,7 @@ import (
 )
 
 // The cache remembers that a user who has just posted may post; it must not outlast the permission.
-func TestNoPostAfterTheRightIsGone(t *testing.T) {
+func TestPostIsRefusedOnceTheRightIsRevoked(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")
@@ -183,7 +183,7 @@ func TestPrivateRoomKeepsAnOwner(t *testing.T) {
 }
 
 // A recreated room is a different room.
-func TestNothingOfADeletedRoomShows(t *testing.T) {
+func TestDeletedRoomIsNotVisible(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")
@@ -243,7 +243,7 @@ func TestMemberAndBanListsPage(t *testing.T) {
 }
 
 // Posts in flight when their author is removed are in the log before the removal, or refused.
-func TestNoPostOvertakesItsPostersRemoval(t *testing.T) {
+func TestNoPostFollowsItsAuthorsRemoval(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")
@@ -297,7 +297,7 @@ func TestNoPostOvertakesItsPostersRemoval(t *testing.T) {
 }
 
 // The cache remembers a room as it was a moment ago; conditional requests are compared with its present state.
-func TestSettingsGoForthAndBack(t *testing.T) {
+func TestChangedSettingsAreVisibleAtOnce(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")
@@ -351,7 +351,7 @@ func TestRemovedModeratorsLearnNothing(t *testing.T) {
 }
 
 // A ban is announced to members. To a stranger of a private room it would reveal the name.
-func TestBannedStrangersAreNotToldOfAPrivateRoom(t *testing.T) {
+func TestBannedStrangersDoNotLearnOfAPrivateRoom(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, eve := p.Signup(t, "ada"), p.Signup(t, "eve")
@@ -373,7 +373,7 @@ func TestBannedStrangersAreNotToldOfAPrivateRoom(t *testing.T) {
 }
 
 // A token for one room does not reach another that has taken over its name.
-func TestLimitedTokenDoesNotReachTheNextRoomOfTheName(t *testing.T) {
+func TestLimitedTokenDoesNotReachARecreatedRoom(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")

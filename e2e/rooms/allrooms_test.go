@@ -9,7 +9,7 @@ import (
 )
 
 // A stream of all of a user's rooms includes a new one from its member_added on, live and after a reconnect.
-func TestAllRoomsAsMembershipsChange(t *testing.T) {
+func TestAllRoomsFollowMembershipChanges(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada := p.Signup(t, "ada")

@@ -12,7 +12,7 @@ import (
 
 // Catching up after a long absence takes many pages, whether from the log or from the ring. The events are as small as
 // possible, so that pages end by count and not by size.
-func TestLongAbsenceIsReadWhole(t *testing.T) {
+func TestLongAbsenceIsReplayedInFull(t *testing.T) {
 	for _, ring := range []int{program.Defaults().RingBytes, 0, 50_000} {
 		t.Run(fmt.Sprint("ring of ", ring), func(t *testing.T) {
 			t.Parallel()

@@ -11,7 +11,7 @@ import (
 	"tandem/program"
 )
 
-func TestEditedMessageShowsItsPresentText(t *testing.T) {
+func TestEditedMessageShowsItsCurrentText(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")

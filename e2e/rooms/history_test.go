@@ -80,7 +80,7 @@ func TestHistoryPagesBothWays(t *testing.T) {
 	}
 }
 
-func TestHistoryIsFiftyUnlessAsked(t *testing.T) {
+func TestHistoryHasFiftyMessagesByDefault(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada := p.Signup(t, "ada")

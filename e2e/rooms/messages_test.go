@@ -12,7 +12,7 @@ import (
 	"tandem/e2e/harness"
 )
 
-func TestMessagesAreKeptAsSent(t *testing.T) {
+func TestMessagesAreStoredAsSent(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada := p.Signup(t, "ada")

@@ -282,7 +282,7 @@ var boundedChecks = sync.OnceFunc(func() {
 })
 
 // Several users make random calls in a room. History, unread counts, search and replays must match the model.
-func TestRoomIsAsItsModel(t *testing.T) {
+func TestRoomMatchesItsModel(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	users := []*harness.Client{p.Signup(t, "ada"), p.Signup(t, "bob"), p.Signup(t, "eve")}

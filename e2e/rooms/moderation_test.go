@@ -12,7 +12,7 @@ import (
 )
 
 // A muted user can read, and cannot post in any way; others can.
-func TestMutedUserCanReadAndNotPost(t *testing.T) {
+func TestMutedUserCanReadButNotPost(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")
@@ -87,7 +87,7 @@ func TestMutedUserCanReadAndNotPost(t *testing.T) {
 }
 
 // A mute ends by itself, and the user can post from then on.
-func TestAMuteEndsByItself(t *testing.T) {
+func TestMuteExpires(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")
@@ -128,7 +128,7 @@ func TestMuteOutlastsARestart(t *testing.T) {
 	bob.On(p.Server).Do("POST", "/v1/rooms/lobby/messages", harness.Raw("x")).Until(403, "muted")
 }
 
-func TestMutesAndSlowModeOfSeveralNodes(t *testing.T) {
+func TestMutesAndSlowModeAcrossNodes(t *testing.T) {
 	t.Parallel()
 	nodes := harness.StartNodes(t, 2, nil)
 	ada, bob := nodes[0].Signup(t, "ada"), nodes[1].Signup(t, "bob")
@@ -246,7 +246,7 @@ func TestMuteEvents(t *testing.T) {
 }
 
 // The name of a private room is known to its members only: a stranger who is muted there is not told.
-func TestAStrangerIsMutedSilently(t *testing.T) {
+func TestMutingAStrangerIsSilent(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")
@@ -328,7 +328,7 @@ func TestSlowMode(t *testing.T) {
 }
 
 // Moderators may set slow mode, and no other setting of the room.
-func TestWhoSetsSlowMode(t *testing.T) {
+func TestWhoMaySetSlowMode(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob, eve := p.Signup(t, "ada"), p.Signup(t, "bob"), p.Signup(t, "eve")

@@ -75,7 +75,7 @@ func TestPinsOfARoom(t *testing.T) {
 }
 
 // Only a message of the room can be pinned, and a recreated room has no pins.
-func TestPinsAreOfTheirRoomAlone(t *testing.T) {
+func TestPinsAreSeparateByRoom(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada := p.Signup(t, "ada")
@@ -180,7 +180,7 @@ func TestPinsOfAConversation(t *testing.T) {
 }
 
 // Pins are deleted with the message and with the room, as notification levels are: no row is left.
-func TestPinsOfDeletedMessagesLeaveNoRow(t *testing.T) {
+func TestPinsOfDeletedMessagesAreRemoved(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")

@@ -134,7 +134,7 @@ func TestConversationsPageLatestFirst(t *testing.T) {
 	}
 }
 
-func TestPrivateMessagesThatAreRefused(t *testing.T) {
+func TestRefusedPrivateMessages(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")
@@ -174,7 +174,7 @@ func TestPrivateMessagesThatAreRefused(t *testing.T) {
 }
 
 // Messages that race with a block: none is in the log after the block.
-func TestNothingSlipsPastABlock(t *testing.T) {
+func TestNoMessagePassesABlock(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")

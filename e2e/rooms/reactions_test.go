@@ -8,7 +8,7 @@ import (
 	"tandem/e2e/harness"
 )
 
-func TestReactionsAreCountedInTheOrderOfFirstUse(t *testing.T) {
+func TestReactionsAreCountedInOrderOfFirstUse(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")
@@ -78,7 +78,7 @@ func TestReactionIsOneEmoji(t *testing.T) {
 }
 
 // Emoji with and without variation selectors are the same. Events and history have the qualified form.
-func TestEmojiThatLookTheSameAreOneReaction(t *testing.T) {
+func TestEquivalentEmojiAreOneReaction(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")

@@ -80,7 +80,7 @@ func TestReports(t *testing.T) {
 
 // A report shows the text as of the report, even if the author has edited it since. A deleted text is gone from the
 // report too.
-func TestAReportKeepsNoTextThatIsDeleted(t *testing.T) {
+func TestReportKeepsNoDeletedText(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob, cat := p.Signup(t, "ada"), p.Signup(t, "bob"), p.Signup(t, "cat")

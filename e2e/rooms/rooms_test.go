@@ -9,7 +9,7 @@ import (
 	"tandem/e2e/harness"
 )
 
-func TestCreatedRoomBelongsToItsMaker(t *testing.T) {
+func TestCreatedRoomBelongsToItsCreator(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")
@@ -30,7 +30,7 @@ func TestCreatedRoomBelongsToItsMaker(t *testing.T) {
 	}
 }
 
-func TestEnteringMakesRoomAndMember(t *testing.T) {
+func TestEnteringCreatesRoomAndMembership(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")
@@ -139,7 +139,7 @@ func TestRoomListPages(t *testing.T) {
 	}
 }
 
-func TestRoomTellsLastMessageAndWhoIsThere(t *testing.T) {
+func TestRoomShowsLastMessageAndPresentUsers(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")
@@ -157,7 +157,7 @@ func TestRoomTellsLastMessageAndWhoIsThere(t *testing.T) {
 }
 
 // If many users create the same room at the same moment, one creates it and all become members.
-func TestConcurrentEntriesMakeOneRoom(t *testing.T) {
+func TestConcurrentEntriesCreateOneRoom(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")

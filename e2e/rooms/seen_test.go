@@ -151,7 +151,7 @@ func TestReceiptsOfARoom(t *testing.T) {
 }
 
 // Receipts are for private rooms: making a room public turns them off.
-func TestReceiptsAreOfPrivateRooms(t *testing.T) {
+func TestReceiptsExistOnlyInPrivateRooms(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")

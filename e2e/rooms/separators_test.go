@@ -11,7 +11,7 @@ import (
 )
 
 // No text can break its frame: all line separators, lines that look like fields, a BOM, and the longest text.
-func TestTextsDoNotTouchTheirFrames(t *testing.T) {
+func TestTextsCannotBreakTheirFrames(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada := p.Signup(t, "ada")

@@ -17,7 +17,7 @@ import (
 var blanks = []string{" ", "\n\n", "\u200b", "\u200d\u200d", "\u2800", "\u2028", "\u3164", "\u00a0\t", "\ufe0f", "\U000e0041"}
 
 // Refused in every way of posting, and the room is unchanged.
-func TestMessageThatShowsNothingIsRefused(t *testing.T) {
+func TestInvisibleMessageIsRefused(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")
@@ -83,7 +83,7 @@ func frameOf(t *testing.T, pairs ...string) string {
 	return string(frame)
 }
 
-func TestTextThatNamesSomethingHasNothingUnseen(t *testing.T) {
+func TestLabelsRefuseInvisibleCharacters(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada := p.Signup(t, "ada")
@@ -116,7 +116,7 @@ func TestTextThatNamesSomethingHasNothingUnseen(t *testing.T) {
 	}
 }
 
-func TestNameWithNonJoinerIsANameLikeAnyOther(t *testing.T) {
+func TestNameWithNonJoinerWorksLikeAnyOther(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	const ali, plain = "علی\u200cرضا", "علیرضا"

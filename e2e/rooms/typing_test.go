@@ -9,7 +9,7 @@ import (
 )
 
 // Typing is announced to the room's other streams, on every transport, at most once in 3 s, and never to the typist.
-func TestTypingIsToldToTheOthersOnceInAWhile(t *testing.T) {
+func TestTypingIsSentToTheOthersAtIntervals(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")

@@ -135,7 +135,7 @@ func TestSlowBodiesOverHTTP2AreCutOff(t *testing.T) {
 }
 
 // A flood of pings is answered while the client reads the answers. A client that does not read is disconnected.
-func TestHTTP2PingFloodOfOneWhoDoesNotRead(t *testing.T) {
+func TestHTTP2PingFloodWithoutReading(t *testing.T) {
 	t.Parallel()
 	p := harness.StartTLS(t)
 	s := p.H2(t)

@@ -73,7 +73,7 @@ func TestLongURLsAndHeadersAreRefused(t *testing.T) {
 }
 
 // A stream may name at most 200 rooms, so that one URL cannot ask for thousands of histories.
-func TestRoomsOfOneOpeningAreBounded(t *testing.T) {
+func TestRoomsPerOpeningAreBounded(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, harness.AnonymousRead)
 	ada := p.Signup(t, "ada")
@@ -86,7 +86,7 @@ func TestRoomsOfOneOpeningAreBounded(t *testing.T) {
 }
 
 // Endless fragments and pings cannot keep the server busy.
-func TestFloodsOfFramesThatBringNoMessage(t *testing.T) {
+func TestFloodsOfFramesWithoutMessages(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada := p.Signup(t, "ada")
@@ -161,7 +161,7 @@ func TestUnwantedBytesAreReadSlowly(t *testing.T) {
 
 // A response that is read very slowly is given up after a minute. The kernel itself gives up on a client that reads
 // nothing, so this one requests more than the kernel buffers, and reads a byte now and then.
-func TestSlowReadersOfAnswersAreCutOff(t *testing.T) {
+func TestSlowReadersOfResponsesAreCutOff(t *testing.T) {
 	harness.Slow(t, "an answer has a minute")
 	p := harness.StartProgram(t)
 	ada := p.Signup(t, "ada")

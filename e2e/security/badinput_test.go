@@ -47,7 +47,7 @@ func TestBadInputIsRefusedAndChangesNothing(t *testing.T) {
 	}
 }
 
-func TestWrongMethodSaysWhichAreRight(t *testing.T) {
+func TestWrongMethodListsTheAllowedOnes(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	got := p.Signup(t, "ada").Do("DELETE", "/v1/rooms", nil).Want(405)
@@ -72,7 +72,7 @@ func TestTheLargestInputsAreAccepted(t *testing.T) {
 }
 
 // A form or script on another site gets no answer that it can read.
-func TestOtherOriginsAreNotLetIn(t *testing.T) {
+func TestOtherOriginsAreRefused(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada := p.Signup(t, "ada")

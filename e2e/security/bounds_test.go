@@ -17,7 +17,7 @@ import (
 
 // Everything that users create has a limit, which concurrent calls cannot exceed. Deleting makes room, and updating
 // what exists is never refused.
-func TestWhatUsersMakeIsBounded(t *testing.T) {
+func TestWhatUsersCreateIsBounded(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, func(cfg *program.Settings) {
 		cfg.Admin = "admin:correct horse of admin"
@@ -95,7 +95,7 @@ func TestWhatUsersMakeIsBounded(t *testing.T) {
 }
 
 // Nodes that share a database share the limit.
-func TestBoundsHoldOverNodes(t *testing.T) {
+func TestBoundsHoldAcrossNodes(t *testing.T) {
 	// Not parallel: a database that is too slow leaves the outcome of a call unknown.
 	nodes := harness.StartNodes(t, 2, testservers.NewValkey(t), func(cfg *program.Settings) { cfg.LimitRooms, cfg.LimitWrites = 7, 1 })
 	ada := nodes[0].Signup(t, "ada")

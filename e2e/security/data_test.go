@@ -20,7 +20,7 @@ func dataOf(t *testing.T, e harness.Event) string {
 }
 
 // An app's data is stored and delivered as it was sent, without white space between tokens.
-func TestDataIsKeptAsSent(t *testing.T) {
+func TestDataIsStoredAsSent(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")

@@ -76,7 +76,7 @@ func sample(p *openapi3.Parameter) string {
 }
 
 // An empty query parameter counts as absent, for every operation and parameter in openapi.yaml.
-func TestEmptyParameterIsAnAbsentOne(t *testing.T) {
+func TestEmptyParameterEqualsAbsentOne(t *testing.T) {
 	t.Parallel()
 	ada, calls := operationsWorld(t)
 	tried := 0 // of the path
@@ -133,7 +133,7 @@ func TestEmptyParameterIsAnAbsentOne(t *testing.T) {
 }
 
 // A parameter that is not a list may be given only once: it would be unclear which one counts.
-func TestParameterThatComesTwiceIsRefused(t *testing.T) {
+func TestRepeatedParameterIsRefused(t *testing.T) {
 	t.Parallel()
 	ada, calls := operationsWorld(t)
 	for _, c := range calls {
@@ -224,7 +224,7 @@ func TestAnswersAreNotStored(t *testing.T) {
 }
 
 // A form is not a message: neither its boundaries nor its content are posted. The body that curl -d sends is a text.
-func TestFormIsNotAMessage(t *testing.T) {
+func TestFormIsRefusedAsAMessage(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada := p.Signup(t, "ada")
@@ -254,7 +254,7 @@ func TestFormIsNotAMessage(t *testing.T) {
 }
 
 // JSON with a duplicate key is refused everywhere: another parser would read the other value.
-func TestKeyThatComesTwiceIsRefused(t *testing.T) {
+func TestRepeatedKeyIsRefused(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, harness.WithAdmin)
 	_, backend := p.Backend(t)

@@ -71,7 +71,7 @@ func TestPageIsServed(t *testing.T) {
 }
 
 // A file's answer depends on the accepted encoding and, where other pages may call, on the Origin: Vary must name both.
-func TestPageSaysWhatItDependsOn(t *testing.T) {
+func TestPageHasVary(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, func(cfg *program.Settings) { cfg.Origins = []string{"https://friend.example"} })
 	got := p.Visitor(t).Do("GET", "/", nil, "Origin: https://friend.example").Want(200)

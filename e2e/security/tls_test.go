@@ -76,7 +76,7 @@ func TestCurlFollowsOverHTTP2(t *testing.T) {
 	}
 }
 
-func TestCertificateThatDoesNotFitIsNamed(t *testing.T) {
+func TestMismatchedCertificateIsReported(t *testing.T) {
 	t.Parallel()
 	cert, key, _ := harness.WriteCertificate(t, time.Now().Add(time.Hour))
 	old, oldKey, _ := harness.WriteCertificate(t, time.Now().Add(-time.Hour))

@@ -28,7 +28,7 @@ func lobbyStream(t *testing.T, change ...func(*program.Settings)) (*harness.Prog
 
 // Every operation in the contract, including future ones, gets the same status and bytes over the socket as over HTTP.
 // Operations that would change something are called with bad input.
-func TestEveryOperationIsTheSameOverTheSocket(t *testing.T) {
+func TestEveryOperationBehavesTheSameOverTheSocket(t *testing.T) {
 	t.Parallel()
 	_, ada, s := lobbyStream(t)
 	ada.Post("lobby", "<hi> 😀")
@@ -70,7 +70,7 @@ func TestEveryOperationIsTheSameOverTheSocket(t *testing.T) {
 	}
 }
 
-func TestNothingButTheAPIIsCalledOverTheSocket(t *testing.T) {
+func TestSocketCallsReachOnlyTheAPI(t *testing.T) {
 	t.Parallel()
 	_, ada, s := lobbyStream(t)
 	for _, path := range []string{
@@ -95,7 +95,7 @@ func TestNothingButTheAPIIsCalledOverTheSocket(t *testing.T) {
 	}
 }
 
-func TestCommandPostsAndItsEventComes(t *testing.T) {
+func TestCommandPostsAndReturnsItsEvent(t *testing.T) {
 	t.Parallel()
 	_, ada, s := lobbyStream(t)
 	const text = "<b>&\u2028\"😀"
@@ -178,7 +178,7 @@ func TestShortFormsOfCommands(t *testing.T) {
 	}
 }
 
-func TestFramesThatAreNoCommandsAreAnswered(t *testing.T) {
+func TestFramesThatAreNoCommandsGetErrors(t *testing.T) {
 	t.Parallel()
 	_, ada, s := lobbyStream(t)
 	head := ada.Head()
@@ -351,7 +351,7 @@ func TestLimitsHoldOverTheSocket(t *testing.T) {
 }
 
 // A client that sends too many frames is refused in order, and disconnected if it continues.
-func TestFloodOfFramesIsAnsweredAndThenCut(t *testing.T) {
+func TestFloodOfFramesIsAnsweredThenCut(t *testing.T) {
 	t.Parallel()
 	_, _, s := lobbyStream(t, func(cfg *program.Settings) { cfg.LimitPosts = 1 }) // ten frames a second, with bursts of twenty
 	go func() {
@@ -386,7 +386,7 @@ func TestFloodOfFramesIsAnsweredAndThenCut(t *testing.T) {
 
 // From a client that sends and does not read, the server stops reading: what waits is bounded, and nothing is lost or
 // duplicated.
-func TestCommandsOfOneWhoDoesNotReadWait(t *testing.T) {
+func TestCommandsWaitForAClientThatDoesNotRead(t *testing.T) {
 	t.Parallel()
 	_, ada, _ := lobbyStream(t)
 	ada.Enter("long")

@@ -95,9 +95,9 @@ func conform(t *testing.T, cfg suite.Config) *suite.Report {
 // everyEvent lists scenarios that must notice any damage to events. The breaker below proves that they do.
 var everyEvent = []string{"delivery", "order of many posters", "cuts at any byte"}
 
-// TestSuiteSeesWhatIsBroken puts a proxy between suite and server that damages the events of all transports in one way:
+// TestSuiteDetectsBrokenTransports puts a proxy between suite and server that damages the events of all transports in one way:
 // each scenario must fail. With a proxy that does nothing, all pass.
-func TestSuiteSeesWhatIsBroken(t *testing.T) {
+func TestSuiteDetectsBrokenTransports(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	cfg := suite.Config{
@@ -131,7 +131,7 @@ func TestSuiteSeesWhatIsBroken(t *testing.T) {
 }
 
 // When all transports are compared, the one that differs is blamed.
-func TestSuiteBlamesTheTransportThatIsBroken(t *testing.T) {
+func TestSuiteBlamesTheBrokenTransport(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	const scenario = "bytes of chat_message"

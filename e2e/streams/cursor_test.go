@@ -215,7 +215,7 @@ func TestMalformedSinceIsRefused(t *testing.T) {
 
 // The position in stream_open is before everything that follows, so a cut right after it loses nothing, even if the
 // stream starts with history.
-func TestStreamCutRightAfterItOpenedResumesWithAllOfIt(t *testing.T) {
+func TestStreamCutRightAfterOpeningResumesCompletely(t *testing.T) {
 	t.Parallel()
 	ada, posted, _ := cursorRoom(t)
 	for _, query := range []string{"&history=3", "&since=" + fmt.Sprint(posted[6].ID)} {

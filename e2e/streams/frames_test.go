@@ -154,7 +154,7 @@ func TestFramesFollowRFC6455(t *testing.T) {
 }
 
 // A client must wait for the answer to its handshake (RFC 6455 §4.1). One that does not gets no stream.
-func TestFramesBeforeTheHandshakeIsAnsweredEndTheConnection(t *testing.T) {
+func TestFramesBeforeTheHandshakeEndTheConnection(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada := p.Signup(t, "ada")

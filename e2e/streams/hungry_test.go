@@ -44,7 +44,7 @@ func TestUnwantedBodiesAreNotRead(t *testing.T) {
 	}
 }
 
-func TestBodiesThatNeverComeAreNotWaitedFor(t *testing.T) {
+func TestMissingBodiesAreNotAwaited(t *testing.T) {
 	harness.Slow(t, "the contract's own 10 s")
 	p := harness.StartProgram(t)
 	ada := p.Signup(t, "ada")

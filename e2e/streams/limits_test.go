@@ -156,7 +156,7 @@ func TestLoginsAndSignupsAreLimitedByAddress(t *testing.T) {
 }
 
 // Behind a trusted proxy each client has a separate limit. An address that a client makes up changes nothing.
-func TestForwardedForCountsFromTrustedProxiesAlone(t *testing.T) {
+func TestForwardedForIsTrustedOnlyFromProxies(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, func(cfg *program.Settings) {
 		cfg.LimitSignups = 1
@@ -221,7 +221,7 @@ func TestStreamsAreLimitedByUser(t *testing.T) {
 }
 
 // However many streams a user opens at once, no more than allowed are open.
-func TestStreamsThatOpenAtOnceAreCounted(t *testing.T) {
+func TestConcurrentlyOpenedStreamsAreCounted(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, func(cfg *program.Settings) { cfg.LimitStreams = 3 })
 	ada := p.Signup(t, "ada")
@@ -246,7 +246,7 @@ func TestStreamsThatOpenAtOnceAreCounted(t *testing.T) {
 	}
 }
 
-func TestSettingsThatMakeNoSenseAreRefused(t *testing.T) {
+func TestInvalidSettingsAreRefused(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*program.Settings){
 		"trusted-proxies": func(cfg *program.Settings) { cfg.TrustedProxies = []string{"10.0.0.0/8", "proxy.example"} },
@@ -280,7 +280,7 @@ func TestPasswordConfirmationsAreLimitedByAccount(t *testing.T) {
 }
 
 // A stream that starts with history counts as a read too. Its answer names both limits.
-func TestStreamWithHistoryTellsOfBothLimits(t *testing.T) {
+func TestStreamWithHistoryReportsBothLimits(t *testing.T) {
 	t.Parallel()
 	limits := program.Defaults()
 	p := harness.StartProgram(t, func(cfg *program.Settings) { cfg.LimitStreams, cfg.LimitReads = limits.LimitStreams, limits.LimitReads })

@@ -81,7 +81,7 @@ func TestStreamsEndBeforeAPlatformCutsThem(t *testing.T) {
 }
 
 // Platforms set the port with PORT; addr takes precedence.
-func TestPlatformsSayThePort(t *testing.T) {
+func TestPortFromThePlatform(t *testing.T) {
 	t.Parallel()
 	start := func(env ...string) *harness.Process {
 		port := harness.FreeAddress(t)

@@ -68,7 +68,7 @@ func TestLiveStreamsLoseTheirRoom(t *testing.T) {
 
 // When a public room becomes private its streams reconnect with their cursors, and non-members are told that it is
 // lost.
-func TestClosingARoomSendsStrangersAway(t *testing.T) {
+func TestClosingARoomDisconnectsStrangers(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")

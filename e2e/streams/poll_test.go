@@ -130,7 +130,7 @@ func TestPollAnswersAreBounded(t *testing.T) {
 }
 
 // A waiting poll is told of a stop and of its token's expiry.
-func TestWaitingPollIsToldWhyItEnds(t *testing.T) {
+func TestWaitingPollGetsTheReasonForItsEnd(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, harness.WithSecret)
 	ada := p.Signup(t, "ada")

@@ -53,7 +53,7 @@ func TestBrokenHTTPIsRefusedAndChangesNothing(t *testing.T) {
 }
 
 // A body that ends before its Content-Length is refused: half a text must not be posted.
-func TestBodyCutShortIsNotPosted(t *testing.T) {
+func TestTruncatedBodyIsNotPosted(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada := p.Signup(t, "ada")

@@ -21,7 +21,7 @@ const (
 
 // Unused nodes do not query PostgreSQL or Valkey. The first call sees everything that happened meanwhile, and its first
 // list has the users of the other node.
-func TestUnusedNodesAreSilent(t *testing.T) {
+func TestIdleNodesAreSilent(t *testing.T) {
 	if testing.Short() {
 		t.Skip("left out by -short: silence comes after half a minute")
 	}

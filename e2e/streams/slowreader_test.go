@@ -17,7 +17,7 @@ import (
 
 // A stalled reader delays nobody. A live one may stay, and gets everything in order later. One that has vanished is
 // dropped within 60 s, and leaves the room 3 s after that.
-func TestStalledReaderDelaysNobodyAndVanishedOneIsGone(t *testing.T) {
+func TestStalledReaderDelaysNobodyAndVanishedOneIsDropped(t *testing.T) {
 	harness.Slow(t, "a vanished reader has up to 60 s")
 	p := harness.StartProgram(t)
 	ada, bob, carol := p.Signup(t, "ada"), p.Signup(t, "bob"), p.Signup(t, "carol")

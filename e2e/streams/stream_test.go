@@ -131,7 +131,7 @@ func TestSeveralRoomsAreMergedInOrder(t *testing.T) {
 	})
 }
 
-func TestRoomAskedForTwiceIsFollowedOnce(t *testing.T) {
+func TestRoomRequestedTwiceIsFollowedOnce(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada := p.Signup(t, "ada")
@@ -257,7 +257,7 @@ func TestStreamOfUnknownRoomIsRefusedBeforeItStreams(t *testing.T) {
 	})
 }
 
-func TestStreamParametersThatDoNotFit(t *testing.T) {
+func TestInvalidStreamParameters(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada := p.Signup(t, "ada")

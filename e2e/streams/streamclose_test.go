@@ -61,7 +61,7 @@ func TestStreamPingsEveryTwentySeconds(t *testing.T) {
 
 // A clean stop tells every stream that the server restarts, and loses no acknowledged post, even while posts are in
 // flight and some reader does not read.
-func TestStopTellsStreamsAndLosesNoPost(t *testing.T) {
+func TestStopNotifiesStreamsAndLosesNoPost(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada := p.Signup(t, "ada")
@@ -125,7 +125,7 @@ func TestStopTellsStreamsAndLosesNoPost(t *testing.T) {
 }
 
 // A stream that opens while the program stops is refused or told like the others: none is forgotten.
-func TestStreamsThatOpenDuringAStopEndToo(t *testing.T) {
+func TestStreamsOpenedDuringAStopEndToo(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada := p.Signup(t, "ada")

@@ -35,7 +35,7 @@ func TestTransportIsChosenByHeaderOrFormat(t *testing.T) {
 	}
 }
 
-func TestFramesThatAClientMayNotSendCloseTheSocket(t *testing.T) {
+func TestForbiddenFramesCloseTheSocket(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada := p.Signup(t, "ada")

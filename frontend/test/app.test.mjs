@@ -24,7 +24,7 @@ test('errors are shown next to their field', TIMEOUT, async () => {
   assert.equal(await page.getAttribute('[name=password]', 'aria-invalid'), null);
 });
 
-test('a room is created by name, gets a post from curl, survives a reload, and logging out forgets', TIMEOUT, async () => {
+test('a room is created by name, gets a post from curl, survives a reload, and logging out clears everything', TIMEOUT, async () => {
   const win = await newWindow();
   const { page } = win;
   await win.context.grantPermissions(['clipboard-read', 'clipboard-write']);
@@ -207,7 +207,7 @@ test('an edit that fails keeps its text', TIMEOUT, async () => {
   await until('the composer is empty', async () => await win.page.inputValue('[name=message]') === '');
 });
 
-test('messages are edited, answered, reacted to and deleted, and everybody sees it', TIMEOUT, async () => {
+test('messages are edited, answered, reacted to and deleted, and everybody sees the changes', TIMEOUT, async () => {
   const bob = await joined('login', 'bob', 'talk', 'ws');
   const cy = await joined('login', 'cy', 'talk', 'poll');
   await bob.say('helo');

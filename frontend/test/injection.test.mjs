@@ -75,7 +75,7 @@ const shows = (page, where, text) => until(`${where} shows it`, async () => {
 });
 
 for (const locale of ['en-GB', 'zh-CN', 'ru-RU']) {
-  test(`user text does no harm where it is shown: ${locale}`, TIMEOUT, async () => {
+  test(`user text is harmless wherever it is shown: ${locale}`, TIMEOUT, async () => {
     const win = await on.newWindow(server, { locale });
     const { page } = win;
     page.on('dialog', (dialog) => { win.faults.push(dialog.message()); dialog.dismiss(); });

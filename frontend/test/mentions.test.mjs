@@ -69,7 +69,7 @@ test('mentions are counted separately, listed, and lead to their message', TIMEO
   await until('no mention is unread', async () => await badge() === '');
 });
 
-test('a notification comes while no tab is visible, once for all tabs, and only if it is wanted', TIMEOUT, async () => {
+test('a notification is shown while no tab is visible, once for all tabs, and only if the user wants it', TIMEOUT, async () => {
   const { ada } = on.people;
   for (const name of ['ada', 'zoe']) await on.people[name].enter('ring');
   const win = await newWindow();

@@ -106,7 +106,7 @@ test('slow mode counts down and keeps the text, for all but moderators', TIMEOUT
   await showing(boss, 4);
 });
 
-test('owners choose how long messages are kept, and others are told in plain words', TIMEOUT, async () => {
+test('owners choose how long messages are kept, and others see it in plain words', TIMEOUT, async () => {
   const { mia } = on.people;
   await mia.call('POST', 'v1/rooms', { name: 'brief' });
   const boss = await newWindow();
@@ -138,7 +138,7 @@ test('owners choose how long messages are kept, and others are told in plain wor
   await until("the site's retention applies", async () => await choice.inputValue() === '0');
 });
 
-test("an inlet is created and shown once; its messages are marked, and are no user's", TIMEOUT, async () => {
+test("an inlet's URL is shown once; its messages are marked and belong to no user", TIMEOUT, async () => {
   const { mia } = on.people;
   await mia.call('POST', 'v1/rooms', { name: 'builds' });
   const win = await newWindow();

@@ -47,7 +47,7 @@ for (const [how, file, options] of [
   ['node16, from an ES module', 'use.mts', { module: ts.ModuleKind.Node16 }],
   ['bundler', 'use.ts', { module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler }],
 ]) {
-  test(`types are found with ${how}`, TIMEOUT, () => {
+  test(`types resolve with ${how}`, TIMEOUT, () => {
     const path = join(place, 'types', file);
     if (file !== 'use.ts') cpSync(join(place, 'types/use.ts'), path);
     const program = ts.createProgram([path], {

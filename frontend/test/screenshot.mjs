@@ -1,6 +1,6 @@
 // Makes pictures of the app: `TANDEM_BIN=… node test/screenshot.mjs DIR [NAMES]` writes desktop-light.png, phone-dark.png
 // and more. The conversation goes through the real server; only its times are spread over a morning, since
-// the server will not be told when something was said.
+// the server has no way to set when a message was posted.
 import { join } from 'node:path';
 import { Server, Window, launch, until } from './harness.mjs';
 

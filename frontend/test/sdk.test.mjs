@@ -135,7 +135,7 @@ test('a transport that is forced while the stream is starting is the one in use'
   }
 });
 
-test('tabs started together share; a room that one may not follow costs the others nothing, and is followed once allowed', { timeout: 120_000 }, async () => {
+test('tabs started together share a connection; a room that one may not follow does not affect the others, and is followed once allowed', { timeout: 120_000 }, async () => {
   const site = await source();
   const context = await browser.newContext();
   try {

@@ -7,7 +7,7 @@ import { TIMEOUT, showing, stage } from './stage.mjs';
 const on = stage('ada', 'bob');
 const { joined, newWindow } = on;
 
-test('some Markdown is rendered, and stays as typed for those who read or edit it', TIMEOUT, async () => {
+test('some Markdown is rendered, and the text stays as typed', TIMEOUT, async () => {
   const { ada } = on.people;
   await ada.enter('prose');
   const typed = [
@@ -120,7 +120,7 @@ test('any emoji can be a reaction, and Escape closes the picker and restores the
   await until('the reaction is shown', async () => (await page.textContent('.reactions')).replace(/\s+/g, ' ').trim() === '☕ 1');
 });
 
-test('what other apps send does no harm: data is ignored, and so are custom events', TIMEOUT, async () => {
+test("other apps' data and custom events are ignored", TIMEOUT, async () => {
   const { ada } = on.people;
   await ada.enter('apps');
   const win = await joined('login', 'bob', 'apps', 'ws');

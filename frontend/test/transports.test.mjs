@@ -95,7 +95,7 @@ test('offline for a while: the app says so, unsent messages go out, missed ones 
   await until('the app is live', async () => await win.state() === 'live');
 });
 
-test('a connection that has gone silent is given up after 45 s', TIMEOUT, async () => {
+test('a silent connection is dropped after 45 s', TIMEOUT, async () => {
   const win = await newWindow();
   await win.page.clock.install();
   await win.enter('login', 'bob', 'ws');

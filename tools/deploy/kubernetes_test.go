@@ -103,7 +103,7 @@ func (c cluster) pods() map[string]corev1.PodTemplateSpec {
 	return pods
 }
 
-func TestKubernetesManifestsAreWhole(t *testing.T) {
+func TestKubernetesManifestsAreComplete(t *testing.T) {
 	for dir, want := range map[string][]string{
 		"deploy/kubernetes/base":     {"tandem", "valkey"},
 		"deploy/kubernetes/postgres": {"postgres", "tandem", "valkey"},
@@ -251,7 +251,7 @@ func TestKubernetesStopsWithoutLoss(t *testing.T) {
 }
 
 // Every setting and every key of the Secret that the pods refer to must exist.
-func TestKubernetesNamesWhatThereIs(t *testing.T) {
+func TestKubernetesNamesExistingResources(t *testing.T) {
 	c := build(t, "deploy/kubernetes/postgres")
 	text, err := os.ReadFile(filepath.Join(root, "deploy/kubernetes/base/secret.example.yaml"))
 	if err != nil {

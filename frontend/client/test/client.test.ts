@@ -28,7 +28,7 @@ describe('accounts', () => {
     expect((await client.request('GET', '/v1/me')).username).toBe('grace');
   });
 
-  test('many calls with an expired token refresh it once', async () => {
+  test('concurrent calls with an expired token refresh it once', async () => {
     const store = memoryStore();
     const { calls, fetch } = faulty();
     const client = await person(running.now.url, { session: store, fetch });
@@ -59,7 +59,7 @@ describe('accounts', () => {
     expect((await client.request('GET', '/v1/me')).username).toBe(client.user);
   });
 
-  test('when the session ends, listeners are told', async () => {
+  test('when the session ends, listeners are notified', async () => {
     const store = memoryStore();
     const client = await person(running.now.url, { session: store });
     const users: (string | null)[] = [];
@@ -236,7 +236,7 @@ describe('what one has written and not got out', () => {
     expect(await history('handed-on')).toEqual(['theirs']);
   });
 
-  test('does not go out as a user who has logged in in another tab without this one knowing', async () => {
+  test('does not go out as a user who has logged in in another tab unnoticed', async () => {
     const [mine, theirs] = [memoryStore(), memoryStore()];
     const client = await person(running.now.url, { session: mine });
     await client.room('taken-over').enter();
@@ -295,7 +295,7 @@ describe('a room', () => {
     offs.forEach((off) => off());
   });
 
-  test('that cannot be joined says why', async () => {
+  test('that cannot be joined reports why', async () => {
     const client = await person(running.now.url);
     const room = client.room('no/name');
     await expect(room.enter()).rejects.toMatchObject({ status: 400 });

@@ -128,7 +128,7 @@ test.each(['signed_out', 'disabled'])('%s is the end', async (reason) => {
   expect(asked).toHaveLength(1);
 });
 
-test('restart waits for as long as it says', async () => {
+test('after a restart it waits as long as the server asks', async () => {
   const { stream, asked } = await fake([says(open(1), close('restart', 1500)), says(open(1, true))]);
   await until('the stream is retrying', () => stream.status.state === 'retrying');
   expect(stream.status.retryAt).toBeGreaterThan(Date.now() + 500);
@@ -167,7 +167,7 @@ test('a transport that opens and dies at once is given up for a lower one', asyn
 
 const list = (event: object, since: string) => JSON.stringify({ events: [event], since });
 
-test('a poll that was cut waits for less, and for longer again while nothing cuts it', async () => {
+test('a poll that was cut waits for a shorter time, and for longer again while nothing cuts it', async () => {
   const { stream, asked } = await fake(
     [
       (_, res) => res.end(list(open(1), '1.log')),

@@ -11,8 +11,8 @@ import (
 	"tandem/chat"
 )
 
-// deeds are the operations that the audit log has, each with the members of its body that are kept there: none that has
-// texts, secrets, or addresses of others' servers, which may have secrets in them.
+// deeds are the operations that the audit log records, each with the members of its body that are kept there: never
+// texts, secrets, or addresses of other servers, which may contain secrets.
 var deeds = map[string][]string{
 	"createAccount": nil, "changeAccount": {"role", "disabled"}, "createSession": {"create"}, "createToken": {"scopes"},
 	"changeRoom": {"visibility", "posting", "receipts", "slow_mode", "retention"}, "deleteRoom": nil,
@@ -23,7 +23,7 @@ var deeds = map[string][]string{
 	"createSiteHook": {"events", "rooms"}, "changeSiteHook": {"events", "paused", "rooms"}, "deleteSiteHook": nil, "replaySiteHook": {"since"}, "testSiteHook": nil,
 }
 
-// audit has the store record what an operation does, with it.
+// audit makes the store record what an operation does, in the same transaction.
 func (s *Server) audit(id string) echo.MiddlewareFunc {
 	kept, is := deeds[id]
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
@@ -48,7 +48,7 @@ func (s *Server) audit(id string) echo.MiddlewareFunc {
 	}
 }
 
-// deedOf is nil for what somebody does to themselves.
+// deedOf returns nil for what users do to themselves.
 func deedOf(c echo.Context, id string, kept []string) *chat.Deed {
 	v := viewer(c.Request().Context())
 	d := &chat.Deed{Actor: v.User, Via: chat.ViaLogin, Action: id, Room: pathParam(c, "room"), Target: pathParam(c, "username"), Object: pathParam(c, "id")}
@@ -57,10 +57,10 @@ func deedOf(c echo.Context, id string, kept []string) *chat.Deed {
 	}
 	body := make(map[string]json.RawMessage)
 	if b, ok := c.Request().Body.(*readyBody); ok {
-		_ = json.Unmarshal(b.data, &body) // what is no object has nothing to keep, and is refused
+		_ = json.Unmarshal(b.data, &body) // a body that is not an object has nothing to keep, and is refused
 	}
 	if d.Target == "" {
-		_ = json.Unmarshal(body["username"], &d.Target) // of the users that are made, and sessions for them
+		_ = json.Unmarshal(body["username"], &d.Target) // of created users, and of sessions created for them
 	}
 	if name, err := chat.PrepareUsername(d.Target); err == nil {
 		d.Target = name

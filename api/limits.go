@@ -214,8 +214,8 @@ func (s *Server) limitConfirm(next StrictHandlerFunc, operation string) StrictHa
 // leftStreams is the remaining quota of streams when one is refused. When it changes depends on the user.
 const leftStreams = `"streams";r=0`
 
-// tellStreams states how many streams a user may have.
-func (s *Server) tellStreams(h http.Header) {
+// setStreamLimit states how many streams a user may have.
+func (s *Server) setStreamLimit(h http.Header) {
 	if n := s.Limits.Streams; n > 0 {
 		h.Set(headerPolicy, `"streams";q=`+strconv.Itoa(n)+`;qu="concurrent-requests"`)
 	}

@@ -92,7 +92,7 @@ var faults = []struct {
 	{inlets.ErrNotUnderstood, http.StatusBadRequest, "not_understood", "Not understood", "body"},
 	{auth.ErrNoSession, http.StatusNotFound, "session_not_found", "Session not found", "id"},
 	{auth.ErrNoUser, http.StatusNotFound, "user_not_found", "User not found", "username"},
-	{auth.ErrNotToBeHad, http.StatusForbidden, "forbidden", "Forbidden", ""},
+	{auth.ErrSessionForbidden, http.StatusForbidden, "forbidden", "Forbidden", ""},
 	{auth.ErrNoToken, http.StatusNotFound, "token_not_found", "API token not found", "id"},
 	{auth.ErrWrongPassword, http.StatusForbidden, "wrong_password", "Wrong password", "current_password"},
 	{auth.ErrBusy, http.StatusServiceUnavailable, "unavailable", "Unavailable", ""},

@@ -45,7 +45,7 @@ func (s *Server) ChangeMe(ctx context.Context, r ChangeMeRequestObject) (ChangeM
 	if err != nil {
 		return nil, err
 	}
-	s.Hub.PublishAll(done.Told, done.Event)
+	s.Hub.PublishAll(done.To, done.Event)
 	if done.At != 0 {
 		s.Hub.Reach(ctx, done.At) // here at once; elsewhere when the nodes get there
 	}

@@ -9,22 +9,22 @@ import (
 // ReadRoom implements StrictServerInterface.
 func (s *Server) ReadRoom(ctx context.Context, r ReadRoomRequestObject) (ReadRoomResponseObject, error) {
 	reading, err := s.Chat.Read(ctx, viewer(ctx), r.Room, r.Body.Id)
-	s.tellOf(ctx, reading)
+	s.announceReading(ctx, reading)
 	return ReadRoom204Response{}, err
 }
 
 // ReadConversation implements StrictServerInterface.
 func (s *Server) ReadConversation(ctx context.Context, r ReadConversationRequestObject) (ReadConversationResponseObject, error) {
 	reading, err := s.Chat.ReadPrivate(ctx, viewer(ctx), r.Username, r.Body.Id)
-	s.tellOf(ctx, reading)
+	s.announceReading(ctx, reading)
 	return ReadConversation204Response{}, err
 }
 
-// tellOf announces a read marker to the caller's own streams and to those who may see it.
-func (s *Server) tellOf(ctx context.Context, r chat.Reading) {
+// announceReading announces a read marker to the caller's own streams and to those who may see it.
+func (s *Server) announceReading(ctx context.Context, r chat.Reading) {
 	if r.Moved {
 		s.Hub.Publish(chat.InboxTopic(viewer(ctx).User), r.Own)
-		s.Hub.PublishAll(r.Told, r.Seen)
+		s.Hub.PublishAll(r.To, r.Seen)
 	}
 }
 

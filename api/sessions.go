@@ -43,7 +43,7 @@ func (s *Server) displayAs(ctx context.Context, u auth.User, c chat.ProfileChang
 	}
 	done, err := s.Chat.ChangeProfile(ctx, v, c)
 	if err == nil {
-		s.Hub.PublishAll(done.Told, done.Event)
+		s.Hub.PublishAll(done.To, done.Event)
 	}
 	return err
 }

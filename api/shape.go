@@ -16,7 +16,7 @@ import (
 
 // shape recognizes ordinary requests of an operation at a fraction of the cost of the OpenAPI validator, which decodes
 // a body into maps. It is compiled from the same spec and only ever accepts: a request that it does not recognize goes
-// to the validator, which alone refuses requests and gives reasons. So it can ignore most keywords.
+// to the validator; only that refuses requests and gives reasons. So shape can ignore most keywords.
 type shape struct {
 	params []param
 	body   bool       // the operation has a body

@@ -51,7 +51,7 @@ func readings(t testing.TB, s *Server, id, room, contentType, body string, keys 
 	return recognized, quick, full
 }
 
-// readSpec returns the contract, which all tests of the package share: to parse it takes a quarter of a second.
+// readSpec returns the contract, which all tests of the package share: parsing it takes a quarter of a second.
 func readSpec(t testing.TB) *Spec {
 	t.Helper()
 	spec, err := sharedSpec()
@@ -92,7 +92,7 @@ func shaped(s *Server) (ids []string) {
 	return ids
 }
 
-// Everyday requests do not go through the validator.
+// Ordinary requests do not go through the validator.
 func TestShapeRecognizesOrdinaryRequests(t *testing.T) {
 	s := specServer(t)
 	const typeOfJSON, typeOfText = "application/json; charset=utf-8", "text/plain"
@@ -119,7 +119,7 @@ func TestShapeRecognizesOrdinaryRequests(t *testing.T) {
 	}
 }
 
-// For any request the answer is that of the validator alone.
+// For any request the answer equals that of the validator.
 func TestShapeAgreesWithTheValidator(t *testing.T) {
 	s := specServer(t)
 	random := rand.New(rand.NewPCG(1, 2))

@@ -35,7 +35,7 @@ func (s *Server) openStream(c echo.Context) error {
 		return err
 	}
 	h := c.Response().Header()
-	s.tellStreams(h)
+	s.setStreamLimit(h)
 	var stream *realtime.Stream
 	if err = s.limitHistory(r.Context(), h, v.User, request.History); err == nil {
 		stream, err = s.Hub.Open(r.Context(), v, framer, request)

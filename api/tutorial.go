@@ -46,7 +46,7 @@ func (s *Server) openTutorial(c echo.Context) error {
 		settle(err)
 		return err
 	}
-	s.tellStreams(c.Response().Header())
+	s.setStreamLimit(c.Response().Header())
 	stream, err := s.Hub.Open(ctx, v, realtime.Tutorial, realtime.Request{Rooms: []string{room.Name}})
 	settle(err)
 	switch {

@@ -12,24 +12,24 @@ import (
 
 // Errors of Service.
 var (
-	ErrNameTaken      = errors.New("the username is taken")
-	ErrLooksTaken     = fmt.Errorf("%w: it looks like an existing name", ErrNameTaken)
-	ErrNoUser         = errors.New("no such user")
-	ErrNoSession      = errors.New("no such session")
-	ErrNoToken        = errors.New("no such API token")
-	ErrNotToBeHad     = errors.New("sessions of admins and of disabled users cannot be created")
-	ErrBadCredentials = errors.New("wrong username or password")
-	ErrWrongPassword  = errors.New("the current password is wrong")
-	ErrSignupClosed   = errors.New("signing up is closed on this server")
-	ErrLoginClosed    = errors.New("users log in with another service here; use its access tokens")
-	ErrNoIssuerKeys   = errors.New("the keys of the tokens' issuer could not be read yet")
-	ErrBadPassword    = errors.New("use 8 characters to 1,024 bytes")
-	ErrInvalidToken   = errors.New("the access token is not valid")
-	ErrTokenExpired   = errors.New("the access token has expired")
-	ErrInvalidRefresh = errors.New("the refresh token is not valid")
-	ErrRefreshReused  = errors.New("the refresh token was used before; the session has ended")
-	ErrInvalidTicket  = errors.New("the ticket is unknown, used or older than 30 seconds")
-	ErrBusy           = errors.New("too many logins at once")
+	ErrNameTaken        = errors.New("the username is taken")
+	ErrLooksTaken       = fmt.Errorf("%w: it looks like an existing name", ErrNameTaken)
+	ErrNoUser           = errors.New("no such user")
+	ErrNoSession        = errors.New("no such session")
+	ErrNoToken          = errors.New("no such API token")
+	ErrSessionForbidden = errors.New("sessions of admins and of disabled users cannot be created")
+	ErrBadCredentials   = errors.New("wrong username or password")
+	ErrWrongPassword    = errors.New("the current password is wrong")
+	ErrSignupClosed     = errors.New("signing up is closed on this server")
+	ErrLoginClosed      = errors.New("users log in with another service here; use its access tokens")
+	ErrNoIssuerKeys     = errors.New("the keys of the tokens' issuer could not be read yet")
+	ErrBadPassword      = errors.New("use 8 characters to 1,024 bytes")
+	ErrInvalidToken     = errors.New("the access token is not valid")
+	ErrTokenExpired     = errors.New("the access token has expired")
+	ErrInvalidRefresh   = errors.New("the refresh token is not valid")
+	ErrRefreshReused    = errors.New("the refresh token was used before; the session has ended")
+	ErrInvalidTicket    = errors.New("the ticket is unknown, used or older than 30 seconds")
+	ErrBusy             = errors.New("too many logins at once")
 )
 
 // Identity is what a credential proves.
@@ -105,7 +105,7 @@ type Store interface {
 	// the subject has one, it returns that.
 	CreateOutsideUser(ctx context.Context, issuer, subject, password string, names iter.Seq[string]) (User, error)
 
-	// CreateSession returns ErrBadCredentials for a disabled user and, with MadeBy, ErrNotToBeHad for an admin.
+	// CreateSession returns ErrBadCredentials for a disabled user and, with MadeBy, ErrSessionForbidden for an admin.
 	CreateSession(ctx context.Context, s Session) (int64, error)
 	// Session and SessionByToken return ErrNoSession.
 	Session(ctx context.Context, id int64) (Session, error)

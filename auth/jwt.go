@@ -15,7 +15,7 @@ const (
 	AccessLife = 15 * time.Minute
 	// leeway tolerates clock differences.
 	leeway = 30 * time.Second
-	// MinSecret is the least length of an HS256 secret in bytes (RFC 7518 §3.2).
+	// MinSecret is the minimum length of an HS256 secret in bytes (RFC 7518 §3.2).
 	MinSecret = 32
 )
 

@@ -15,7 +15,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// minRSA is the least size of an RSA key in bits (RFC 7518 §3.3).
+// minRSA is the minimum size of an RSA key in bits (RFC 7518 §3.3).
 const minRSA = 2048
 
 // ReadKey reads a private key from a PEM file in PKCS#8: Ed25519 (EdDSA), RSA of 2048 bits or more (RS256) or P-256

@@ -112,7 +112,7 @@ func TestES256IsRepeatable(t *testing.T) {
 	if hex.EncodeToString(got) != want {
 		t.Errorf("got %x", got)
 	}
-	// Numbers with leading zeros keep their 32 bytes; of so many some have them.
+	// Numbers with leading zeros keep their 32 bytes; among this many, some have them.
 	for i := range 600 {
 		text := strings.Repeat("x", i)
 		signature, err := repeatableES256{jwt.SigningMethodES256}.Sign(text, private)

@@ -7,7 +7,7 @@ import (
 
 // SessionFor creates a session for the user with a prepared name, for an app's backend that has its own login and calls
 // with by's API token. With create, it creates a missing account; made reports that. It returns ErrNoUser,
-// ErrNotToBeHad, ErrNameTaken for a reserved name, ErrLooksTaken, or ErrLoginClosed.
+// ErrSessionForbidden, ErrNameTaken for a reserved name, ErrLooksTaken, or ErrLoginClosed.
 func (s *Service) SessionFor(ctx context.Context, by Identity, name string, create bool) (g Grant, made bool, err error) {
 	if s.outside != nil {
 		return Grant{}, false, ErrLoginClosed
@@ -33,11 +33,11 @@ func (s *Service) SessionFor(ctx context.Context, by Identity, name string, crea
 		return Grant{}, false, err
 	}
 	if u.Disabled || u.Admin {
-		return Grant{}, false, ErrNotToBeHad
+		return Grant{}, false, ErrSessionForbidden
 	}
 	g, err = s.begin(ctx, u, login)
 	if errors.Is(err, ErrBadCredentials) { // disabled since
-		err = ErrNotToBeHad
+		err = ErrSessionForbidden
 	}
 	return g, false, err
 }

@@ -54,7 +54,7 @@ func newPasswords(command []string, logger *slog.Logger) *passwords {
 	return p
 }
 
-// hashWith sets the memory, in KiB, of new hashes and of the dummy. Those that are stored say how they were made.
+// hashWith sets the memory, in KiB, of new hashes and of the dummy. Stored hashes record their own parameters.
 func (p *passwords) hashWith(memory uint32) {
 	p.memory, p.dummy = memory, phc(memory, make([]byte, argonSalt), make([]byte, argonKey))
 }

@@ -36,8 +36,8 @@ type Asking struct {
 	Asker   Asker
 	Site    *BeforePost // nil for none
 	Private bool        // also call the site's hook for private messages
-	// Tell notifies the moderators of a report that a hook made.
-	Tell func([]Topic, Ephemeral)
+	// Notify notifies the moderators of a report that a hook made.
+	Notify func([]Topic, Ephemeral)
 }
 
 // Refused is the error for a message that a hook refused.
@@ -61,7 +61,7 @@ type question struct {
 	text
 }
 
-// asked caches the hooks' answers about a message, so that no hook is called again if the service decides anew.
+// asked caches the hooks' answers about a message, so that no hook is called again if the service decides again.
 type asked struct {
 	answers map[BeforePost]answer
 	verdict Verdict // combined
@@ -149,13 +149,13 @@ func (s *Service) callHooks(ctx context.Context, a *asked, hooks []BeforePost, u
 	return s.ask(ctx, a, hooks, t)
 }
 
-// tellReport notifies the moderators of a report that a hook made.
-func (s *Service) tellReport(ctx context.Context, a *asked, topic Topic, room string) {
-	if a.verdict.Report == "" || s.asking.Tell == nil {
+// notifyReport notifies the moderators of a report that a hook made.
+func (s *Service) notifyReport(ctx context.Context, a *asked, topic Topic, room string) {
+	if a.verdict.Report == "" || s.asking.Notify == nil {
 		return
 	}
 	if r, err := s.reported(ctx, topic, room); err == nil { // if this fails, they still find it in their list
-		s.asking.Tell(r.To, r.Event)
+		s.asking.Notify(r.To, r.Event)
 	}
 }
 

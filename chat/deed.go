@@ -8,7 +8,7 @@ import (
 )
 
 // Deed is something that an admin or a moderator does, for the audit log. The store writes it in the transaction of the
-// first write that succeeds with its context, so that neither is there without the other.
+// first write that succeeds with its context, so that neither exists without the other.
 type Deed struct {
 	Actor  int64 // who did it; 0 for the command line
 	Via    string
@@ -29,33 +29,33 @@ const (
 	ViaCommandLine = "command_line"
 )
 
-// Recorded tells whether the audit log has the deed, or need not.
+// Recorded reports whether the audit log has the deed, or need not have it.
 func (d *Deed) Recorded() bool { return d.recorded.Load() }
 
-// SetRecorded is called by who has written it, or knows that it is no deed.
+// SetRecorded is called once the deed has been written, or need not be.
 func (d *Deed) SetRecorded() { d.recorded.Store(true) }
 
 type deedKey struct{}
 
-// WithDeed is ctx for what does d.
+// WithDeed returns ctx for an operation that does d.
 func WithDeed(ctx context.Context, d *Deed) context.Context {
 	return context.WithValue(ctx, deedKey{}, d)
 }
 
-// DeedOf is what is being done under ctx; nil where that is no deed.
+// DeedOf returns the deed of ctx; nil if there is none.
 func DeedOf(ctx context.Context) *Deed {
 	d, _ := ctx.Value(deedKey{}).(*Deed)
 	return d
 }
 
-// noDeed says that what is done concerns nobody but who does it.
+// noDeed records that the operation concerns only the user who performs it.
 func noDeed(ctx context.Context) {
 	if d := DeedOf(ctx); d != nil {
 		d.SetRecorded()
 	}
 }
 
-// DoneDeed is an entry of the audit log. The names of users are those of now.
+// DoneDeed is an entry of the audit log. Usernames are the current ones.
 type DoneDeed struct {
 	ID     int64
 	At     time.Time
@@ -69,7 +69,7 @@ type DoneDeed struct {
 	Detail json.RawMessage // an object, or nil
 }
 
-// Deeds are, for admins, the limit latest entries of the audit log before that number; 0 is from the latest on.
+// Deeds returns, for admins, the latest entries of the audit log before that number, at most limit; 0 starts at the latest.
 func (s *Service) Deeds(ctx context.Context, v Viewer, before int64, limit int) ([]DoneDeed, error) {
 	if _, err := s.admin(ctx, v); err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func (s *Service) Deeds(ctx context.Context, v Viewer, before int64, limit int) 
 	return s.store.Deeds(ctx, before, limit)
 }
 
-// RecordDeed writes the deed of ctx into the audit log, unless it is there by now.
+// RecordDeed writes the deed of ctx to the audit log, unless it is already there.
 func (s *Service) RecordDeed(ctx context.Context) error {
 	if d := DeedOf(ctx); d == nil || d.Recorded() {
 		return nil

@@ -172,14 +172,14 @@ func (s *Service) edit(ctx context.Context, p place, id int64, c MessageChange, 
 			Room: p.room, MessageID: id, User: p.user.Name, Target: p.other.Name, Message: now.Message, Data: now.Data,
 			Mentions: now.Mentions, MentionsAll: now.MentionsAll, Marks: now.Marks, SentAt: FormatTime(s.now()),
 		})
-		return Edit{Event: e, Retold: c.Text != nil, Mentions: found.users, Report: a.verdict.Report}, nil
+		return Edit{Event: e, TextChanged: c.Text != nil, Mentions: found.users, Report: a.verdict.Report}, nil
 	})
 	if err == nil {
 		topic := p.topic
 		if topic.IsConversation() {
 			topic = NoTopic
 		}
-		s.tellReport(ctx, a, topic, p.room)
+		s.notifyReport(ctx, a, topic, p.room)
 	}
 	return message, err
 }

@@ -105,8 +105,8 @@ func TextOf(e Event) (message int64, txt string, err error) {
 	return message, t.Message, err
 }
 
-// Said returns the text of an event that carries one, and whom it mentions.
-func Said(e Event) (txt string, mentions []string, err error) {
+// TextAndMentions returns the text of an event that carries one, and whom it mentions.
+func TextAndMentions(e Event) (txt string, mentions []string, err error) {
 	t, err := parseText(e)
 	return t.Message, t.Mentions, err
 }

@@ -44,9 +44,9 @@ type Message struct {
 // Edit is an edit of a message on its way into the log.
 type Edit struct {
 	Event
-	Retold   bool    // the text changed, and mentions these
-	Mentions []int64 // as in Message
-	Report   string  // as in Message
+	TextChanged bool    // the text changed; Mentions are those of the new text
+	Mentions    []int64 // as in Message
+	Report      string  // as in Message
 }
 
 func checkText(s string) error {

@@ -61,7 +61,7 @@ func (s *Service) Send(ctx context.Context, v Viewer, username string, d Draft) 
 		sent, err = s.present(ctx, v, sent)
 	}
 	if err == nil && fresh {
-		s.tellReport(ctx, &a, NoTopic, "")
+		s.notifyReport(ctx, &a, NoTopic, "")
 	}
 	return sent, fresh, err
 }

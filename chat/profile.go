@@ -86,8 +86,8 @@ func (s *Service) Profile(ctx context.Context, v Viewer) (Profile, error) {
 // ProfileChanged is the result of a ProfileChange.
 type ProfileChanged struct {
 	Profile Profile
-	Event   Ephemeral // for the streams of Told, if others see the change
-	Told    []Topic
+	Event   Ephemeral // for the streams of To, if others see the change
+	To      []Topic
 	At      int64 // the position in the log of what the nodes must know; 0 for nothing
 }
 
@@ -97,7 +97,7 @@ func (s *Service) ChangeProfile(ctx context.Context, v Viewer, c ProfileChange) 
 		return ProfileChanged{}, err
 	}
 	// Read this first: repeating a completed change then notifies nobody.
-	told, err := s.store.Acquainted(ctx, v.User, maxToldRooms, maxToldUsers)
+	notified, err := s.store.Acquainted(ctx, v.User, maxNotifiedRooms, maxNotifiedUsers)
 	if err != nil {
 		return ProfileChanged{}, err
 	}
@@ -107,7 +107,7 @@ func (s *Service) ChangeProfile(ctx context.Context, v Viewer, c ProfileChange) 
 	}
 	done := ProfileChanged{Profile: is, Event: userUpdated(v.Name), At: at}
 	if !is.LooksLike(was) {
-		done.Told = told
+		done.To = notified
 	}
 	return done, nil
 }
@@ -115,8 +115,8 @@ func (s *Service) ChangeProfile(ctx context.Context, v Viewer, c ProfileChange) 
 // How many of a user's rooms and latest conversations are notified of a changed profile. Others see it the next time
 // they fetch it.
 const (
-	maxToldRooms = 1000
-	maxToldUsers = 500
+	maxNotifiedRooms = 1000
+	maxNotifiedUsers = 500
 )
 
 // userUpdated announces that a user must be fetched again.

@@ -15,8 +15,8 @@ type Seen struct {
 type Reading struct {
 	Moved bool
 	Own   Ephemeral // for the reader's own streams
-	Seen  Ephemeral // for the topics in Told: members with receipts
-	Told  []Topic
+	Seen  Ephemeral // for the topics in To: members with receipts
+	To    []Topic
 }
 
 // hasReceipts reports whether a room shows read receipts, as long as it is not too large.
@@ -29,7 +29,7 @@ func (s *Service) seenInRoom(ctx context.Context, v Viewer, r Room, at int64) (R
 		return reading, nil
 	}
 	var err error
-	reading.Told, err = s.store.Watchers(ctx, v.User, RoomTopic(r.ID))
+	reading.To, err = s.store.Watchers(ctx, v.User, RoomTopic(r.ID))
 	return reading, err
 }
 
@@ -40,7 +40,7 @@ func (s *Service) seenInPrivate(ctx context.Context, v Viewer, other User, at in
 		return reading, nil
 	}
 	var err error
-	reading.Told, err = s.store.Watchers(ctx, v.User, ConversationTopic(v.User, other.ID))
+	reading.To, err = s.store.Watchers(ctx, v.User, ConversationTopic(v.User, other.ID))
 	return reading, err
 }
 

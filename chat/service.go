@@ -82,7 +82,7 @@ func (s *Service) Post(ctx context.Context, v Viewer, room string, d Draft) (Eve
 		posted, err = s.present(ctx, v, posted)
 	}
 	if err == nil && fresh {
-		s.tellReport(ctx, &a, RoomTopic(in.ID), in.Name)
+		s.notifyReport(ctx, &a, RoomTopic(in.ID), in.Name)
 	}
 	return posted, fresh, err
 }

@@ -18,15 +18,14 @@ type logLevel struct {
 func newLogLevel(setting string) *logLevel {
 	l := new(logLevel)
 	if err := l.set.UnmarshalText([]byte(setting)); err != nil {
-		panic(err) // kong admits the four levels only
+		panic(err) // kong only accepts the four levels
 	}
 	l.now.Set(l.set)
 	return l
 }
 
-// switchOnHangup has SIGHUP switch between debug and the level of the settings (between debug and info where that is debug),
-// until the function that it returns is called. In a terminal SIGHUP still ends the server: there it says that the terminal
-// was closed.
+// switchOnHangup makes SIGHUP switch between debug and the configured level (or info, if that is debug) until the
+// returned function is called. In a terminal SIGHUP still ends the server: there it means that the terminal was closed.
 func (l *logLevel) switchOnHangup(logger *slog.Logger) (stop func()) {
 	if term.IsTerminal(int(os.Stdin.Fd())) {
 		return func() {}

@@ -264,9 +264,9 @@ func (r *Runner) Wake(name string) {
 	}
 }
 
-// Busy reports whether a follower is working, or will be soon: the node must not fall silent then. It also must not
-// before it has searched for followers of nodes that had died when it was last called: what was posted here must leave
-// the log even if nobody calls again.
+// Busy reports whether a follower is working, or will be soon: the node must not fall silent then. It is also true until
+// the node has searched for followers of nodes that were dead when it was last called: what was posted here must be
+// handled even if nobody calls again.
 func (r *Runner) Busy() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

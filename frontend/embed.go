@@ -1,6 +1,6 @@
 // Package frontend owns the web pages that the server shows: the chat app at / and the API reference at /docs. They
-// are built by Node and embedded as files. Where they were not built, a page says how to, so that building the
-// program needs no Node. The package has no goroutines and imports nothing of ours.
+// are built by Node and embedded as files. If they were not built, a placeholder explains how to build them, so that the
+// program can be built without Node. The package has no goroutines and imports nothing of ours.
 package frontend
 
 import (
@@ -13,8 +13,8 @@ import (
 //go:embed all:app/dist unbuilt
 var files embed.FS
 
-// Page returns the files of the built app, or of the page that stands in for it, index.html at the root. Of a file that
-// is kept packed there is only NAME.gz, its gzip. Page is read-only and safe for concurrent use; its files can seek.
+// Page returns the files of the built app, or of the placeholder, with index.html at the root. A file that is stored
+// compressed exists only as NAME.gz. Page is read-only and safe for concurrent use; its files can seek.
 func Page() fs.FS {
 	if page := sub("app/dist"); Built() {
 		return page
@@ -22,7 +22,7 @@ func Page() fs.FS {
 	return sub("unbuilt")
 }
 
-// Built tells whether the app is in this binary.
+// Built reports whether the app is in this binary.
 func Built() bool {
 	_, err := fs.Stat(files, "app/dist/index.html.gz")
 	return err == nil

@@ -1,5 +1,5 @@
-// Package headroom tells how near the process is to the memory that it may have, so that it can refuse work before the
-// kernel kills it.
+// Package headroom reports how close the process is to its memory limit, so that it can refuse work before the kernel
+// kills it.
 package headroom
 
 import (
@@ -15,15 +15,15 @@ import (
 
 // Process reads the limits of this process: Go's own (GOMEMLIMIT) and that of its cgroup (version 2).
 type Process struct {
-	cgroup string // its directory; empty where there is none
+	cgroup string // its directory; empty if there is none
 }
 
 // NewProcess looks for the cgroup of this process.
 func NewProcess() *Process { return &Process{findCgroup("/proc/self/cgroup", "/sys/fs/cgroup")} }
 
-// Used is the share of the nearest limit that is in use, without garbage: 0 where there are no limits, more than 1 beyond
-// them. What became garbage since the last collection counts, unless collect makes one, which takes the longer the more
-// there is. Used may be called concurrently.
+// Used returns the share of the nearest limit that is in use, without garbage: 0 without limits, more than 1 beyond
+// them. Garbage since the last collection counts, unless collect runs one, which takes longer the more memory is in use.
+// Used may be called concurrently.
 func (p *Process) Used(collect bool) float64 {
 	if collect {
 		runtime.GC()
@@ -39,14 +39,14 @@ func (p *Process) Used(collect bool) float64 {
 	return max(used, cgroupUsed(p.cgroup, garbage))
 }
 
-// goMemory is what Go's runtime has from the system: what is in use, and what a collection would give back.
+// goMemory returns what Go's runtime has from the system: what is in use, and what a collection would free.
 func goMemory() (kept, garbage uint64) {
 	s := []metrics.Sample{
 		{Name: "/memory/classes/total:bytes"},
 		{Name: "/memory/classes/heap/released:bytes"},
 		{Name: "/memory/classes/heap/free:bytes"},
 		{Name: "/memory/classes/heap/objects:bytes"},
-		{Name: "/gc/heap/live:bytes"}, // as the last collection found it
+		{Name: "/gc/heap/live:bytes"}, // as of the last collection
 	}
 	metrics.Read(s)
 	total, released, free, objects, live := s[0].Value.Uint64(), s[1].Value.Uint64(), s[2].Value.Uint64(), s[3].Value.Uint64(), s[4].Value.Uint64()
@@ -54,7 +54,7 @@ func goMemory() (kept, garbage uint64) {
 	return total - min(total, released+garbage), garbage
 }
 
-// findCgroup is the directory of the process's cgroup under mount; empty where it has none, or one of version 1.
+// findCgroup returns the directory of the process's cgroup under mount; empty if it has none, or one of version 1.
 func findCgroup(of, mount string) string {
 	lines, err := os.ReadFile(of)
 	if err != nil {
@@ -65,7 +65,7 @@ func findCgroup(of, mount string) string {
 		if !found {
 			continue
 		}
-		// Within a container the mount may be the cgroup itself, and the path what it is outside.
+		// Within a container the mount may be the cgroup itself, and the path the one outside.
 		for _, dir := range []string{filepath.Join(mount, path), mount} {
 			if _, err := os.Stat(filepath.Join(dir, "memory.current")); err == nil {
 				return dir
@@ -75,8 +75,8 @@ func findCgroup(of, mount string) string {
 	return ""
 }
 
-// cgroupUsed is the share of the cgroup's limit that is in use, without the page cache, which the kernel gives back, and
-// without our own garbage. It counts the kernel's buffers of our connections, and child processes. It is 0 where there
+// cgroupUsed returns the share of the cgroup's limit that is in use, without the page cache, which the kernel can free,
+// and without our own garbage. It counts the kernel's buffers of our connections, and child processes. It is 0 if there
 // is no limit.
 func cgroupUsed(dir string, garbage uint64) float64 {
 	limit, limited := number(dir, "memory.max")
@@ -99,7 +99,7 @@ func cgroupUsed(dir string, garbage uint64) float64 {
 	return float64(current-min(current, garbage)) / float64(limit)
 }
 
-// number reads a file of one number; false where it is not there, or says "max".
+// number reads a file with one number; false if the file is missing or says "max".
 func number(dir, name string) (uint64, bool) {
 	text, err := os.ReadFile(filepath.Join(dir, name))
 	if err != nil {

@@ -112,7 +112,7 @@ func (a *Admin) SetPassword(ctx context.Context, username, password string) erro
 	return a.accounts.SetPassword(byCommandLine(ctx, "changeAccount", u.Name, map[string]any{"password": true}), u, password)
 }
 
-// CreateToken creates an API token for a user; a life of zero is for ever; without rooms and scopes it has no such
+// CreateToken creates an API token for a user; a life of zero is unlimited; without rooms and scopes it has no such
 // limit.
 func (a *Admin) CreateToken(ctx context.Context, username, name string, life time.Duration, rooms, scopes []string) (string, error) {
 	if err := chat.CheckTokenName(name); err != nil {
@@ -149,7 +149,7 @@ func (a *Admin) CreateToken(ctx context.Context, username, name string, life tim
 	return token, err
 }
 
-// byCommandLine has the audit log know what is done to a user.
+// byCommandLine returns ctx with a deed of the command line, for the audit log.
 func byCommandLine(ctx context.Context, action, user string, detail map[string]any) context.Context {
 	text, _ := json.Marshal(detail) // strings and truth values always encode
 	return chat.WithDeed(ctx, &chat.Deed{Via: chat.ViaCommandLine, Action: action, Target: user, Detail: text})

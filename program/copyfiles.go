@@ -8,10 +8,10 @@ import (
 	"tandem/files"
 )
 
-// CopyFiles copies the bytes of all files that messages and avatars have, and returns how many it has copied and of how
-// many the bytes are not there. They go to the folder files in to, as a data directory has it, or to an S3-compatible
-// store, s3://…, as files-url has it. Files of private messages are among them if private is set. What is there already is
-// not copied again, since the bytes of a file never change.
+// CopyFiles copies the bytes of all files of messages and avatars, and returns how many it copied and how many are
+// missing. The target is the folder files in to, laid out as in a data directory, or an S3-compatible store, s3://…, as in
+// files-url. private includes the files of private messages. Existing copies are skipped, since a file's bytes never
+// change.
 func (a *Admin) CopyFiles(ctx context.Context, to string, private bool) (copied, missing int, err error) {
 	from, err := files.Open(ctx, a.settings.DataDir, a.settings.FilesURL)
 	if err != nil {

@@ -218,7 +218,7 @@ func (s *starting) startHub(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	asking.Tell = s.hub.PublishAll
+	asking.Notify = s.hub.PublishAll
 	s.rooms.AskBefore(asking)
 	s.gate.Busy = func() bool { return s.hub.Busy() || s.followers.Busy() || s.push.Busy() }
 	s.gate.Ready = s.hub.AwaitOthers

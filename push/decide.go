@@ -32,16 +32,16 @@ func (s *Service) decide(ctx context.Context, d Due) (v verdict, err error) {
 	n := &Notice{Room: st.Room, topic: s.topicOf(d.Subscription.User, d.Topic)}
 	if len(unread) == 0 {
 		v.end.Over = true
-		if d.Told == 0 || !d.Subscription.takesBack() {
+		if d.Notified == 0 || !d.Subscription.takesBack() {
 			return v, nil
 		}
-		n.Type, n.User, n.MessageID = typeRead, st.With, d.Told
+		n.Type, n.User, n.MessageID = typeRead, st.With, d.Notified
 		v.send = n
 		return v, nil
 	}
 	latest := unread[0]
-	v.end.Told = latest
-	if latest == d.Told {
+	v.end.Notified = latest
+	if latest == d.Notified {
 		return v, nil
 	}
 	m, err := s.store.PushedMessage(ctx, latest)

@@ -25,7 +25,7 @@ const (
 	width, narrow = 16, 2
 	// enough is how many of its notices are queued before others are claimed.
 	enough = 32
-	// broken is how many consecutive requests fail before the service is left alone for a while.
+	// broken is how many consecutive requests fail before the service is paused.
 	broken = 3
 	// mostLanes bounds the services that are remembered without queued notices.
 	mostLanes = 1000
@@ -97,7 +97,7 @@ func (s *Service) work(ctx context.Context, l *lane) {
 		end := End{At: now}
 		if until.After(now) || now.Add(askFor).After(j.claim.Until) || ctx.Err() != nil { // or there is no time left to send
 			end.At, end.Untried = later(now, until), true
-		} else if !panics.Do(s.logger, "sending a notification", func() { end = s.tell(ctx, l, j) }) {
+		} else if !panics.Do(s.logger, "sending a notification", func() { end = s.notify(ctx, l, j) }) {
 			end.GivenUp = true // it would panic again
 		}
 		s.end(context.WithoutCancel(ctx), j, end)
@@ -127,8 +127,8 @@ func (s *Service) end(ctx context.Context, j job, e End) {
 	s.logger.Warn("could not store the outcome of a notification; it may be sent again", "error", err)
 }
 
-// tell decides on a notice and sends it if needed.
-func (s *Service) tell(ctx context.Context, l *lane, j job) End {
+// notify decides on a notice and sends it if needed.
+func (s *Service) notify(ctx context.Context, l *lane, j job) End {
 	ctx, cancel := context.WithTimeout(ctx, askFor)
 	defer cancel()
 	v, err := s.decide(ctx, j.Due)
@@ -148,7 +148,7 @@ func (s *Service) tell(ctx context.Context, l *lane, j job) End {
 }
 
 // learn updates the lane after a push service's answer.
-func (s *Service) learn(l *lane, j job, told End, err error) End {
+func (s *Service) learn(l *lane, j job, sent End, err error) End {
 	var f *Failure
 	if err != nil && !errors.As(err, &f) {
 		f = &Failure{Reason: err.Error()}
@@ -159,7 +159,7 @@ func (s *Service) learn(l *lane, j job, told End, err error) End {
 		l.proven, l.fails, l.until = true, 0, time.Time{}
 		switch {
 		case f == nil:
-			return told
+			return sent
 		case f.Gone:
 			return End{Gone: true, Asked: true}
 		}

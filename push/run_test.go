@@ -75,7 +75,7 @@ func (f *shelf) EndDue(_ context.Context, by int64, d Due, e End) error {
 		return nil
 	}
 	r.claim, r.ends = 0, append(r.ends, e)
-	if r.due = e.At; e.Gone || e.Told != 0 || e.GivenUp {
+	if r.due = e.At; e.Gone || e.Notified != 0 || e.GivenUp {
 		r.due, r.Tries = time.Time{}, 0
 	}
 	if e.Untried {
@@ -189,7 +189,7 @@ func TestFailingServiceIsRetriedLessOften(t *testing.T) {
 		time.Sleep(4 * time.Hour)
 		synctest.Wait()
 		for n, r := range f.rows {
-			if len(r.ends) == 0 || r.ends[len(r.ends)-1].Told != 1 {
+			if len(r.ends) == 0 || r.ends[len(r.ends)-1].Notified != 1 {
 				t.Errorf("device %d of service %s not notified: %+v", n, r.Subscription.Service, r.ends)
 			}
 		}
@@ -353,7 +353,7 @@ func TestStopWaitsBrieflyForRequests(t *testing.T) {
 		untried := 0
 		for _, r := range f.rows {
 			end := r.ends[0]
-			if r.Subscription.Service == "slow" && end.Told != 1 {
+			if r.Subscription.Service == "slow" && end.Notified != 1 {
 				t.Errorf("result of the notification in flight = %+v", end)
 			}
 			if end.Untried {

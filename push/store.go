@@ -57,19 +57,19 @@ type Due struct {
 	Subscription Subscription
 	Topic        chat.Topic // the room, or the conversation
 	Message      int64      // the latest message to notify about
-	Told         int64      // the latest message that the device was notified of; 0 for none
+	Notified     int64      // the latest message that the device was notified of; 0 for none
 	Since        time.Time  // when it was first due
 	Tries        int        // including this one
 }
 
 // End is the outcome of a Due: the first of these that is set.
 type End struct {
-	Gone    bool  // the device cannot be reached any more: the subscription ends
-	Over    bool  // nothing to notify about, and nothing shown
-	Told    int64 // the device was notified of that message
-	GivenUp bool  // it will not be notified
-	Untried bool  // it was not sent
-	// At is when it is due again: in any case or, with Over and Told, if there is more.
+	Gone     bool  // the device cannot be reached any more: the subscription ends
+	Over     bool  // nothing to notify about, and nothing shown
+	Notified int64 // the device was notified of that message
+	GivenUp  bool  // it will not be notified
+	Untried  bool  // it was not sent
+	// At is when it is due again: in any case or, with Over and Notified, if there is more.
 	At time.Time
 	// Asked: the push service was called. Error is why the device was not notified, for its owner.
 	Asked bool

@@ -10,8 +10,8 @@ import (
 // or reorder messages: ids are dense, so a hub sees what is missing and reads the log. Lost ephemeral events stay lost,
 // and presence is repaired by a checksum that every node repeats.
 type Bus interface {
-	// Send passes a message to every hub, including this node's, and never blocks. A Statement only comes back if the
-	// other nodes could have received it.
+	// Send passes a message to every hub, including this node's, and never blocks. A presence update comes back to its
+	// sender only if the other nodes could have received it.
 	Send(m Message)
 	// Receive calls f with each message, from one goroutine, until ctx ends. The zero Message means that messages may
 	// have been lost; it arrives each time the bus starts to deliver what the others send.

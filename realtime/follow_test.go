@@ -131,7 +131,7 @@ func (w *site) step(r *rand.Rand) []chat.Event {
 }
 
 // model returns what a stream must be sent that resumed after since, with these rooms, each from after an id on, as of
-// opened. It implements the rules alone.
+// opened. It implements only the rules.
 func (w *site) model(user, since, opened int64, after map[int64]int64, named map[int64]bool, all bool) (want []int64) {
 	for _, e := range w.events[since:] {
 		if e.Topic == chat.Control {

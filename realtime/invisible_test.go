@@ -50,7 +50,7 @@ func TestHidingDuringTheGraceIsTheLeave(t *testing.T) {
 	})
 }
 
-// A stream that opens on a node that has not heard yet who hid on another node waits until it has.
+// A stream that opens on a node that does not know yet who hid on another node waits until it does.
 func TestHidingIsKnownBeforeAStreamBegins(t *testing.T) {
 	inCluster(t, func(c *cluster) {
 		one, killOne := c.node("one")

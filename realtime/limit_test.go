@@ -72,7 +72,7 @@ func TestUserHasNoMoreStreamsThanAllowed(t *testing.T) {
 	})
 }
 
-// A refused stream only says why, and does not count itself.
+// A refused stream only reports the reason, and does not count against the limit.
 func TestRefusedStreamSaysWhyAndEnds(t *testing.T) {
 	inBubble(t, bigRing, func(b *bench) {
 		s, err := b.Refuse(chat.Viewer{User: 3, Name: "ada"}, SSE)

@@ -14,7 +14,7 @@ var ErrNoMemory = errors.New("the server is short of memory; try again later")
 // RetryNoMemory is when to retry a stream that was refused for lack of memory.
 const RetryNoMemory = 10 * time.Second
 
-// memoryLimit refuses streams while memory is short, so that open streams and posts go on. It reads memory without the
+// memoryLimit refuses streams while memory is short, so that open streams and posts keep working. It reads memory without the
 // hub's lock: the kernel may take milliseconds to read a cgroup's files.
 type memoryLimit struct {
 	used   func(collect bool) float64 // Config.MemoryUsed

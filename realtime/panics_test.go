@@ -88,7 +88,7 @@ func TestPanicAtAControlEventClosesAllStreams(t *testing.T) {
 	})
 }
 
-// Each of these panics once in one of the hub's goroutines; a post at that time is delivered all the same.
+// Each of these panics once in one of the hub's goroutines; a post made at that time is still delivered.
 func TestHubContinuesAfterAPanic(t *testing.T) {
 	for _, where := range []struct {
 		name  string

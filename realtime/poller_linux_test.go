@@ -368,7 +368,7 @@ func TestNoStreamGetsAnothersBytes(t *testing.T) {
 	})
 }
 
-// A thousand streams, some of them stalled, are told why they end, and end; the last are cut in time.
+// A thousand streams, some of them stalled, get the reason for their end and end; the last ones are cut in time.
 func TestDrainOfAThousandStreams(t *testing.T) {
 	onSockets(t, 64<<20, func(b *polledBench) {
 		const stalled, reading = 10, 1000

@@ -99,7 +99,7 @@ func (s *Stream) rouse() (sweep bool) {
 	}
 }
 
-// rest is called by who is in Next and found nothing; false means that the stream was woken meanwhile.
+// rest is called when Next found nothing; false means that the stream was woken meanwhile.
 func (s *Stream) rest() bool {
 	if s.state.CompareAndSwap(busy, idle) {
 		return true

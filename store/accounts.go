@@ -192,7 +192,7 @@ func insertSession(t *tx, n auth.Session) (int64, error) {
 			return 0, unavailable(err)
 		}
 		if admin {
-			return 0, auth.ErrNotToBeHad // since the check
+			return 0, auth.ErrSessionForbidden // since the check
 		}
 	}
 	seed := n.Seed

@@ -23,7 +23,7 @@ func (t *tx) addFollower(name string, cursor int64) error {
 	if _, err := t.exec(`INSERT INTO followers (name, kind, cursor, epoch) VALUES (?, ?, ?, 1)`, name, followers.KindOf(name), cursor); err != nil {
 		return unavailable(err)
 	}
-	return t.tellOfFollower(name, 1)
+	return t.voidLeases(name, 1)
 }
 
 // changeFollower resets a follower's failures and ends its lease; the node that claims it next loads it again. A cursor
@@ -39,7 +39,7 @@ func (t *tx) changeFollower(name string, cursor *int64, paused string) error {
 	if err != nil {
 		return unavailable(err)
 	}
-	return t.tellOfFollower(name, epoch)
+	return t.voidLeases(name, epoch)
 }
 
 // removeFollower removes a follower, if it exists, and ends its lease.
@@ -52,11 +52,11 @@ func (t *tx) removeFollower(name string) error {
 	if err != nil {
 		return unavailable(err)
 	}
-	return t.tellOfFollower(name, epoch+1)
+	return t.voidLeases(name, epoch+1)
 }
 
-// tellOfFollower tells all nodes that leases of a follower before that epoch are void.
-func (t *tx) tellOfFollower(name string, epoch int64) error {
+// voidLeases announces to all nodes that leases of a follower before that epoch are void.
+func (t *tx) voidLeases(name string, epoch int64) error {
 	_, err := t.append(chat.ControlEvent{Follower: name, Epoch: epoch}.Event(0))
 	return err
 }

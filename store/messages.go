@@ -36,7 +36,7 @@ func (s *Store) Edit(ctx context.Context, g chat.Guard, topic chat.Topic, messag
 				return err
 			}
 		}
-		if !e.Retold {
+		if !e.TextChanged {
 			return nil
 		}
 		if _, err := t.exec(`DELETE FROM mentions WHERE message_id = ?`, message); err != nil {

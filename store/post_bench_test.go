@@ -14,7 +14,7 @@ import (
 	"tandem/chat"
 )
 
-// BenchmarkPost measures a post from the call to its commit: processor time (the database's apart), allocations, and how
+// BenchmarkPost measures a post from the call to its commit: processor time (without the database's), allocations, and how
 // often a goroutine was handed to a processor.
 func BenchmarkPost(b *testing.B) {
 	for _, posters := range []int{1, 4, 64} {

@@ -262,8 +262,8 @@ func pipelinePosts(w *writer, jobs []*job) (events []chat.Event) {
 	return events
 }
 
-// postAll has its lists from subqueries, whose length the planner does not look at: it would find plans for the very
-// lists cheaper, and planning takes longer than running one.
+// postAll gets its lists from subqueries, whose length the planner ignores. With the lists themselves it would prefer
+// custom plans, and planning takes longer than running one.
 const postAll = `
 WITH asked AS (
 	SELECT * FROM unnest((SELECT $1::bigint[]), (SELECT $2::bigint[]), (SELECT $3::bigint[]), (SELECT $4::bigint[]),

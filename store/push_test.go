@@ -132,23 +132,23 @@ func testPushNoticesAreRecordedOnce(t *testing.T, p place) {
 	if len(late) != 1 || late[0].Message != second.ID || late[0].Tries != 2 {
 		t.Fatalf("expired claim = %+v", late)
 	}
-	end(1, due[0], push.End{Told: first.ID, At: now}) // too late
+	end(1, due[0], push.End{Notified: first.ID, At: now}) // too late
 	nothing("the second has it", now.Add(time.Hour))
-	end(2, late[0], push.End{Told: second.ID, At: now})
+	end(2, late[0], push.End{Notified: second.ID, At: now})
 	note(first)
 	note(second)
 	nothing("it is told", now.Add(24*time.Hour))
 	third := post()
 	note(third)
 	due = claim(3, now)
-	if len(due) != 1 || due[0].Told != second.ID || due[0].Message != third.ID || due[0].Tries != 1 {
+	if len(due) != 1 || due[0].Notified != second.ID || due[0].Message != third.ID || due[0].Tries != 1 {
 		t.Fatalf("due = %+v", due)
 	}
 	if at, err := s.MarkRead(ctx, bob.ID, topic, third.ID); err != nil || at != third.ID {
 		t.Fatalf("%d %v", at, err)
 	}
-	end(3, due[0], push.End{Told: third.ID, At: now.Add(time.Hour)})
-	if due = claim(4, now); len(due) != 1 || due[0].Told != third.ID {
+	end(3, due[0], push.End{Notified: third.ID, At: now.Add(time.Hour)})
+	if due = claim(4, now); len(due) != 1 || due[0].Notified != third.ID {
 		t.Fatalf("message read during delivery is not due again: %+v", due)
 	}
 	end(4, due[0], push.End{Over: true, At: now})

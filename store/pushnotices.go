@@ -226,7 +226,7 @@ func (s *Store) ClaimPush(ctx context.Context, c push.Claim) ([]push.Due, error)
 	return list(ctx, s, func(row scanner) (d push.Due, err error) {
 		var since, created, put int64
 		b := &d.Subscription
-		err = row.Scan(&d.Topic, &d.Message, &d.Told, &since, &d.Tries,
+		err = row.Scan(&d.Topic, &d.Message, &d.Notified, &since, &d.Tries,
 			&b.Number, &b.User, &b.ID, &b.Kind, &b.Service, &b.Target, &b.P256dh, &b.Auth, &created, &put, &b.LastError)
 		d.Since, b.CreatedAt, b.PutAt = time.UnixMilli(since), time.UnixMilli(created), time.UnixMilli(put)
 		return d, err
@@ -251,10 +251,10 @@ func (s *Store) EndDue(ctx context.Context, by int64, d push.Due, e push.End) er
 				return unavailable(err)
 			}
 			_, err = t.exec(`UPDATE push_notices SET claim = 0, again = FALSE, due_at = ?, tries = 0`+ofDue, append([]any{e.At.UnixMilli()}, of...)...)
-		case e.Told != 0:
+		case e.Notified != 0:
 			_, err = t.exec(`UPDATE push_notices SET told_id = ?1, message_id = CASE WHEN message_id > ?1 THEN message_id ELSE ?1 END, claim = 0, again = FALSE, tries = 0,
 				due_at = CASE WHEN again THEN 0 WHEN message_id > ?1 THEN CAST(?2 AS bigint) END, since = ?2
-				WHERE user_id = ?3 AND topic = ?4 AND subscription_id = ?5 AND claim = ?6`, append([]any{e.Told, e.At.UnixMilli()}, of...)...)
+				WHERE user_id = ?3 AND topic = ?4 AND subscription_id = ?5 AND claim = ?6`, append([]any{e.Notified, e.At.UnixMilli()}, of...)...)
 		case e.GivenUp:
 			_, err = t.exec(`UPDATE push_notices SET claim = 0, again = FALSE, tries = 0, due_at = CASE WHEN again THEN CAST(0 AS bigint) END`+ofDue, of...)
 		default:
@@ -344,7 +344,7 @@ func (s *Store) PushedMessage(ctx context.Context, id int64) (m push.Message, er
 	if err != nil || len(events) == 0 {
 		return m, err
 	}
-	if m.Text, m.Mentions, err = chat.Said(events[len(events)-1]); err != nil {
+	if m.Text, m.Mentions, err = chat.TextAndMentions(events[len(events)-1]); err != nil {
 		return m, err
 	}
 	err = s.queryRow(ctx, `SELECT name FROM users WHERE id = ?`, events[0].Author).Scan(&m.Author)

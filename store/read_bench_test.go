@@ -14,9 +14,9 @@ import (
 	"tandem/testservers"
 )
 
-// BenchmarkRead reads a log of so many events (TANDEM_BENCH_EVENTS, 300,000) in 200 rooms and 20 inboxes as streams,
-// histories and lists of rooms do. A third of the events are no messages; in the first room, which has a quarter of the
-// second half of the log, none of those is:
+// BenchmarkRead reads a log of TANDEM_BENCH_EVENTS events (300,000) in 200 rooms and 20 inboxes as streams, histories
+// and lists of rooms do. A third of the events are not messages. The first room, which has a quarter of the second half
+// of the log, has only messages:
 //
 //	go test -run '^$' -bench Read -benchtime 200x ./store
 func BenchmarkRead(b *testing.B) {
@@ -77,8 +77,8 @@ func benchmarkRead(b *testing.B, p place, n int64) {
 
 const readRooms = 200
 
-// fillLog opens a store with one user, 200 rooms, room1 and so on, and n events: of event i the topic, also, author and
-// type are what row says, an SQL list.
+// fillLog opens a store with one user, 200 rooms (room1 and so on), and n events. row is an SQL list that gives the
+// topic, also, author and type of event i.
 func fillLog(t testing.TB, p place, n int64, row string) *Store {
 	t.Helper()
 	open := func() *Store {

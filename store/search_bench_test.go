@@ -15,8 +15,8 @@ import (
 	"tandem/chat"
 )
 
-// BenchmarkSearch asks an index of so many messages (TANDEM_BENCH_MESSAGES, 100,000) for words and beginnings, as the
-// first page of a room that half of them are in, of one with a hundred, and of one without any:
+// BenchmarkSearch searches an index of TANDEM_BENCH_MESSAGES messages (100,000) for words and prefixes. It reads the
+// first page in a room with half of the messages, in one with a hundred, and in one with none:
 //
 //	TANDEM_BENCH_MESSAGES=1000000 go test -run '^$' -bench Search -benchtime 20x -timeout 30m ./store
 func BenchmarkSearch(b *testing.B) {

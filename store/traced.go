@@ -10,7 +10,7 @@ import (
 type Traces interface {
 	// Parent is the traceparent of ctx; empty where it is not traced.
 	Parent(ctx context.Context) string
-	// Committed is told of each event of a traced write before Committed of Config is: its id, the traceparent, when the
+	// Committed is called for each event of a traced write, before Config.Committed: its id, the traceparent, when the
 	// transaction began, how long it took, and how many writes shared it.
 	Committed(id int64, parent string, began time.Time, took time.Duration, writes int)
 }

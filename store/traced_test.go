@@ -10,19 +10,19 @@ import (
 	"tandem/chat"
 )
 
-// toldTraces records what it is told; all writes are traced.
-type toldTraces struct{ ids []int64 }
+// recordedTraces records the committed events; all writes are traced.
+type recordedTraces struct{ ids []int64 }
 
-func (*toldTraces) Parent(context.Context) string { return "00-0-0-01" }
+func (*recordedTraces) Parent(context.Context) string { return "00-0-0-01" }
 
-func (t *toldTraces) Committed(id int64, _ string, _ time.Time, _ time.Duration, _ int) {
+func (t *recordedTraces) Committed(id int64, _ string, _ time.Time, _ time.Duration, _ int) {
 	t.ids = append(t.ids, id)
 }
 
 // Events of a failed transaction are not in a trace: their ids go to other events later.
 func TestTracesRecordDurability(t *testing.T) {
-	told := &toldTraces{}
-	s := place{Dir: t.TempDir()}.open(t, Config{Traces: told})
+	traces := &recordedTraces{}
+	s := place{Dir: t.TempDir()}.open(t, Config{Traces: traces})
 	write := func(refused, broken error) error {
 		return s.log.do(t.Context(), func(tx *tx) error {
 			_, err := tx.append(chat.Event{Topic: chat.RoomTopic(1), Type: "x", Body: `"x":1}`})
@@ -30,7 +30,7 @@ func TestTracesRecordDurability(t *testing.T) {
 			return errors.Join(err, refused)
 		})
 	}
-	told.ids = nil // what opening the store wrote
+	traces.ids = nil // what opening the store wrote
 	before, err := s.Head(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -44,7 +44,7 @@ func TestTracesRecordDurability(t *testing.T) {
 	if err := write(nil, nil); err != nil {
 		t.Fatal(err)
 	}
-	if want := []int64{before.Head + 1}; !slices.Equal(told.ids, want) {
-		t.Errorf("got durable %v, want %v", told.ids, want)
+	if want := []int64{before.Head + 1}; !slices.Equal(traces.ids, want) {
+		t.Errorf("got durable %v, want %v", traces.ids, want)
 	}
 }

@@ -124,7 +124,7 @@ func TestMessageQueriesUseTheIndexOnPostgres(t *testing.T) {
 	}
 }
 
-// SQLite does not count, but shows its plan: what it scans in one of these ways is what the query is about.
+// SQLite does not count rows, but it shows its plan: each access to the events must be one of these searches.
 func TestMessageQueriesUseTheIndexOnSQLite(t *testing.T) {
 	good := regexp.MustCompile(`^SEARCH (e|events) USING (` +
 		`(COVERING )?INDEX events_(main|rest) \(topic=\? AND id>\? AND id<\?\)|` +

@@ -108,8 +108,8 @@ func start(cmd *exec.Cmd, dying syscall.Signal) (*daemon, error) {
 	return d, nil
 }
 
-// Start starts cmd, and the kernel sends it dying once this process has gone, however that went: a test run that was killed
-// leaves nothing behind. The channel gets what cmd.Wait returns.
+// Start starts cmd. The kernel sends it the signal dying when this process ends for whatever reason, so that a killed
+// test run leaves nothing behind. The channel gets what cmd.Wait returns.
 func Start(cmd *exec.Cmd, dying syscall.Signal) (chan error, error) {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
@@ -117,7 +117,7 @@ func Start(cmd *exec.Cmd, dying syscall.Signal) (chan error, error) {
 	cmd.SysProcAttr.Pdeathsig = dying
 	started, ended := make(chan error), make(chan error, 1)
 	go func() {
-		// The signal comes with the end of the thread that started the process (prctl(2)), so that one waits.
+		// The kernel sends the signal when the thread that started the process ends (prctl(2)), so this thread waits.
 		runtime.LockOSThread()
 		err := cmd.Start()
 		started <- err

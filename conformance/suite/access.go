@@ -39,7 +39,7 @@ func removalBy(t *T, remove func(ada, bob *User, room string)) {
 	s = s.Turn()
 	s.Message(mark)
 
-	// A user who was away finds the room in lost, and is told in the inbox.
+	// A user who was away finds the room in lost, and gets the event in the inbox.
 	away = t.OpenOver(t.Then, bob, rooms(room, open)+"&since="+since)
 	if e := away.Opening(); !slices.Equal(e.Lost, []string{room}) || !slices.Equal(e.Rooms, []string{open}) {
 		t.Errorf("stream_open = %s", e.Raw)
@@ -155,7 +155,7 @@ func starRooms(t *T) {
 	s.Message(ada.Post(stays, "mark"))
 }
 
-// starAway checks that a reconnecting stream is told what has changed.
+// starAway checks that a reconnecting stream gets what has changed.
 func starAway(t *T) {
 	ada, bob := t.User(), t.User()
 	room, stays := t.Room(ada), t.Room(ada)

@@ -19,14 +19,14 @@ func bytesOfMessages(t *T) {
 	var types []string
 	var last Event
 	for _, text := range texts {
-		last = c.Said(ada.Post(room, text))
+		last = c.Answered(ada.Post(room, text))
 		types = append(types, last.Type)
 		if last.Message != text {
 			t.Errorf("%q delivered as %q", clip(text), clip(last.Message))
 		}
 	}
-	plain := c.Said(ada.Do("POST", roomPath(room, "messages"), Raw("as it is"), "Content-Type: text/plain").Want(201).Event())
-	last = c.Said(ada.Do("POST", roomPath(room, "messages"), map[string]string{"message": "with a nonce", "nonce": "n-1 é"}).Want(201).Event())
+	plain := c.Answered(ada.Do("POST", roomPath(room, "messages"), Raw("as it is"), "Content-Type: text/plain").Want(201).Event())
+	last = c.Answered(ada.Do("POST", roomPath(room, "messages"), map[string]string{"message": "with a nonce", "nonce": "n-1 é"}).Want(201).Event())
 	if plain.Message != "as it is" || last.Nonce != "n-1 é" {
 		t.Errorf("posts delivered as %s and %s", plain.Raw, last.Raw)
 	}
@@ -37,12 +37,12 @@ func bytesOfReplies(t *T) {
 	ada, bob := t.User(), t.User()
 	room := t.Room(ada)
 	c := t.Compare(bob, rooms(room))
-	first := c.Said(ada.Post(room, "a question"))
+	first := c.Answered(ada.Post(room, "a question"))
 	a := ada.Do("POST", roomPath(room, "messages"), map[string]any{"message": "an answer", "reply_to": first.ID})
 	if a.Status == 400 && strings.Contains(a.Body, "unsupported") {
 		t.Lack("the server has no reply_to")
 	}
-	reply := c.Said(a.Want(201).Event())
+	reply := c.Answered(a.Want(201).Event())
 	if len(reply.ReplyTo) == 0 {
 		t.Errorf("reply = %s", reply.Raw)
 	}
@@ -62,7 +62,7 @@ func bytesOfMembership(t *T) {
 		bob.Do("DELETE", roomPath(room, "members", bob.Name), nil).OK()
 		types = []string{"member_added", "member_added", "member_removed", "member_added", "member_removed", "chat_message"}
 	}
-	c.Check(c.Said(ada.Post(room, "the end")), types...)
+	c.Check(c.Answered(ada.Post(room, "the end")), types...)
 }
 
 // bytesOfInvitation compares what a user who is invited and removed gets in the inbox.
@@ -72,14 +72,14 @@ func bytesOfInvitation(t *T) {
 	c := t.Compare(bob, rooms(other))
 	ada.Do("PUT", roomPath(room, "members", bob.Name), map[string]string{"role": "member"}).OK()
 	ada.Do("DELETE", roomPath(room, "members", bob.Name), nil).OK()
-	c.Check(c.Said(ada.Post(other, "the end")), "member_added", "member_removed", "chat_message")
+	c.Check(c.Answered(ada.Post(other, "the end")), "member_added", "member_removed", "chat_message")
 }
 
 func bytesOfEdits(t *T) {
 	ada, bob := t.User(), t.User()
 	room := t.Room(ada)
 	c := t.Compare(bob, rooms(room))
-	post := c.Said(ada.Post(room, "first"))
+	post := c.Answered(ada.Post(room, "first"))
 	for _, text := range texts[:10] {
 		ada.Do("PATCH", roomPath(room, "messages", id(post)), map[string]string{"message": text}).OK()
 	}
@@ -87,7 +87,7 @@ func bytesOfEdits(t *T) {
 	for range 10 {
 		types = append(types, "message_edited")
 	}
-	c.Check(c.Said(ada.Post(room, "the end")), append(types, "chat_message")...)
+	c.Check(c.Answered(ada.Post(room, "the end")), append(types, "chat_message")...)
 }
 
 func bytesOfDeletion(t *T) {
@@ -95,10 +95,10 @@ func bytesOfDeletion(t *T) {
 	room := t.Room(ada)
 	c := t.Compare(bob, rooms(room))
 	c.Rewritten = true
-	post := c.Said(ada.Post(room, "to be deleted"))
+	post := c.Answered(ada.Post(room, "to be deleted"))
 	c.Await("the message", func(e Event) bool { return e.ID == post.ID })
 	ada.Do("DELETE", roomPath(room, "messages", id(post)), nil).OK()
-	c.Check(c.Said(ada.Post(room, "the end")), "chat_message", "message_deleted", "chat_message")
+	c.Check(c.Answered(ada.Post(room, "the end")), "chat_message", "message_deleted", "chat_message")
 	for _, r := range c.readings {
 		if raw := r.events[post.ID]; !r.live && (strings.Contains(raw, "to be") || !strings.Contains(raw, `"message":""`) || !strings.Contains(raw, `"deleted":true`)) {
 			t.Errorf("%s: deleted message replayed as %s", r.column, raw)
@@ -110,14 +110,14 @@ func bytesOfReactions(t *T) {
 	ada, bob := t.User(), t.User()
 	room := t.Room(ada)
 	c := t.Compare(bob, rooms(room))
-	post := c.Said(ada.Post(room, "well?"))
+	post := c.Answered(ada.Post(room, "well?"))
 	for _, emoji := range []string{"👍", "❤️", "👩‍👩‍👧"} {
 		for range 2 { // no change the second time
 			bob.Do("PUT", roomPath(room, "messages", id(post), "reactions", emoji), nil).OK()
 		}
 	}
 	bob.Do("DELETE", roomPath(room, "messages", id(post), "reactions", "👍"), nil).OK()
-	c.Check(c.Said(ada.Post(room, "the end")), "chat_message", "reaction_added", "reaction_added", "reaction_added", "reaction_removed", "chat_message")
+	c.Check(c.Answered(ada.Post(room, "the end")), "chat_message", "reaction_added", "reaction_added", "reaction_added", "reaction_removed", "chat_message")
 }
 
 func bytesOfRoomChanges(t *T) {
@@ -126,7 +126,7 @@ func bytesOfRoomChanges(t *T) {
 	c := t.Compare(bob, rooms(room, other))
 	ada.Do("PATCH", roomPath(room), map[string]string{"title": "A <new> title"}).OK()
 	ada.Do("DELETE", roomPath(room), nil).OK()
-	upto := c.Said(ada.Post(other, "the end"))
+	upto := c.Answered(ada.Post(other, "the end"))
 	c.Rewritten = true // after a reconnect the room is lost, without its events
 	c.t.Each(func(t *T) {
 		live := c.live[t.column]
@@ -144,12 +144,12 @@ func bytesOfPrivateMessages(t *T) {
 	var upto Event
 	var received, delivered []string
 	for _, text := range texts[:12] {
-		upto = theirs.Said(ada.Do("POST", privatePath(bob.Name, "messages"), map[string]string{"message": text}).Want(201).Event())
+		upto = theirs.Answered(ada.Do("POST", privatePath(bob.Name, "messages"), map[string]string{"message": text}).Want(201).Event())
 		received, delivered = append(received, "private_message"), append(delivered, "private_message_delivered")
 	}
 	theirs.Check(upto, received...)
 	// The sender's copy has a different id; a message to oneself is a single private_message.
-	end := mine.Said(ada.Do("POST", privatePath(ada.Name, "messages"), map[string]string{"message": "to myself"}).Want(201).Event())
+	end := mine.Answered(ada.Do("POST", privatePath(ada.Name, "messages"), map[string]string{"message": "to myself"}).Want(201).Event())
 	mine.Check(end, append(delivered, "private_message")...)
 }
 
@@ -157,11 +157,11 @@ func bytesOfPrivateChanges(t *T) {
 	ada, bob := t.User(), t.User()
 	c := t.Compare(bob, "")
 	c.Rewritten = true
-	post := c.Said(ada.Do("POST", privatePath(bob.Name, "messages"), map[string]string{"message": "psst"}).Want(201).Event())
+	post := c.Answered(ada.Do("POST", privatePath(bob.Name, "messages"), map[string]string{"message": "psst"}).Want(201).Event())
 	ada.Do("PATCH", privatePath(bob.Name, "messages", id(post)), map[string]string{"message": "psst!"}).OK()
 	c.Await("the edit", func(e Event) bool { return e.Type == "message_edited" && e.MessageID == post.ID })
 	ada.Do("DELETE", privatePath(bob.Name, "messages", id(post)), nil).OK()
-	end := c.Said(ada.Do("POST", privatePath(bob.Name, "messages"), map[string]string{"message": "the end"}).Want(201).Event())
+	end := c.Answered(ada.Do("POST", privatePath(bob.Name, "messages"), map[string]string{"message": "the end"}).Want(201).Event())
 	c.Check(end, "private_message", "message_edited", "message_deleted", "private_message")
 }
 

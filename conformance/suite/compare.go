@@ -14,13 +14,13 @@ type Comparison struct {
 	// Rewritten is set if replayed events may differ from live ones because a text was deleted meanwhile.
 	Rewritten bool
 
-	t       *T
-	user    *User
-	query   string
-	live    map[string]*Stream
-	awaited map[string][]Event // live events that Await has read
-	start   string
-	said    map[int64]string // events as the answers to calls had them
+	t        *T
+	user     *User
+	query    string
+	live     map[string]*Stream
+	awaited  map[string][]Event // live events that Await has read
+	start    string
+	answered map[int64]string // events as the answers to calls had them
 
 	mu       sync.Mutex
 	readings []reading
@@ -35,7 +35,7 @@ type reading struct {
 
 // Compare opens a stream over each transport.
 func (t *T) Compare(u *User, query string) *Comparison {
-	c := &Comparison{t: t, user: u, query: query, live: map[string]*Stream{}, awaited: map[string][]Event{}, said: map[int64]string{}}
+	c := &Comparison{t: t, user: u, query: query, live: map[string]*Stream{}, awaited: map[string][]Event{}, answered: map[int64]string{}}
 	t.Each(func(t *T) {
 		s := t.Open(u, query)
 		open := s.Opening()
@@ -47,9 +47,9 @@ func (t *T) Compare(u *User, query string) *Comparison {
 	return c
 }
 
-// Said records an event as the answer to a call had it, and returns it.
-func (c *Comparison) Said(e Event) Event {
-	c.said[e.ID] = e.Raw
+// Answered records an event as the answer to a call had it, and returns it.
+func (c *Comparison) Answered(e Event) Event {
+	c.answered[e.ID] = e.Raw
 	return e
 }
 
@@ -114,8 +114,8 @@ func (c *Comparison) vote(live bool, types []string, also ...bool) {
 	var got []string
 	for _, id := range slices.Sorted(maps.Keys(ids)) {
 		votes := map[string]int{}
-		if said, ok := c.said[id]; ok && (!c.Rewritten || live) {
-			votes[said]++
+		if answered, ok := c.answered[id]; ok && (!c.Rewritten || live) {
+			votes[answered]++
 		}
 		for _, r := range readings {
 			votes[r.events[id]]++
@@ -126,8 +126,8 @@ func (c *Comparison) vote(live bool, types []string, also ...bool) {
 				c.deviates(r, id, best)
 			}
 		}
-		if said, ok := c.said[id]; ok && said != best && (!c.Rewritten || live) {
-			c.t.Errorf("the response has\n  %s\nthe streams have\n  %s", clip(said), clip(best))
+		if answered, ok := c.answered[id]; ok && answered != best && (!c.Rewritten || live) {
+			c.t.Errorf("the response has\n  %s\nthe streams have\n  %s", clip(answered), clip(best))
 		}
 		if e, err := parseEvent([]byte(best)); err == nil {
 			got = append(got, e.Type)

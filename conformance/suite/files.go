@@ -35,7 +35,7 @@ func bytesOfFiles(t *T) {
 	for _, to := range []string{roomPath(room), privatePath(bob.Name)} {
 		first, second := ada.Upload(to, "наша <кошка>.txt", "meow"), ada.Upload(to, "b \"quoted\".txt", "b")
 		ids := []string{second.ID, first.ID}
-		posts = append(posts, c.Said(ada.Do("POST", to+"/messages", map[string]any{"files": ids}).Want(201).Event()))
+		posts = append(posts, c.Answered(ada.Do("POST", to+"/messages", map[string]any{"files": ids}).Want(201).Event()))
 		last := posts[len(posts)-1]
 		if at := strings.Index(last.Raw, second.ID); at < 0 || strings.Index(last.Raw, first.ID) < at || !strings.Contains(last.Raw, `"message":"","files":[`) {
 			t.Errorf("post = %s", last.Raw)
@@ -45,7 +45,7 @@ func bytesOfFiles(t *T) {
 	c.Await("the files", func(e Event) bool { return e.ID == posts[1].ID })
 	ada.Do("DELETE", roomPath(room, "messages", id(posts[0])), nil).OK()
 	ada.Do("DELETE", privatePath(bob.Name, "messages", id(posts[1])), nil).OK()
-	c.Check(c.Said(ada.Post(room, "the end")), "chat_message", "private_message", "message_deleted", "message_deleted", "chat_message")
+	c.Check(c.Answered(ada.Post(room, "the end")), "chat_message", "private_message", "message_deleted", "message_deleted", "chat_message")
 	for _, r := range c.readings {
 		for _, post := range posts {
 			if raw := r.events[post.ID]; !r.live && (strings.Contains(raw, "files") || !strings.Contains(raw, `"deleted":true`)) {

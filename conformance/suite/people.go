@@ -11,24 +11,24 @@ func bytesOfPins(t *T) {
 	room := t.Room(ada)
 	c := t.Compare(bob, rooms(room))
 	c.Rewritten = true
-	post := c.Said(ada.Post(room, "important"))
+	post := c.Answered(ada.Post(room, "important"))
 	c.Await("the message", func(e Event) bool { return e.ID == post.ID })
 	for _, method := range []string{"PUT", "PUT", "DELETE", "DELETE", "PUT"} {
 		ada.Do(method, roomPath(room, "messages", id(post), "pin"), nil).OK()
 	}
 	bob.Do("PUT", roomPath(room, "messages", id(post), "pin"), nil).Problem(403, "forbidden", "")
 	ada.Do("DELETE", roomPath(room, "messages", id(post)), nil).OK()
-	c.Check(c.Said(ada.Post(room, "the end")), "chat_message", "message_pinned", "message_unpinned", "message_pinned", "message_deleted", "chat_message")
+	c.Check(c.Answered(ada.Post(room, "the end")), "chat_message", "message_pinned", "message_unpinned", "message_pinned", "message_deleted", "chat_message")
 }
 
 func bytesOfPrivatePins(t *T) {
 	ada, bob := t.User(), t.User()
 	c := t.Compare(bob, "")
-	post := c.Said(ada.Do("POST", privatePath(bob.Name, "messages"), map[string]string{"message": "psst"}).Want(201).Event())
+	post := c.Answered(ada.Do("POST", privatePath(bob.Name, "messages"), map[string]string{"message": "psst"}).Want(201).Event())
 	for _, method := range []string{"PUT", "PUT", "DELETE", "DELETE"} {
 		ada.Do(method, privatePath(bob.Name, "messages", id(post), "pin"), nil).OK()
 	}
-	end := c.Said(ada.Do("POST", privatePath(bob.Name, "messages"), map[string]string{"message": "the end"}).Want(201).Event())
+	end := c.Answered(ada.Do("POST", privatePath(bob.Name, "messages"), map[string]string{"message": "the end"}).Want(201).Event())
 	c.Check(end, "private_message", "message_pinned", "message_unpinned", "private_message")
 }
 
@@ -65,9 +65,9 @@ func invisible(t *T) {
 	watch.Opening()
 	own := t.Open(ada, rooms(room))
 	own.Opening()
-	watch.UntilTold(ada.Name+" in", mark)
+	watch.UntilReported(ada.Name+" in", mark)
 	ada.Do("PATCH", "/v1/me", map[string]bool{"invisible": true}).OK()
-	watch.UntilTold(ada.Name+" out", mark)
+	watch.UntilReported(ada.Name+" out", mark)
 	late, again := t.Open(bob, rooms(room)), t.Open(ada, rooms(room))
 	late.Opening()
 	again.Opening()
@@ -75,9 +75,9 @@ func invisible(t *T) {
 		t.Errorf("user list = %s, list with an invisible user = %s", late.Lists[room].Raw, again.Lists[room].Raw)
 	}
 	ada.Do("PATCH", "/v1/me", map[string]bool{"invisible": false}).OK()
-	watch.told = nil
-	watch.UntilTold(ada.Name+" in", mark)
-	watch.Told(ada.Name + " in")
+	watch.reported = nil
+	watch.UntilReported(ada.Name+" in", mark)
+	watch.Reported(ada.Name + " in")
 	own.Durables(mark().ID)
-	own.Told()
+	own.Reported()
 }

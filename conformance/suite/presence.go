@@ -16,12 +16,12 @@ func (s *Stream) follow(e Event) {
 		now := map[string]bool{}
 		for _, name := range e.Users {
 			if now[name] = true; in != nil && !in[name] {
-				s.told = append(s.told, name+" in")
+				s.reported = append(s.reported, name+" in")
 			}
 		}
 		for name, was := range in {
 			if was && !now[name] {
-				s.told = append(s.told, name+" out")
+				s.reported = append(s.reported, name+" out")
 			}
 		}
 		s.present[e.Room] = now
@@ -41,34 +41,34 @@ func (s *Stream) follow(e Event) {
 			s.t.Errorf("%s: join of a user who is present, or leave of one who is not: %s", s.Over.Name, e.Raw)
 		}
 		in[e.User] = join
-		s.told = append(s.told, e.User+word)
+		s.reported = append(s.reported, e.User+word)
 	}
 }
 
-// UntilTold reads until the stream has reported the wanted presence events, such as "ada in". Ephemeral events do not
+// UntilReported reads until the stream has reported the presence event what, such as "ada in". Ephemeral events do not
 // complete a poll, so mark posts something that does.
-func (s *Stream) UntilTold(what string, mark func() Event) {
+func (s *Stream) UntilReported(what string, mark func() Event) {
 	if s.Over.Wire != Poll {
-		if !slices.Contains(s.told, what) {
-			s.Until(what, func(Event) bool { return slices.Contains(s.told, what) })
+		if !slices.Contains(s.reported, what) {
+			s.Until(what, func(Event) bool { return slices.Contains(s.reported, what) })
 		}
 		return
 	}
-	for deadline := time.Now().Add(s.t.Patience); !slices.Contains(s.told, what); {
+	for deadline := time.Now().Add(s.t.Patience); !slices.Contains(s.reported, what); {
 		if time.Now().After(deadline) {
-			s.t.Fatalf("%s: got %[3]q while waiting for %[2]q", s.Over.Name, what, s.told)
+			s.t.Fatalf("%s: got %[3]q while waiting for %[2]q", s.Over.Name, what, s.reported)
 		}
 		s.Durables(mark().ID)
 		time.Sleep(200 * time.Millisecond) // paces the requests
 	}
 }
 
-// Told checks the presence events reported so far, and clears them.
-func (s *Stream) Told(want ...string) {
-	if !slices.Equal(s.told, want) {
-		s.t.Errorf("%s: presence = %q, want %q", s.Over.Name, s.told, want)
+// Reported checks the presence events reported so far and clears them.
+func (s *Stream) Reported(want ...string) {
+	if !slices.Equal(s.reported, want) {
+		s.t.Errorf("%s: presence = %q, want %q", s.Over.Name, s.reported, want)
 	}
-	s.told = nil
+	s.reported = nil
 }
 
 func presence(t *T) {
@@ -85,7 +85,7 @@ func presence(t *T) {
 	if list := tab.Lists[room]; len(list.Users) != 2 || list.Count != 2 || !slices.Contains(list.Users, ada.Name) {
 		t.Errorf("bob's list = %s", list.Raw)
 	}
-	watch.UntilTold(bob.Name+" in", mark)
+	watch.UntilReported(bob.Name+" in", mark)
 
 	second := t.OpenOver(t.Other(), bob, rooms(room)) // a second tab
 	second.Opening()
@@ -98,14 +98,14 @@ func presence(t *T) {
 	// Carol joins after that and leaves at once. When her grace has run out, bob's would have too.
 	visit := t.Open(carol, rooms(room))
 	visit.Opening()
-	watch.UntilTold(carol.Name+" in", mark)
+	watch.UntilReported(carol.Name+" in", mark)
 	visit.Close()
-	watch.UntilTold(carol.Name+" out", mark)
-	watch.Told(bob.Name+" in", carol.Name+" in", carol.Name+" out")
+	watch.UntilReported(carol.Name+" out", mark)
+	watch.Reported(bob.Name+" in", carol.Name+" in", carol.Name+" out")
 
 	tab.Close()
-	watch.UntilTold(bob.Name+" out", mark)
-	watch.Told(bob.Name + " out")
+	watch.UntilReported(bob.Name+" out", mark)
+	watch.Reported(bob.Name + " out")
 	late := t.Open(carol, rooms(room))
 	late.Opening()
 	if list := late.Lists[room]; len(list.Users) != 2 || list.Count != 2 || slices.Contains(list.Users, bob.Name) {
@@ -149,11 +149,11 @@ func sitePresence(t *T) {
 	inbox := t.Open(bob, "")
 	inbox.Opening()
 	theirs := func() {
-		watch.told = slices.DeleteFunc(watch.told, func(what string) bool { return what != bob.Name+" in" && what != bob.Name+" out" })
+		watch.reported = slices.DeleteFunc(watch.reported, func(what string) bool { return what != bob.Name+" in" && what != bob.Name+" out" })
 	}
-	watch.UntilTold(bob.Name+" in", mark)
+	watch.UntilReported(bob.Name+" in", mark)
 	inbox.Close()
-	watch.UntilTold(bob.Name+" out", mark)
+	watch.UntilReported(bob.Name+" out", mark)
 	theirs() // others come and go meanwhile
-	watch.Told(bob.Name+" in", bob.Name+" out")
+	watch.Reported(bob.Name+" in", bob.Name+" out")
 }

@@ -20,7 +20,7 @@ func bytesOfData(t *T) {
 	room := t.Room(ada)
 	c := t.Compare(bob, rooms(room))
 	say := func(path, body string) Event {
-		return c.Said(ada.Do("POST", path, Raw(body), jsonType).Want(201).Event())
+		return c.Answered(ada.Do("POST", path, Raw(body), jsonType).Want(201).Event())
 	}
 	posted := say(roomPath(room, "messages"), `{"message":"hi","data":`+dataAsSent+`,"nonce":"n"}`)
 	last := say(roomPath(room, "messages"), `{"data":`+dataAsSent+`}`)
@@ -32,7 +32,7 @@ func bytesOfData(t *T) {
 	for _, change := range []string{`{"message":"ho"}`, `{"data":{"b": 1}}`, `{"data":null}`} {
 		ada.Do("PATCH", roomPath(room, "messages", id(posted)), Raw(change), jsonType).OK()
 	}
-	c.Check(c.Said(ada.Post(room, "the end")), "chat_message", "chat_message", "message_edited", "message_edited", "message_edited", "chat_message")
+	c.Check(c.Answered(ada.Post(room, "the end")), "chat_message", "chat_message", "message_edited", "message_edited", "message_edited", "chat_message")
 	for _, r := range c.readings {
 		for _, want := range []string{`"message":"ho","data":` + dataAsKept + `,`, `"message":"ho","data":{"b":1},`, `"message":"ho","sent_at"`} {
 			found := false
@@ -50,24 +50,24 @@ func bytesOfThreads(t *T) {
 	ada, bob := t.User(), t.User()
 	room := t.Room(ada)
 	c := t.Compare(bob, rooms(room))
-	root := c.Said(ada.Post(room, "a thread begins"))
-	reply := c.Said(ada.Do("POST", roomPath(room, "messages"), map[string]any{"message": "and goes on", "thread": root.ID, "data": map[string]int{"a": 1}}).Want(201).Event())
+	root := c.Answered(ada.Post(room, "a thread begins"))
+	reply := c.Answered(ada.Do("POST", roomPath(room, "messages"), map[string]any{"message": "and goes on", "thread": root.ID, "data": map[string]int{"a": 1}}).Want(201).Event())
 	if !strings.Contains(reply.Raw, fmt.Sprintf(`"data":{"a":1},"thread":%d,"sent_at":`, root.ID)) {
 		t.Errorf("message of the thread = %s", reply.Raw)
 	}
-	c.Check(c.Said(ada.Post(room, "the end")), "chat_message", "chat_message", "chat_message")
+	c.Check(c.Answered(ada.Post(room, "the end")), "chat_message", "chat_message", "chat_message")
 }
 
 func bytesOfMentions(t *T) {
 	ada, bob := t.User(), t.User()
 	room := t.Room(ada)
 	c := t.Compare(bob, rooms(room))
-	post := c.Said(ada.Post(room, "@"+bob.Name+" and @"+ada.Name+", see @all"))
+	post := c.Answered(ada.Post(room, "@"+bob.Name+" and @"+ada.Name+", see @all"))
 	if want := fmt.Sprintf(`"mentions":[%q,%q],"mentions_all":true,"sent_at":`, bob.Name, ada.Name); !strings.Contains(post.Raw, want) {
 		t.Errorf("message %s lacks %s", post.Raw, want)
 	}
 	ada.Do("PATCH", roomPath(room, "messages", id(post)), map[string]string{"message": "only @" + ada.Name}).OK()
-	c.Check(c.Said(ada.Post(room, "the end")), "chat_message", "message_edited", "chat_message")
+	c.Check(c.Answered(ada.Post(room, "the end")), "chat_message", "message_edited", "chat_message")
 }
 
 func bytesViaInlet(t *T) {
@@ -81,7 +81,7 @@ func bytesViaInlet(t *T) {
 	c := t.Compare(bob, rooms(room))
 	_, secret, _ := strings.Cut(in.URL, "/in/")
 	ada.Do("POST", "/in/"+secret, Raw(`{"text":"<https://example.com|done> &amp; @all"}`), jsonType).Want(200)
-	c.Check(c.Said(ada.Post(room, "the end")), "chat_message", "chat_message")
+	c.Check(c.Answered(ada.Post(room, "the end")), "chat_message", "chat_message")
 	want := fmt.Sprintf(`"room":%q,"user":"CI <main>[bot]","via":"inlet","message":"done (https://example.com) & @all","sent_at":`, room)
 	for _, r := range c.readings {
 		found := false
@@ -98,16 +98,16 @@ func bytesOfCustomEvents(t *T) {
 	ada, bob := t.User(), t.User()
 	room := t.Room(ada)
 	c := t.Compare(bob, rooms(room))
-	said := func(path, body string) Event {
-		return c.Said(ada.Do("POST", path, Raw(body), jsonType).Want(201).Event())
+	answered := func(path, body string) Event {
+		return c.Answered(ada.Do("POST", path, Raw(body), jsonType).Want(201).Event())
 	}
-	e := said(roomPath(room, "events"), `{"name":"note.added:1_-","data":`+dataAsSent+`}`)
+	e := answered(roomPath(room, "events"), `{"name":"note.added:1_-","data":`+dataAsSent+`}`)
 	if want := fmt.Sprintf(`"room":%q,"user":%q,"name":"note.added:1_-","data":%s,"sent_at":`, room, ada.Name, dataAsKept); !strings.Contains(e.Raw, want) {
 		t.Errorf("event %s lacks %s", e.Raw, want)
 	}
-	said(roomPath(room, "events"), `{"name":"bare"}`)
-	said(privatePath(bob.Name, "events"), `{"name":"poke"}`)
-	c.Check(c.Said(ada.Post(room, "the end")), "custom_event", "custom_event", "custom_event", "chat_message")
+	answered(roomPath(room, "events"), `{"name":"bare"}`)
+	answered(privatePath(bob.Name, "events"), `{"name":"poke"}`)
+	c.Check(c.Answered(ada.Post(room, "the end")), "custom_event", "custom_event", "custom_event", "chat_message")
 }
 
 func bytesOfEphemeralCustomEvents(t *T) {

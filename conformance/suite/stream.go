@@ -31,8 +31,8 @@ type Stream struct {
 	finish sync.Once
 	cursor string // the scenario's position
 
-	present map[string]map[string]bool // the users in each room, as far as the scenario has read
-	told    []string                   // the presence events among that: "ada in", "ada out", for all rooms
+	present  map[string]map[string]bool // the users in each room, as far as the scenario has read
+	reported []string                   // the presence events among that: "ada in", "ada out", for all rooms
 
 	begun, closed bool   // state of the checks
 	last          int64  // the last durable id, or where the stream began

@@ -163,7 +163,7 @@ func TestUserUpdatedReachesSharedRoomsAndConversations(t *testing.T) {
 	harness.OnPushing(t, func(t *testing.T, over harness.Transport) {
 		ada, bob, carol, eve := ada.In(t), bob.In(t), carol.In(t), eve.In(t)
 		streams := []*harness.Stream{
-			bob.Open(over, "room=den&room=lobby"), carol.Open(over, ""), eve.Open(over, "room=lobby"), // these are told
+			bob.Open(over, "room=den&room=lobby"), carol.Open(over, ""), eve.Open(over, "room=lobby"), // these are notified
 			ada.Open(over, ""),
 			eve.Open(over, "room=elsewhere"), // these are not
 		}

@@ -58,7 +58,7 @@ func TestServersDieWithAKilledTestRun(t *testing.T) {
 	}
 }
 
-// gone tells whether a process has ended, perhaps without somebody to wait for it yet.
+// gone reports whether a process has ended, even if nobody has waited for it yet.
 func gone(pid int) bool {
 	if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
 		return true

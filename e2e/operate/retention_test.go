@@ -43,7 +43,8 @@ func oldPosts(t *testing.T, n int) (file string) {
 	return file
 }
 
-// A server that is killed while it deletes old messages goes on when it starts again: in the end everything old is gone, from the index of words too, and what is pinned or young is there.
+// A server that is killed while it deletes old messages continues after a restart. In the end every old message is gone,
+// from the search index too, and pinned and recent ones are still there.
 func TestRetentionSurvivesKills(t *testing.T) {
 	t.Parallel()
 	const count, kills = 20_000, 3
@@ -58,7 +59,7 @@ func TestRetentionSurvivesKills(t *testing.T) {
 		}
 		return n
 	}
-	// The import itself was long ago, too: what is behind young events waits for them.
+	// The import must be old too, since messages behind recent events wait for them.
 	to := db
 	if !harness.OnPostgres { // db only reads
 		var err error

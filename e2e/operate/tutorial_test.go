@@ -38,7 +38,7 @@ func TestTutorialsProtocol(t *testing.T) {
 			}
 		}
 	}
-	// As in the tutorial, a private message reaches its target and its sender is told; others in the room see neither.
+	// As in the tutorial, a private message reaches its target and its sender is notified; others in the room see neither.
 	two.Say(`{"message":"/pm ada psst, ada"}`)
 	if e, _ := one.Next("private_message"); e.User != "bob" || e.Target != "ada" || e.Message != "psst, ada" {
 		t.Errorf("private message = %s", e.Raw)

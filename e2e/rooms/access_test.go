@@ -139,7 +139,7 @@ func TestRoomAnnouncesItsChanges(t *testing.T) {
 	if !slices.Equal(told, want) {
 		t.Errorf("events of the room =\n%s", strings.Join(told, "\n"))
 	}
-	// The user concerned is told in their inbox: added, made moderator, left. A ban from a private room that they are
+	// The user concerned is notified in their inbox: added, made moderator, left. A ban from a private room that they are
 	// not in is not announced to them: its name may be new to them.
 	ada.Send("bob", "that was all")
 	inbox := bob.Open(harness.OverWS, "since=0")

@@ -245,7 +245,7 @@ func TestMuteEvents(t *testing.T) {
 	})
 }
 
-// The name of a private room is known to its members only: a stranger who is muted there is not told.
+// Only members know the name of a private room: a stranger who is muted there is not notified.
 func TestMutingAStrangerIsSilent(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)

@@ -94,7 +94,7 @@ func TestReceiptsOfAConversation(t *testing.T) {
 	})
 }
 
-// In a private room with receipts all members are told, except the reader and members who turned receipts off.
+// In a private room with receipts all members are notified, except the reader and members who turned receipts off.
 func TestReceiptsOfARoom(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
@@ -138,7 +138,7 @@ func TestReceiptsOfARoom(t *testing.T) {
 				t.Errorf("%s sees %q, want %q", name, got, expected)
 			}
 		}
-		// A user without receipts is not told, and their reading is not shown.
+		// A user without receipts is not notified, and their reading is not shown.
 		var r harness.Room
 		ada.Do("PATCH", harness.RoomPath(den), harness.Fields{"receipts": false}).Want(200).Into(&r)
 		m = ada.Post(den, "again")

@@ -54,7 +54,7 @@ func TestLiveStreamsLoseTheirRoom(t *testing.T) {
 							last = e
 						}
 					}
-					// A poll that was not waiting is told that the deleted room is lost, and nothing else about it.
+					// A poll that was not waiting learns only that the deleted room is lost.
 					between := over == harness.OverPoll && what == "deleted" && last.Message == "before"
 					if last.Type != tt.last && !between {
 						t.Errorf("last of the room = %s", last.Raw)

@@ -129,7 +129,7 @@ func TestPollAnswersAreBounded(t *testing.T) {
 	}
 }
 
-// A waiting poll is told of a stop and of its token's expiry.
+// A waiting poll gets the reason when the server stops and when its token expires.
 func TestWaitingPollGetsTheReasonForItsEnd(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, harness.WithSecret)

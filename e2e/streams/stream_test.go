@@ -243,7 +243,7 @@ func TestStreamOfUnknownRoomIsRefusedBeforeItStreams(t *testing.T) {
 		ada.Refused(over, "room=nowhere").WantProblem(404, "room_not_found", "")
 		ada.Refused(over, "room=lobby&room=nowhere").WantProblem(404, "room_not_found", "")
 		ada.Refused(over, "room=nowhere&history=5").WantProblem(404, "room_not_found", "")
-		// With a cursor the client has been here before: it continues with the remaining rooms, and is told.
+		// With a cursor the client has been here before: it continues with the remaining rooms, and the answer names the lost ones.
 		s := ada.Open(over, "room=lobby&room=nowhere&since=0")
 		if open := s.Opening(); !slices.Equal(open.Rooms, []string{"lobby"}) || !slices.Equal(open.Lost, []string{"nowhere"}) || !open.Resumed {
 			t.Errorf("stream_open = %s", open.Raw)

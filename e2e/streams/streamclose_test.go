@@ -59,7 +59,7 @@ func TestStreamPingsEveryTwentySeconds(t *testing.T) {
 	}
 }
 
-// A clean stop tells every stream that the server restarts, and loses no acknowledged post, even while posts are in
+// A clean stop notifies every stream that the server restarts, and loses no acknowledged post, even while posts are in
 // flight and some reader does not read.
 func TestStopNotifiesStreamsAndLosesNoPost(t *testing.T) {
 	t.Parallel()
@@ -124,7 +124,7 @@ func TestStopNotifiesStreamsAndLosesNoPost(t *testing.T) {
 	}
 }
 
-// A stream that opens while the program stops is refused or told like the others: none is forgotten.
+// A stream that opens while the program stops is refused, or closed like the others: none is forgotten.
 func TestStreamsOpenedDuringAStopEndToo(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
@@ -160,7 +160,7 @@ func TestStreamsOpenedDuringAStopEndToo(t *testing.T) {
 	t.Logf("%d streams", n)
 }
 
-// After the stop nothing listens, and no stream ended without being told.
+// After the stop nothing listens, and every stream got the reason.
 func TestStoppedProgramDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)

@@ -15,7 +15,7 @@ export function json(res, value, status = 200) {
   res.writeHead(status, { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' }).end(JSON.stringify(value));
 }
 
-/** Your own login: whoever knows the one password of this shop. */
+/** Stands for your own login: here anybody with the shop's one password can log in. */
 export async function login(req, res) {
   const { name, password } = await body(req);
   if (password !== 'correct horse') return json(res, {}, 401);
@@ -25,7 +25,7 @@ export async function login(req, res) {
   json(res, {});
 }
 
-/** Who is logged in; undefined for nobody. */
+/** Returns who is logged in; undefined for nobody. */
 export const whoIs = (req) => logins.get(/\bshop=([\w-]+)/.exec(req.headers.cookie ?? '')?.[1]);
 
 export async function page(req, res, config) {

@@ -1,4 +1,4 @@
-// Package embed has what the three backends in Go share: the page's files, and a login. An app has all of this already.
+// Package embed holds what the three backends in Go share: the page's files and a login. An app has all of this already.
 package embed
 
 import (
@@ -13,12 +13,12 @@ import (
 	"sync"
 )
 
-// Tandem is where the chat is.
+// Tandem is the URL of the chat server.
 var Tandem = cmp.Or(os.Getenv("TANDEM_URL"), "http://localhost:8080")
 
 var logins sync.Map // names by cookie
 
-// Login is your own: whoever knows the one password of this shop.
+// Login stands for your own: here anybody with the shop's one password can log in.
 func Login(w http.ResponseWriter, r *http.Request) {
 	var who struct{ Name, Password string }
 	if json.NewDecoder(r.Body).Decode(&who) != nil || who.Password != "correct horse" {
@@ -31,7 +31,7 @@ func Login(w http.ResponseWriter, r *http.Request) {
 	JSON(w, http.StatusOK, struct{}{})
 }
 
-// WhoIs is who is logged in; empty for nobody.
+// WhoIs returns who is logged in; empty for nobody.
 func WhoIs(r *http.Request) string {
 	cookie, err := r.Cookie("shop")
 	if err != nil {
@@ -42,7 +42,7 @@ func WhoIs(r *http.Request) string {
 	return s
 }
 
-// JSON answers.
+// JSON writes a response.
 func JSON(w http.ResponseWriter, status int, value any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
@@ -50,7 +50,7 @@ func JSON(w http.ResponseWriter, status int, value any) {
 	_ = json.NewEncoder(w).Encode(value)
 }
 
-// Serve serves the page and what mux has.
+// Serve serves the page and the handlers in mux.
 func Serve(mux *http.ServeMux, way string) {
 	mux.HandleFunc("GET /config.json", func(w http.ResponseWriter, r *http.Request) {
 		JSON(w, http.StatusOK, map[string]string{"way": way, "tandem": Tandem})

@@ -1,5 +1,5 @@
-// Command accounts is way 1: people have accounts of the chat. The page talks to tandem alone; this backend posts what
-// happens in the shop.
+// Command accounts is way 1: users have chat accounts. The page talks only to tandem; this backend posts what happens in
+// the shop.
 package main
 
 import (
@@ -25,7 +25,7 @@ func main() {
 		post, _ := http.NewRequestWithContext(r.Context(), "POST", embed.Tandem+"/v1/rooms/lobby/messages", bytes.NewReader(body))
 		post.Header.Set("Authorization", "Bearer "+os.Getenv("TANDEM_TOKEN")) // tandem token create shop --name orders --room lobby
 		post.Header.Set("Content-Type", "application/json")
-		post.Header.Set("Idempotency-Key", fmt.Sprint("order ", order.Number)) // so that an order that is sent twice is told once
+		post.Header.Set("Idempotency-Key", fmt.Sprint("order ", order.Number)) // so that an order that is sent twice is posted once
 		answer, err := http.DefaultClient.Do(post)
 		if err != nil {
 			embed.JSON(w, http.StatusBadGateway, err.Error())

@@ -1,4 +1,4 @@
-// Way 1: people have accounts of the chat. The page talks to tandem alone; this backend posts what happens in the shop.
+// Way 1: users have chat accounts. The page talks only to tandem; this backend posts what happens in the shop.
 import { createServer } from 'node:http';
 import { body, json, listen, page } from '../page.mjs';
 
@@ -11,7 +11,7 @@ async function order(req, res) {
     headers: {
       Authorization: `Bearer ${process.env.TANDEM_TOKEN}`, // tandem token create shop --name orders --room lobby
       'Content-Type': 'application/json',
-      'Idempotency-Key': `order ${number}`, // so that an order that is sent twice is told once
+      'Idempotency-Key': `order ${number}`, // so that an order that is sent twice is posted once
     },
     body: JSON.stringify({ message: `Order ${number}: ${item}` }),
   });

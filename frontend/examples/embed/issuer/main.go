@@ -1,5 +1,5 @@
-// Command issuer is way 3: an identity provider signs tokens, and tandem verifies them by its public keys. This one provides
-// itself; with Keycloak, Auth0 or another, /jwks.json and /token are theirs.
+// Command issuer is way 3: an identity provider signs tokens, and tandem verifies them with its public keys. This program
+// is its own provider; with Keycloak, Auth0 or another, the provider serves /jwks.json and /token.
 package main
 
 import (
@@ -13,7 +13,7 @@ import (
 )
 
 func main() {
-	public, private, _ := ed25519.GenerateKey(nil) // a real one outlives a restart
+	public, private, _ := ed25519.GenerateKey(nil) // a real key outlives a restart
 	encode := base64.RawURLEncoding.EncodeToString
 	part := func(value any) string {
 		b, _ := json.Marshal(value)

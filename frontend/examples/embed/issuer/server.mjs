@@ -1,11 +1,11 @@
-// Way 3: an identity provider signs tokens, and tandem verifies them by its public keys. This one provides itself; with
-// Keycloak, Auth0 or another, /jwks.json and /token are theirs.
+// Way 3: an identity provider signs tokens, and tandem verifies them with its public keys. This program is its own
+// provider; with Keycloak, Auth0 or another, the provider serves /jwks.json and /token.
 import { generateKeyPairSync, sign } from 'node:crypto';
 import { createServer } from 'node:http';
 import { json, listen, login, page, whoIs } from '../page.mjs';
 
 const tandem = process.env.TANDEM_URL ?? 'http://localhost:8080';
-const { publicKey, privateKey } = generateKeyPairSync('ed25519'); // a real one outlives a restart
+const { publicKey, privateKey } = generateKeyPairSync('ed25519'); // a real key outlives a restart
 const jwks = { keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'shop-1', alg: 'EdDSA', use: 'sig' }] };
 const base64url = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
 

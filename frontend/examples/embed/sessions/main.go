@@ -1,4 +1,4 @@
-// Command sessions is way 2: people log in to the shop. The backend asks tandem for a session of theirs, and hands it to
+// Command sessions is way 2: users log in to the shop. The backend gets a session for them from tandem and passes it to
 // the page.
 package main
 

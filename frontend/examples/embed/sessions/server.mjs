@@ -1,4 +1,4 @@
-// Way 2: people log in to the shop. The backend asks tandem for a session of theirs, and hands it to the page.
+// Way 2: users log in to the shop. The backend gets a session for them from tandem and passes it to the page.
 import { createServer } from 'node:http';
 import { json, listen, login, page, whoIs } from '../page.mjs';
 

@@ -1,4 +1,4 @@
-// The page of all three ways: what differs is how the client comes to its tokens.
+// The page of all three ways. They differ in how the client gets its tokens.
 import { createClient, memoryStore, type ClientOptions, type Session } from '@tandem/client';
 
 interface Config {
@@ -39,7 +39,7 @@ async function enter(name: string, password: string, how: string): Promise<void>
     const getToken = async () => (await ask<{ token: string }>('/token')).token;
     return show(createClient({ ...options, getToken }), name);
   }
-  // A session that the backend asked for is refreshed like any other; at once here, so that the server learns of this browser.
+  // A session created by the backend is refreshed like any other. Do it at once, so that the server sees this browser.
   const session = memoryStore();
   await session.set({ ...(await ask<Session>('/chat-session', {})), renew_at: 0 });
   return show(createClient({ ...options, session }), name);

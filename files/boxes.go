@@ -51,7 +51,7 @@ func (b *boxFile) boxes(off, end int64) ([]box, bool) {
 }
 
 const (
-	// maxBoxes bounds the boxes in one other box. An hour of film in fragments of a second has 7,200.
+	// maxBoxes bounds the boxes in one other box. An hour of video in fragments of a second has 7,200.
 	maxBoxes = 20_000
 	// maxMedia bounds the boxes in which bytes are searched.
 	maxMedia = 100

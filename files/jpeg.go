@@ -32,7 +32,7 @@ const (
 )
 
 // stripJPEG keeps the segments that a decoder needs, the colour profile, and the orientation from Exif. It drops
-// everything after the end of the picture: phones' second pictures and films, and anything else that was appended.
+// everything after the end of the picture: phones' second pictures and videos, and anything else that was appended.
 func stripJPEG(c *cursor, p *plan, f *found) error {
 	if !c.at("\xff\xd8") {
 		return errUnreadable

@@ -21,7 +21,7 @@ func FuzzReceive(f *testing.F) {
 		jpegWith(f, quartersOf(9, 6), binary.BigEndian, 6), plainJPEG(f, quartersOf(9, 6)),
 		pngWith(f, quartersOf(9, 6), 6), string(pngOf(f, 9, 6)), gifWith(f, quartersOf(9, 6)),
 		webpWith(9, 6, 6), animatedWebP(9, 6), riff(losslessChunk(9, 6)),
-		filmWith("isom"), fragmented(), stillWith("avif"), stillWith("heic"),
+		videoWith("isom"), fragmented(), stillWith("avif"), stillWith("heic"),
 		"<svg>", "text", "", "\xff\xd8\xff\xe1",
 	} {
 		f.Add([]byte(seed))

@@ -24,9 +24,9 @@ var strippers = map[string]func(c *cursor, p *plan, f *found) error{
 	typeGIF:  stripGIF,
 	typeWebP: stripWebP,
 
-	"video/mp4": stripFilm, "video/quicktime": stripFilm, "video/x-m4v": stripFilm, "video/3gpp": stripFilm,
-	"video/3gpp2": stripFilm, "video/mj2": stripFilm, "video/vnd.dvb.file": stripFilm,
-	"audio/mp4": stripFilm, "audio/x-m4a": stripFilm,
+	"video/mp4": stripVideo, "video/quicktime": stripVideo, "video/x-m4v": stripVideo, "video/3gpp": stripVideo,
+	"video/3gpp2": stripVideo, "video/mj2": stripVideo, "video/vnd.dvb.file": stripVideo,
+	"audio/mp4": stripVideo, "audio/x-m4a": stripVideo,
 
 	"image/heic": stripStill, "image/heif": stripStill, "image/avif": stripStill,
 	"image/heic-sequence": stripStill, "image/heif-sequence": stripStill,

@@ -43,9 +43,9 @@ const (
 	quarter  = "\x00\x00\x00\x00" + "\x00\x01\x00\x00\x00\x00\x00\x00" + "\xff\xff\x00\x00" + "\x00\x00\x00\x00" + "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x40\x00\x00\x00"
 )
 
-// filmWith returns a film as cameras make them: its location is in every known place, and second by second in a
+// videoWith returns a video as cameras make them: its location is in every known place, and second by second in a
 // separate track.
-func filmWith(brand string) string {
+func videoWith(brand string) string {
 	ftyp := boxOf("ftyp", brand, u32(512), brand)
 	media := frames + places + places + frames + places
 	at := len(ftyp) + 8
@@ -89,7 +89,7 @@ func stillWith(brand string) string {
 	return ftyp + index(at) + boxOf("mdat", frames+secret) + boxOf("free", secret)
 }
 
-// After cleaning, films and phone pictures have no location, and nothing else has moved or changed.
+// After cleaning, videos and phone pictures have no location, and nothing else has moved or changed.
 func TestVideosLoseOnlyTheirMetadata(t *testing.T) {
 	t.Parallel()
 	g := newIngester(t)
@@ -97,9 +97,9 @@ func TestVideosLoseOnlyTheirMetadata(t *testing.T) {
 		data, mediaType string
 		width, height   int
 	}{
-		"mp4":        {filmWith("isom"), "video/mp4", 1080, 1920},
-		"quicktime":  {filmWith("qt  "), "video/quicktime", 1080, 1920},
-		"m4a":        {filmWith("M4A "), "audio/x-m4a", 1080, 1920},
+		"mp4":        {videoWith("isom"), "video/mp4", 1080, 1920},
+		"quicktime":  {videoWith("qt  "), "video/quicktime", 1080, 1920},
+		"m4a":        {videoWith("M4A "), "audio/x-m4a", 1080, 1920},
 		"fragmented": {fragmented(), "video/mp4", 1920, 1080},
 		"avif":       {stillWith("avif"), "image/avif", 0, 0},
 		"heic":       {stillWith("heic"), "image/heic", 0, 0},
@@ -135,21 +135,21 @@ func TestVideosLoseOnlyTheirMetadata(t *testing.T) {
 	}
 }
 
-// A film that cannot be parsed to its end is not shown as one.
+// A video that cannot be parsed to its end is not shown as one.
 func TestUnreadableVideos(t *testing.T) {
 	t.Parallel()
 	g := newIngester(t)
-	film := filmWith("isom")
-	first := strings.Index(film, places)
+	video := videoWith("isom")
+	first := strings.Index(video, places)
 	replace := func(old, by string) string {
-		if !strings.Contains(film, old) {
-			t.Fatalf("film does not contain %q", old)
+		if !strings.Contains(video, old) {
+			t.Fatalf("video does not contain %q", old)
 		}
-		return strings.Replace(film, old, by, 1)
+		return strings.Replace(video, old, by, 1)
 	}
 	for name, data := range map[string]string{
-		"cut short":              film[:len(film)-20],
-		"no index":               film[:strings.Index(film, "mdat")-4] + boxOf("mdat", secret),
+		"cut short":              video[:len(video)-20],
+		"no index":               video[:strings.Index(video, "mdat")-4] + boxOf("mdat", secret),
 		"a compressed index":     replace("mvhd", "cmov"),
 		"samples out of bounds":  replace("stco"+u32(0)+u32(2)+u32(first), "stco"+u32(0)+u32(2)+u32(1<<30)),
 		"a picture without iloc": strings.Replace(stillWith("avif"), "iloc", "iloq", 1),
@@ -162,6 +162,6 @@ func TestUnreadableVideos(t *testing.T) {
 	// Media data may be truncated: the index came first, and the available part can be played.
 	in := receive(t, g, "cut", []byte(strings.TrimSuffix(fragmented(), "sound.crumb")))
 	if in.Type != "video/mp4" || strings.Contains(string(bytesOf(t, in)), secret) {
-		t.Errorf("type of a film cut within its media = %s", in.Type)
+		t.Errorf("type of a video cut within its media = %s", in.Type)
 	}
 }

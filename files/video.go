@@ -5,14 +5,14 @@ import (
 	"slices"
 )
 
-// filmTracks are the handlers of what is seen, heard and read. Other tracks contain the camera's data: its position
+// videoTracks are the handlers of what is seen, heard and read. Other tracks contain the camera's data: its position
 // each second (GoPro, Google), faces, and the like.
-var filmTracks = []string{"vide", "auxv", "pict", "soun", "sbtl", "subt", "text", "clcp", "tmcd"}
+var videoTracks = []string{"vide", "auxv", "pict", "soun", "sbtl", "subt", "text", "clcp", "tmcd"}
 
-// stripFilm removes everything beside pictures and sound from an MP4 or QuickTime file: titles, places, makers and
-// programs in udta, meta and uuid boxes (of the film, its tracks and fragments), free space, and data tracks with their
+// stripVideo removes everything beside pictures and sound from an MP4 or QuickTime file: titles, places, makers and
+// programs in udta, meta and uuid boxes (of the video, its tracks and fragments), free space, and data tracks with their
 // samples. Nothing moves.
-func stripFilm(c *cursor, p *plan, f *found) error {
+func stripVideo(c *cursor, p *plan, f *found) error {
 	b := &boxFile{cursor: c, found: f}
 	end := c.end
 	top, whole := b.boxes(0, end)
@@ -74,7 +74,7 @@ func (b *boxFile) movie(moov box, fragments bool) bool {
 			return false
 		}
 		handler := string(b.bytes(hdlr.content+8, 4))
-		if !slices.Contains(filmTracks, handler) {
+		if !slices.Contains(videoTracks, handler) {
 			if fragments || !b.zeroSamples(trak) {
 				return false
 			}

@@ -36,6 +36,8 @@ type Limits struct {
 	Writes    int // other writes per second and user, with bursts of ten times as many
 	Ephemeral int // ephemeral events per second and user, with bursts of twice as many
 	Reads     int // costly reads per second and user, with bursts of ten times as many
+
+	Now func() time.Time // their clock; nil is time.Now
 }
 
 var errRateLimited = errors.New("too many requests; try again after Retry-After seconds")
@@ -52,13 +54,13 @@ type limit struct {
 
 // newLimit allows n calls per per, in bursts of size; nil if n is 0. If shared is not nil it counts, with the node's
 // own counts as a fallback.
-func newLimit(name string, n int, per time.Duration, size int, shared SharedLimiter) *limit {
+func newLimit(name string, n int, per time.Duration, size int, now func() time.Time, shared SharedLimiter) *limit {
 	if n == 0 {
 		return nil
 	}
 	every := per / time.Duration(n)
 	fills := strconv.Itoa(size / n * int(per/time.Second))
-	var limiter Limiter = newBuckets(every, size, time.Now)
+	var limiter Limiter = newBuckets(every, size, now)
 	if shared != nil {
 		limiter = shared(name, size, time.Duration(size)*every, limiter)
 	}
@@ -91,16 +93,23 @@ func newLimits(n Limits, shared SharedLimiter) (limits, error) {
 	if min(n.Posts, n.Logins, n.Signups, n.Streams, n.Writes, n.Reads, n.Ephemeral) < 0 {
 		return limits{}, errors.New("a limit must be 0, for none, or more")
 	}
+	now := n.Now
+	if now == nil {
+		now = time.Now
+	}
+	limit := func(name string, n int, per time.Duration, size int) *limit {
+		return newLimit(name, n, per, size, now, shared)
+	}
 	return limits{
-		posts:       newLimit("posts", n.Posts, time.Second, 2*n.Posts, shared),
-		logins:      newLimit("logins", n.Logins, time.Minute, n.Logins, shared),
-		loginsFrom:  newLimit("logins-address", 3*n.Logins, time.Minute, 3*n.Logins, shared),
-		signupsFrom: newLimit("signups", n.Signups, time.Hour, n.Signups, shared),
-		anonymous:   newLimit("anonymous", n.Posts, time.Second, 2*n.Posts, shared),
-		ephemeral:   newLimit("ephemeral", n.Ephemeral, time.Second, 2*n.Ephemeral, shared),
-		writes:      newLimit("writes", n.Writes, time.Second, 10*n.Writes, shared),
-		writesFrom:  newLimit("writes-address", 3*n.Writes, time.Second, 30*n.Writes, shared),
-		reads:       newLimit("reads", n.Reads, time.Second, 10*n.Reads, shared),
+		posts:       limit("posts", n.Posts, time.Second, 2*n.Posts),
+		logins:      limit("logins", n.Logins, time.Minute, n.Logins),
+		loginsFrom:  limit("logins-address", 3*n.Logins, time.Minute, 3*n.Logins),
+		signupsFrom: limit("signups", n.Signups, time.Hour, n.Signups),
+		anonymous:   limit("anonymous", n.Posts, time.Second, 2*n.Posts),
+		ephemeral:   limit("ephemeral", n.Ephemeral, time.Second, 2*n.Ephemeral),
+		writes:      limit("writes", n.Writes, time.Second, 10*n.Writes),
+		writesFrom:  limit("writes-address", 3*n.Writes, time.Second, 30*n.Writes),
+		reads:       limit("reads", n.Reads, time.Second, 10*n.Reads),
 	}, nil
 }
 

@@ -200,7 +200,7 @@ func (s Settings) fileLimits() api.Files {
 }
 
 func (s Settings) limits() api.Limits {
-	return api.Limits{Posts: s.LimitPosts, Logins: s.LimitLogins, Signups: s.LimitSignups, Streams: s.LimitStreams, Writes: s.LimitWrites, Ephemeral: s.LimitEphemeral, Reads: s.LimitReads}
+	return api.Limits{Posts: s.LimitPosts, Logins: s.LimitLogins, Signups: s.LimitSignups, Streams: s.LimitStreams, Writes: s.LimitWrites, Ephemeral: s.LimitEphemeral, Reads: s.LimitReads, Now: s.LimitNow}
 }
 
 func (s Settings) bounds() chat.Bounds {

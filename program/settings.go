@@ -90,6 +90,8 @@ type Settings struct {
 	// PushGrace is how long notifications wait, and PushRoots are the trusted roots for push services; tests set them.
 	PushGrace time.Duration  `kong:"-"`
 	PushRoots *x509.CertPool `kong:"-"`
+	// LimitNow is the clock of rate limits; tests set it.
+	LimitNow func() time.Time `kong:"-"`
 	// BeforePostTimeout is how long before-post hooks may take; tests set it.
 	BeforePostTimeout time.Duration `kong:"-"`
 	// Getenv has the OTEL_* variables; the environment if nil. Tests set it.

@@ -12,7 +12,7 @@ import (
 // Each of our metrics has a help text and counts what it says.
 func TestMetricsCount(t *testing.T) {
 	t.Parallel()
-	p := harness.StartProgram(t, harness.WithMetrics, harness.WithAdmin, func(cfg *program.Settings) { cfg.LimitEphemeral = 1; cfg.LimitFiles = 1000 })
+	p := harness.StartProgram(t, harness.WithMetrics, harness.WithAdmin, harness.StillLimits, func(cfg *program.Settings) { cfg.LimitEphemeral = 1; cfg.LimitFiles = 1000 })
 	root, ada := p.Admin(t), p.Signup(t, "ada")
 	before := p.Scrape(t)
 	ada.Enter("lobby")

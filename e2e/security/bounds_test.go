@@ -200,7 +200,7 @@ func TestEveryWriteHasALimit(t *testing.T) {
 // Writes per second and expensive reads are limited per user, whatever the operation and transport.
 func TestWritesAndCostlyReadsAreLimited(t *testing.T) {
 	t.Parallel()
-	p := harness.StartProgram(t, func(cfg *program.Settings) { cfg.LimitWrites, cfg.LimitReads = 1, 1 })
+	p := harness.StartProgram(t, harness.StillLimits, func(cfg *program.Settings) { cfg.LimitWrites, cfg.LimitReads = 1, 1 })
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")
 	ada.Enter("lobby")
 	ada.Post("lobby", "hi")

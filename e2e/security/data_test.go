@@ -200,7 +200,7 @@ func TestCustomEvents(t *testing.T) {
 
 func TestCustomEventsAreBounded(t *testing.T) {
 	t.Parallel()
-	p := harness.StartProgram(t, func(cfg *program.Settings) { cfg.LimitPosts, cfg.LimitEphemeral = 1, 2 })
+	p := harness.StartProgram(t, harness.StillLimits, func(cfg *program.Settings) { cfg.LimitPosts, cfg.LimitEphemeral = 1, 2 })
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")
 	ada.Do("POST", "/v1/rooms", harness.NewRoom{Name: "news", Posting: "admins"}).Want(201)
 	path := harness.RoomPath("news") + "/events"
@@ -220,8 +220,8 @@ func TestCustomEventsAreBounded(t *testing.T) {
 			}
 		}
 	}
-	if refused["ephemeral true"] < 2 || refused["ephemeral false"] < 4 {
-		t.Errorf("refused of 8 each = %v", refused)
+	if refused["ephemeral true"] != 4 || refused["ephemeral false"] != 6 {
+		t.Errorf("refused of 8 each = %v, want 4 ephemeral and 6 others", refused)
 	}
 	key := "Idempotency-Key: k"
 	cara := p.Signup(t, "cara")

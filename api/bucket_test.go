@@ -196,10 +196,10 @@ func TestZeroLimitMeansUnlimited(t *testing.T) {
 	}
 	h := http.Header{}
 	if err := l.posts.take(t.Context(), h, "1"); err != nil || len(h) != 0 {
-		t.Errorf("%v, %v", err, h)
+		t.Errorf("take without a limit: got %v, headers %v, want nil, none", err, h)
 	}
 	if _, err := newLimits(Limits{Posts: -1}, nil); err == nil {
-		t.Error("a limit of -1 was accepted")
+		t.Error("limit of -1: got it accepted, want an error")
 	}
 }
 

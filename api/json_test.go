@@ -16,7 +16,7 @@ func TestCheckJSON(t *testing.T) {
 		`"` + strings.Repeat("[", 50) + `"`: true, `"\"` + strings.Repeat("[", 50) + `"`: true, strings.Repeat("[", 60_000): false,
 	} {
 		if err := checkJSON([]byte(text)); (err == nil) != ok {
-			t.Errorf("%.40q: %v", text, err)
+			t.Errorf("checkJSON(%.40q): got %v, want ok %t", text, err, ok)
 		}
 	}
 }

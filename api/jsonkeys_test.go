@@ -15,7 +15,7 @@ func repeatsKeySlowly(t testing.TB, text string) bool {
 	value = func() bool {
 		token, err := d.Token()
 		if err != nil {
-			t.Fatalf("%q: %v", text, err)
+			t.Fatalf("Token of %q: got %v", text, err)
 		}
 		repeated := false
 		switch token {
@@ -24,7 +24,7 @@ func repeatsKeySlowly(t testing.TB, text string) bool {
 			for d.More() {
 				key, err := d.Token()
 				if err != nil {
-					t.Fatalf("%q: %v", text, err)
+					t.Fatalf("key of %q: got %v", text, err)
 				}
 				seen[key.(string)]++
 				repeated = seen[key.(string)] > 1 || repeated
@@ -81,13 +81,13 @@ func TestRepeatedKeys(t *testing.T) {
 		many(100, `"x":1,"x":2`):                             true,
 	} {
 		if slow := repeatsKeySlowly(t, text); slow != want {
-			t.Fatalf("%.80q: the slow way says %v", text, slow)
+			t.Fatalf("repeatsKeySlowly(%.80q): got %t, want %t", text, slow, want)
 		}
 		if got := repeatsKey([]byte(text)); got != want {
-			t.Errorf("%.80q: %v", text, got)
+			t.Errorf("repeatsKey(%.80q): got %t, want %t", text, got, want)
 		}
 		if err := checkJSON([]byte(text)); (err != nil) != want {
-			t.Errorf("%.80q: checkJSON says %v", text, err)
+			t.Errorf("checkJSON(%.80q): got %v, want an error: %t", text, err, want)
 		}
 	}
 }

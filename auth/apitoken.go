@@ -15,7 +15,7 @@ const tokenPrefix = "tandem_"
 // NewToken describes an API token to create.
 type NewToken struct {
 	Name   string        // what it is for
-	Life   time.Duration // 0 is for ever
+	Life   time.Duration // 0 is unlimited
 	Rooms  []int64       // the numbers of the rooms it is limited to; nil for no limit
 	Scopes []string      // all that it can do; nil for no limit
 }

@@ -287,11 +287,11 @@ func TestPasswords(t *testing.T) {
 	p := newPasswords(nil, nil)
 	hash, err := p.hash(t.Context(), "correct horse")
 	if err != nil || !strings.HasPrefix(hash, "$argon2id$v=19$m=19456,t=2,p=1$") {
-		t.Fatalf("%q, %v", hash, err)
+		t.Fatalf("hash: got %q, %v, want argon2id with the default parameters", hash, err)
 	}
 	for password, want := range map[string]bool{"correct horse": true, "correct horsf": false, "": false} {
 		if ok, err := p.match(t.Context(), password, hash); err != nil || ok != want {
-			t.Errorf("%q matches: %v, %v", password, ok, err)
+			t.Errorf("match(%q): got %t, %v, want %t", password, ok, err, want)
 		}
 	}
 	if _, err := p.match(t.Context(), "x", "$2y$10$bcrypt"); err == nil {
@@ -302,7 +302,7 @@ func TestPasswords(t *testing.T) {
 		"nul\x00inside": false, "tab\tinside": false, "bad\xffutf8": false,
 	} {
 		if _, err := preparePassword(password); (err == nil) != ok {
-			t.Errorf("%.20q: %v", password, err)
+			t.Errorf("preparePassword(%.20q): got %v, want ok %t", password, err, ok)
 		}
 	}
 	// A login whose turn would come too late is refused at once.
@@ -332,7 +332,7 @@ func TestStoredPasswordsRecordTheirCost(t *testing.T) {
 	cheap.hashWith(64)
 	hash, err := cheap.hash(t.Context(), "correct horse")
 	if err != nil || !strings.HasPrefix(hash, "$argon2id$v=19$m=64,t=2,p=1$") {
-		t.Fatalf("%q, %v", hash, err)
+		t.Fatalf("hash with 64 KiB: got %q, %v, want m=64", hash, err)
 	}
 	for password, want := range map[string]bool{"correct horse": true, "correct horsf": false} {
 		if ok, err := dear.match(t.Context(), password, hash); err != nil || ok != want {
@@ -356,7 +356,7 @@ func TestPasswordsAreHashedInProcessWithoutAHelper(t *testing.T) {
 			t.Fatal(err)
 		}
 		if ok, err := newPasswords(nil, nil).match(t.Context(), "correct horse", hash); err != nil || !ok {
-			t.Errorf("%v: %v, %v", command, ok, err)
+			t.Errorf("match of a hash made without %v: got %t, %v, want true, nil", command, ok, err)
 		}
 		if !strings.Contains(log.String(), "level=WARN") || strings.Contains(log.String(), "horse") {
 			t.Errorf("%v: log = %s", command, &log)
@@ -375,7 +375,7 @@ func TestHashPasswordsUntilTheEnd(t *testing.T) {
 	}
 	var got bytes.Buffer
 	if err := HashPasswords(bytes.NewReader(in), &got); err != nil || !bytes.Equal(got.Bytes(), want.Bytes()) {
-		t.Errorf("%x, %v", got.Bytes(), err)
+		t.Errorf("HashPasswords: got %x, %v, want %x", got.Bytes(), err, want.Bytes())
 	}
 	if err := HashPasswords(bytes.NewReader(in[:len(in)-1]), io.Discard); err == nil {
 		t.Error("half a salt: got no error")

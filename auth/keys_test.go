@@ -110,7 +110,7 @@ func TestES256IsRepeatable(t *testing.T) {
 	}
 	const want = "efd48b2aacb6a8fd1140dd9cd45e81d69d2c877b56aaf991c34d0ea84eaf3716f7cb1c942d657c41d436c7a1b6e29f65f3e900dbb9aff4064dc4ab2f843acda8"
 	if hex.EncodeToString(got) != want {
-		t.Errorf("got %x", got)
+		t.Errorf("signature: got %x, want %s", got, want)
 	}
 	// Numbers with leading zeros keep their 32 bytes; among this many, some have them.
 	for i := range 600 {

@@ -114,14 +114,14 @@ func TestEventJSON(t *testing.T) {
 	const end = `,"sent_at":"2026-11-20T10:00:00.123Z","nonce":"n1"}`
 	got := string(e.JSON())
 	if !strings.HasPrefix(got, start) || !strings.HasSuffix(got, end) {
-		t.Errorf("got %s", got)
+		t.Errorf("JSON of a message: got %s, want %s…%s", got, start, end)
 	}
 	var back struct{ Message string }
 	if err := json.Unmarshal([]byte(got), &back); err != nil || back.Message != text {
 		t.Errorf("message decoded as %q, %v", back.Message, err)
 	}
 	if e.Topic != RoomTopic(4) || e.Also != NoTopic || e.Author != 9 {
-		t.Errorf("got %+v", e)
+		t.Errorf("event of a message: got %+v, want topic %d and author 9", e, RoomTopic(4))
 	}
 	m := memberAdded(room, user, User{ID: 3, Name: "bo"}, RoleOwner, at)
 	m.ID = 1

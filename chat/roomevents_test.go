@@ -22,7 +22,7 @@ func TestRoomEventsJSON(t *testing.T) {
 			t.Errorf("got  %s\nwant %s", got, tt.want)
 		}
 		if tt.e.Topic != RoomTopic(4) || tt.e.Also != tt.also || tt.e.Author != 9 || tt.e.RoomName() != "lobby" {
-			t.Errorf("got %+v", tt.e)
+			t.Errorf("event: got %+v, want topic %d, also %d, author 9, room lobby", tt.e, RoomTopic(4), tt.also)
 		}
 	}
 }

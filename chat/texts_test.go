@@ -35,7 +35,7 @@ func TestLabels(t *testing.T) {
 		"❤️", "❤︎", "1️⃣ first", "葛󠄀城", "ᠰᠠᠶᠢᠨ\u180eᠠ", "⠓⠑⠇⠇⠕⠀⠺⠕⠗⠇⠙", "שלום", "مرحبا 1", "\u0301", "\u00a0x",
 	} {
 		if err := CheckLabel("title", s, 20+utf8.RuneCountInString(s)); err != nil {
-			t.Errorf("%+q: %v", s, err)
+			t.Errorf("CheckLabel(%+q): got %v, want nil", s, err)
 		}
 	}
 	for _, s := range []string{
@@ -46,7 +46,7 @@ func TestLabels(t *testing.T) {
 		err := CheckLabel("title", s, 20)
 		var invalid *Invalid
 		if !errors.As(err, &invalid) || invalid.Field != "title" {
-			t.Errorf("%+q: %v", s, err)
+			t.Errorf("CheckLabel(%+q): got %v, want an *Invalid of title", s, err)
 		}
 	}
 }

@@ -12,8 +12,8 @@ import (
 type line struct {
 	Serve  serveCommand  `cmd:"" default:"withargs" help:"Serve (the default)."`
 	Check  checkCommand  `cmd:"" help:"Check the settings without starting."`
-	User   userCommand   `cmd:"" help:"People: add, promote, disable, password."`
-	Token  tokenCommand  `cmd:"" help:"API tokens for scripts: create."`
+	User   userCommand   `cmd:"" help:"Manage users: add, promote, disable, password."`
+	Token  tokenCommand  `cmd:"" help:"Manage API tokens for scripts: create."`
 	Export exportCommand `cmd:"" help:"Write rooms and messages as JSON lines to standard output."`
 	Import importCommand `cmd:"" help:"Import rooms, users, messages and files from an export of tandem, Slack or Mattermost."`
 	Backup backupCommand `cmd:"" help:"Copy the database (SQLite) to a file, while the server runs."`

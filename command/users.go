@@ -102,8 +102,8 @@ type createTokenCommand struct {
 	Username  string        `arg:""`
 	Name      string        `required:"" help:"A name for the token, such as deploys."`
 	Rooms     []string      `name:"room" help:"Limit the token to this room; can be repeated."`
-	Scopes    []string      `name:"scope" enum:"sessions" help:"Limit the token to this; sessions: create sessions for users of your own app. For admins only."`
-	ExpiresIn time.Duration `help:"How long it is valid, such as 720h; for ever by default."`
+	Scopes    []string      `name:"scope" enum:"sessions" help:"Limit the token to this scope; sessions: create sessions for users of your own app. For admins only."`
+	ExpiresIn time.Duration `help:"How long it is valid, such as 720h; unlimited by default."`
 }
 
 func (c *createTokenCommand) Run() error {

@@ -18,8 +18,8 @@ import (
 )
 
 type options struct {
-	URL            string   `env:"TANDEM_URL" placeholder:"URL" help:"Of the server."`
-	AdminToken     string   `env:"TANDEM_ADMIN_TOKEN" placeholder:"TOKEN" help:"Access or API token of a site admin, to test what only admins can cause."`
+	URL            string   `env:"TANDEM_URL" placeholder:"URL" help:"The server's URL."`
+	AdminToken     string   `env:"TANDEM_ADMIN_TOKEN" placeholder:"TOKEN" help:"An access or API token of a site admin, for the scenarios that need one."`
 	RestartCommand string   `placeholder:"COMMAND" help:"A command that restarts the server cleanly on the same data and address, and returns when it is ready."`
 	Insecure       bool     `help:"Accept any TLS certificate."`
 	Slow           bool     `help:"Also run what takes longer than 20 s."`

@@ -31,9 +31,9 @@ type Doctor struct {
 
 // Help is shown by --help.
 func (*Doctor) Help() string {
-	return `Most checks need to be somebody: the login of 'tandem login URL' is used, or the API token in TANDEM_TOKEN, or --signup makes
-an account. Nobody sees anything of it. The exit status is 0 if all is good, 1 if there is trouble, and 2 if there is none but
-not everything could be told.`
+	return `Most checks need an account: the login of 'tandem login URL', the API token in TANDEM_TOKEN, or a new account with --signup.
+Other users notice nothing. The exit status is 0 if all is good, 1 if there are problems, and 2 if there are none but not
+everything could be checked.`
 }
 
 // status is an error that only carries the exit status, because the report has the details.

@@ -52,7 +52,7 @@ func testBlobs(t *testing.T, blobs Blobs) {
 		broken := errors.New("broken")
 		r := io.MultiReader(strings.NewReader("short"), readerFunc(func([]byte) (int, error) { return 0, broken }))
 		if err := blobs.Put(ctx, "aa1", r, 10); !errors.Is(err, broken) || errors.Is(err, ErrUnavailable) {
-			t.Errorf("got %v", err)
+			t.Errorf("Put with a failing reader: got %v, want %v", err, broken)
 		}
 		if got := read(t, blobs, "aa1"); got != "another one" {
 			t.Errorf("got %q, want \"another one\"", got)

@@ -75,7 +75,7 @@ func TestHugePicturesAreNotDecoded(t *testing.T) {
 		var in *Incoming
 		used := allocated(func() { in = receive(t, g, name, []byte(u.data)) })
 		if in.Preview || u.width > 0 && (in.Width != u.width || in.Height != u.height) {
-			t.Errorf("%s: %+v", name, in)
+			t.Errorf("%s: got %+v, want no preview and %d × %d", name, in, u.width, u.height)
 		}
 		if used > 8<<20 {
 			t.Errorf("%s: %d bytes allocated", name, used)
@@ -231,7 +231,7 @@ func TestPreviews(t *testing.T) {
 	} {
 		in := receive(t, g, tt.name, tt.data)
 		if in.Width != tt.width || in.Height != tt.height || in.PreviewType != tt.mediaType {
-			t.Errorf("%s: %+v", tt.name, in)
+			t.Errorf("%s: got %+v, want %d × %d and a preview of type %q", tt.name, in, tt.width, tt.height, tt.mediaType)
 		}
 		m := previewOf(t, in)
 		if b := m.Bounds(); b.Dx() != tt.pw || b.Dy() != tt.ph {

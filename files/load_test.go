@@ -124,7 +124,7 @@ func TestConcurrentPicturesTakeBoundedMemory(t *testing.T) {
 			all.Go(func() {
 				in, err := g.Receive(t.Context(), bytes.NewReader([]byte(data)), "x.png", 1<<30)
 				if err != nil || !in.Preview {
-					t.Errorf("got %+v, %v", in, err)
+					t.Errorf("Receive: got %+v, %v, want a preview", in, err)
 				}
 			})
 		}

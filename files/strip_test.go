@@ -186,7 +186,7 @@ func TestUnreadablePicturesAreNotTreatedAsPictures(t *testing.T) {
 	} {
 		in := receive(t, g, name, []byte(data))
 		if in.Type != unknownType || in.Preview || in.Width != 0 {
-			t.Errorf("%s: %+v", name, in)
+			t.Errorf("%s: got %+v, want type %s without a preview", name, in, unknownType)
 		}
 		if got := string(bytesOf(t, in)); got != data {
 			t.Errorf("%s: changed", name)

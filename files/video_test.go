@@ -107,7 +107,7 @@ func TestVideosLoseOnlyTheirMetadata(t *testing.T) {
 		in := receive(t, g, name, []byte(tt.data))
 		got := string(bytesOf(t, in))
 		if in.Type != tt.mediaType || in.Width != tt.width || in.Height != tt.height {
-			t.Errorf("%s: %+v", name, in)
+			t.Errorf("%s: got %+v, want %s of %d × %d", name, in, tt.mediaType, tt.width, tt.height)
 		}
 		for _, s := range []string{secret[:8], places, "xyz", "loci", "udta", "quicktime.location", "uuid", "xmpmeta"} {
 			if i := strings.Index(got, s); i >= 0 {
@@ -156,7 +156,7 @@ func TestUnreadableVideos(t *testing.T) {
 	} {
 		in := receive(t, g, name, []byte(data))
 		if in.Type != unknownType {
-			t.Errorf("%s: %s", name, in.Type)
+			t.Errorf("%s: type: got %s, want %s", name, in.Type, unknownType)
 		}
 	}
 	// Media data may be truncated: the index came first, and the available part can be played.

@@ -18,5 +18,5 @@ var ErrNotUnderstood = errors.New("this is not understood; an inlet accepts " + 
 type Message struct {
 	Text   string        // empty if there is nothing to read
 	Key    string        // the same for a retry; empty if unknown
-	Within time.Duration // how long the same key means a retry; 0 is for ever
+	Within time.Duration // how long the same key means a retry; 0 is unlimited
 }

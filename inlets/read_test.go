@@ -130,7 +130,7 @@ func TestUnsupportedBodies(t *testing.T) {
 		"bytes":              {http.Header{"Content-Type": {"application/octet-stream"}}, "\xff\xfe\x00"},
 	} {
 		if m, err := Read(r.header, []byte(r.body), maxText); !errors.Is(err, ErrNotUnderstood) {
-			t.Errorf("%s: %q, %v", name, m.Text, err)
+			t.Errorf("%s: Read: got %q, %v, want %v", name, m.Text, err, ErrNotUnderstood)
 		}
 	}
 }

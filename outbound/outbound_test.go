@@ -90,7 +90,7 @@ func TestNameThatBecomesPrivateIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := get(c, url); !errors.Is(err, ErrForbidden) || called.Load() {
-		t.Errorf("got %v", err)
+		t.Errorf("call of a name that has become private: got %v, called %t, want %v", err, called.Load(), ErrForbidden)
 	}
 	// One private address among several is enough to refuse.
 	c.resolve = func(context.Context, string, string) ([]netip.Addr, error) {

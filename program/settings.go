@@ -64,7 +64,7 @@ type Settings struct {
 	LimitTokens      int      `default:"50" env:"TANDEM_LIMIT_TOKENS" help:"API tokens of a user."`
 	LimitTickets     int      `default:"20" env:"TANDEM_LIMIT_TICKETS" help:"Unused tickets per user."`
 	LimitSessions    int      `default:"100" env:"TANDEM_LIMIT_SESSIONS" help:"Sessions per user; one more ends the one refreshed longest ago."`
-	Retention        string   `env:"TANDEM_RETENTION" placeholder:"DAYS" help:"How long to keep messages, such as 90d; for ever by default. Pinned messages stay, and rooms can choose a shorter time."`
+	Retention        string   `env:"TANDEM_RETENTION" placeholder:"DAYS" help:"How long to keep messages, such as 90d; unlimited by default. Pinned messages stay, and rooms can choose a shorter time."`
 	TrustedProxies   []string `env:"TANDEM_TRUSTED_PROXIES" placeholder:"CIDR" help:"Proxies whose X-Forwarded-For is trusted, for limits per address; none by default."`
 	HooksAllow       []string `env:"TANDEM_HOOKS_ALLOW" placeholder:"CIDR" help:"Addresses, separated by commas, that hooks and push services can use although they are not public."`
 

@@ -215,7 +215,7 @@ func TestServiceErrors(t *testing.T) {
 		}
 		var f *Failure
 		if err := sender.Send(t.Context(), sub, &Notice{Type: typeRead}); !errors.As(err, &f) {
-			t.Errorf("%s %d %s: %v", c.by, c.status, c.answer, err)
+			t.Errorf("Send by %s with answer %d %s: got %v, want a *Failure", c.by, c.status, c.answer, err)
 			continue
 		}
 		got := later

@@ -375,7 +375,7 @@ func TestAnonymousReadersAreNotCounted(t *testing.T) {
 		b.post(chat.Control) // its topic is what an inbox of user 0 would have
 		expect(t, c.seen(), "chat_message:1")
 		if len(b.UsersOnline(0)) != 0 || b.Online(5, 0) != 0 {
-			t.Error("anonymous stream counted as a user")
+			t.Error("users with an anonymous stream: got it counted, want none")
 		}
 		for _, r := range []Request{{All: true}, {Site: true}} {
 			if _, err := b.Open(b.ctx, chat.Viewer{}, SSE, r); err != ErrAnonymous {

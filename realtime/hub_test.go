@@ -556,6 +556,6 @@ func expectEnd(t *testing.T, got []string, maybe, never string) {
 	t.Helper()
 	if n := len(got); n < 2 || got[n-2] != "stream_close" || got[n-1] != "end" || slices.Contains(got, never) ||
 		slices.ContainsFunc(got[:n-2], func(e string) bool { return e != maybe }) {
-		t.Errorf("got %q", got)
+		t.Errorf("end of the stream: got %q, want stream_close and end, without %s", got, never)
 	}
 }

@@ -62,7 +62,7 @@ func onSockets(t *testing.T, ringBytes int, f func(b *polledBench)) {
 		}
 	}
 	// The sweep that finds a full connection closed may come shortly after the end of its stream.
-	eventually(t, "no stream is said to stall", func() bool { return len(b.stalls.all()) == 0 })
+	eventually(t, "no stream counts as stalled", func() bool { return len(b.stalls.all()) == 0 })
 	cancel()
 	<-done
 }
@@ -202,7 +202,7 @@ func TestFullSocketContinuesOnceWritable(t *testing.T) {
 				if got := messages(events); err != nil || !slices.Equal(got, upTo(n+1)) {
 					t.Errorf("slow reader got %d messages, %v", len(got), err)
 				}
-				eventually(t, "nobody stalls any more", func() bool { return !b.isFull(slow) })
+				eventually(t, "the reader no longer stalls", func() bool { return !b.isFull(slow) })
 			})
 		})
 	}
@@ -223,7 +223,7 @@ func TestCutEndsAFullSocketAndItsWaiters(t *testing.T) {
 			for s.Send(make([]byte, maxControl)) {
 			}
 		}()
-		eventually(t, "somebody waits in Send", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.full != nil })
+		eventually(t, "a caller waits in Send", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.full != nil })
 		s.cut()
 		<-sending
 		eventually(t, "the stream is gone", func() bool { return b.open() == 0 })
@@ -262,7 +262,7 @@ func TestThousandStreamsVanishDuringSweeps(t *testing.T) {
 			all.Go(func() { _ = far.Close() })
 		}
 		all.Wait()
-		eventually(t, "those who vanished are gone", func() bool { return b.open() == stay })
+		eventually(t, "the vanished streams are dropped", func() bool { return b.open() == stay })
 	})
 }
 
@@ -423,7 +423,7 @@ func TestPanicInASweepEndsThatStream(t *testing.T) {
 		if _, err := writes.Write([]byte{0x81, 0x80, 0, 0, 0, 0}); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "both are gone", func() bool { return b.open() == 1 })
+		eventually(t, "both streams are dropped", func() bool { return b.open() == 1 })
 		if n := panics.Total() - before; n != 2 {
 			t.Errorf("%d panics, want 2", n)
 		}
@@ -452,13 +452,13 @@ func TestPausesDoNotResetTheFrameLimit(t *testing.T) {
 		if _, err := far.Write(ping); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the ping is paid for", func() bool { return paid() > 0 })
+		eventually(t, "the ping is counted", func() bool { return paid() > 0 })
 		c.mu.Lock()
 		c.paid = time.Now().Add(time.Hour).UnixNano() // the same as after many
 		c.mu.Unlock()
 		if _, err := far.Write(ping); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "whoever floods is gone", func() bool { return b.open() == 0 })
+		eventually(t, "the flooding client is dropped", func() bool { return b.open() == 0 })
 	})
 }

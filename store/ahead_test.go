@@ -234,7 +234,7 @@ func TestWhenTheHeadIsLockedAhead(t *testing.T) {
 		{turn{trip: 2 * ms, waited: ms, took: 5 * ms}, false},
 	} {
 		if got := c.turn.worthWaiting(); got != c.want {
-			t.Errorf("%+v: %v", c.turn, got)
+			t.Errorf("worthWaiting of %+v: got %t, want %t", c.turn, got, c.want)
 		}
 	}
 }

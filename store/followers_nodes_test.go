@@ -236,7 +236,7 @@ func testFollowersSurviveTheirNodes(t *testing.T, p place, fault func(t *testing
 	n := nodes[slices.IndexFunc(nodes, func(n *followerNode) bool { return n.spec.Name == holder })]
 	fault(t, s, n, func() {
 		t.Helper()
-		eventually(t, "another node has it", func() bool {
+		eventually(t, "another node has the follower", func() bool {
 			return slices.ContainsFunc(readDiary(t, diary), func(b noted) bool { return b.Follower == "test:0" && b.Node != holder })
 		})
 	})
@@ -250,7 +250,7 @@ func testFollowersSurviveTheirNodes(t *testing.T, p place, fault func(t *testing
 	want := ids(posted)
 	for i := range count {
 		name := fmt.Sprint("test:", i)
-		eventually(t, "it has come to the end", func() bool { return s.follower(t, name).Cursor >= want[len(want)-1] })
+		eventually(t, "the follower reaches the end of the log", func() bool { return s.follower(t, name).Cursor >= want[len(want)-1] })
 		seen := make(map[int64]bool)
 		var first []int64
 		twice := 0

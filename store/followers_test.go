@@ -155,11 +155,11 @@ func testFollowerGetsTheLog(t *testing.T, p place) {
 	has := func(name string, want *[]int64) func() bool {
 		return func() bool { return slices.Equal(n.ids(name), *want) }
 	}
-	eventually(t, "it has what was before it", has("test:lobby", &want))
+	eventually(t, "the follower has the earlier events", has("test:lobby", &want))
 	both(25)
-	eventually(t, "it has what came behind", has("test:lobby", &want))
-	eventually(t, "the one of all topics has everything", has("test:all", &all))
-	eventually(t, "its cursor is written", func() bool { return s.follower(t, "test:lobby").Cursor >= want[len(want)-1] })
+	eventually(t, "the follower has the later events", has("test:lobby", &want))
+	eventually(t, "the follower of all topics has every event", has("test:all", &all))
+	eventually(t, "the cursor is written", func() bool { return s.follower(t, "test:lobby").Cursor >= want[len(want)-1] })
 	for _, name := range []string{"test:lobby", "test:all"} {
 		if by := slices.Compact(n.by[name]); len(by) != 1 {
 			t.Errorf("%s ran on %v, want one node", name, by)
@@ -169,11 +169,11 @@ func testFollowerGetsTheLog(t *testing.T, p place) {
 	from := want[40]
 	s.inTx(t, func(tx *tx) error { return tx.changeFollower("test:lobby", &from, "") })
 	want = append(want, want[41:]...)
-	eventually(t, "it is given again what follows that id", has("test:lobby", &want))
+	eventually(t, "the follower gets the events after that id again", has("test:lobby", &want))
 
 	s.inTx(t, func(tx *tx) error { return tx.changeFollower("test:lobby", nil, "tired") })
 	missed := post(lobby)
-	eventually(t, "the other one has it", func() bool { return slices.Contains(n.ids("test:all"), missed) })
+	eventually(t, "the other follower has the missed event", func() bool { return slices.Contains(n.ids("test:all"), missed) })
 	if got := n.ids("test:lobby"); !slices.Equal(got, want) {
 		t.Errorf("paused it was given %v", got[len(want):])
 	}
@@ -182,11 +182,11 @@ func testFollowerGetsTheLog(t *testing.T, p place) {
 	}
 	s.inTx(t, func(tx *tx) error { return tx.changeFollower("test:lobby", nil, "") })
 	want = append(want, missed)
-	eventually(t, "it goes on", has("test:lobby", &want))
+	eventually(t, "the follower continues", has("test:lobby", &want))
 
 	s.inTx(t, func(tx *tx) error { return tx.removeFollower("test:lobby") })
 	missed = post(lobby)
-	eventually(t, "the other one has it", func() bool { return slices.Contains(n.ids("test:all"), missed) })
+	eventually(t, "the other follower has the missed event", func() bool { return slices.Contains(n.ids("test:all"), missed) })
 	if got := n.ids("test:lobby"); !slices.Equal(got, want) {
 		t.Errorf("removed it was given %v", got[len(want):])
 	}
@@ -218,7 +218,7 @@ func testFollowersMoveWhenTheirNodeStops(t *testing.T, p place) {
 		}
 		return held
 	}
-	eventually(t, "one node holds all", func() bool { return held() == count })
+	eventually(t, "one node holds all followers", func() bool { return held() == count })
 	first, _, err := s.Post(t.Context(), guardOf(u, lobby), message(u, lobby, "x"), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -357,7 +357,7 @@ func testFailingFollowersDelayNobody(t *testing.T, p place) {
 			t.Fatalf("%s has %d, want none", name(i), len(got))
 		}
 	}
-	eventually(t, "a failure is noted", func() bool { return s.follower(t, name(1)).Failures > 0 })
+	eventually(t, "a failure is recorded", func() bool { return s.follower(t, name(1)).Failures > 0 })
 	if state := s.follower(t, name(1)); state.Error != "out of order" || state.FailingSince.IsZero() || !state.RetryAt.After(state.FailingSince) || state.Cursor >= want[0] {
 		t.Errorf("follower = %+v", state)
 	}
@@ -369,7 +369,7 @@ func testFailingFollowersDelayNobody(t *testing.T, p place) {
 	for i := range count {
 		eventually(t, name(i)+" has everything", has(i))
 	}
-	eventually(t, "the failures are forgotten", func() bool {
+	eventually(t, "the failures are reset", func() bool {
 		state := s.follower(t, name(1))
 		return state.Failures == 0 && state.Error == "" && state.FailingSince.IsZero()
 	})

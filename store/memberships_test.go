@@ -43,6 +43,6 @@ func testMembershipsRecordWhenTheyBegan(t *testing.T, p place) {
 	}
 	// makeRoom makes its caller an owner without an event.
 	if len(got) != 3 || since[a.Name] != 1 || since["b"] != 5 || since[c.Name] != 0 || got[0].ID != b.ID {
-		t.Errorf("got %+v", got)
+		t.Errorf("Memberships: got %+v, want 3, starting at events 1, 5 and 0", got)
 	}
 }

@@ -95,7 +95,7 @@ func testPushNoticesAreRecordedOnce(t *testing.T, p place) {
 	note := func(m push.Sent) {
 		t.Helper()
 		if noted, err := s.NotePush(ctx, push.Happened{Main: map[chat.Topic]push.Sent{topic: m}}, now); err != nil || !noted {
-			t.Fatalf("%v %v", noted, err)
+			t.Fatalf("NotePush: got %t, %v, want true, nil", noted, err)
 		}
 	}
 	claim := func(by int64, at time.Time) []push.Due {
@@ -145,7 +145,7 @@ func testPushNoticesAreRecordedOnce(t *testing.T, p place) {
 		t.Fatalf("due = %+v", due)
 	}
 	if at, err := s.MarkRead(ctx, bob.ID, topic, third.ID); err != nil || at != third.ID {
-		t.Fatalf("%d %v", at, err)
+		t.Fatalf("MarkRead: got %d, %v, want %d", at, err, third.ID)
 	}
 	end(3, due[0], push.End{Notified: third.ID, At: now.Add(time.Hour)})
 	if due = claim(4, now); len(due) != 1 || due[0].Notified != third.ID {

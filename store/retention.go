@@ -12,7 +12,7 @@ import (
 
 // RetentionConfig configures retention.
 type RetentionConfig struct {
-	Site time.Duration    // 0 is for ever; a room can have less
+	Site time.Duration    // 0 is unlimited; a room can have less
 	Now  func() time.Time // the clock for the age of messages
 	// Every is how often to look for old messages; 0 is an hour.
 	Every time.Duration

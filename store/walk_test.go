@@ -115,7 +115,7 @@ func TestMessageQueriesUseTheIndexOnPostgres(t *testing.T) {
 						t.Errorf("%s finds %v, want %v", w.name, got, w.want)
 					}
 					if n := walked() - before; n > 3*walkMessages {
-						t.Errorf("%s reads %d rows", w.name, n)
+						t.Errorf("rows read by %s: got %d, want at most %d", w.name, n, 3*walkMessages)
 						break
 					}
 				}
@@ -166,7 +166,7 @@ func TestMessageQueriesUseTheIndexOnSQLite(t *testing.T) {
 				if about.MatchString(step) {
 					seen++
 					if !good.MatchString(step) {
-						t.Errorf("%s: %s\n%s", w.name, step, q)
+						t.Errorf("plan of %s: got %q, want a search of an index\n%s", w.name, step, q)
 					}
 				}
 				if strings.Contains(step, "TEMP B-TREE") && !strings.HasPrefix(w.name, "read") {

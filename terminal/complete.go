@@ -30,8 +30,8 @@ type Completion struct {
 
 // Help is shown by --help.
 func (*Completion) Help() string {
-	return `bash: put  source <(tandem completion bash)  into ~/.bashrc
-zsh:  put  source <(tandem completion zsh)   into ~/.zshrc, behind compinit
+	return `bash: add  source <(tandem completion bash)  to ~/.bashrc
+zsh:  add  source <(tandem completion zsh)   to ~/.zshrc, after compinit
 fish: tandem completion fish > ~/.config/fish/completions/tandem.fish`
 }
 

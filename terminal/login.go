@@ -25,9 +25,9 @@ type Login struct {
 
 // Help is shown by --help.
 func (*Login) Help() string {
-	return `Asks for the username and the password, or reads the password from standard input if that is no terminal.
-The login is kept in tandem/logins.json in the folder of your configuration (~/.config), or in TANDEM_CONFIG_DIR, readable by
-you alone. Each server has one login; the one made last is the default.`
+	return `Prompts for the username and the password, or reads the password from standard input if that is not a terminal.
+The login is stored in tandem/logins.json in your configuration folder (~/.config), or in TANDEM_CONFIG_DIR, where only you
+can read it. Each server has one login; the latest one is the default.`
 }
 
 // Run prompts, logs in and stores the login.

@@ -22,7 +22,7 @@ type sending struct {
 	File    []string      `short:"f" type:"existingfile" placeholder:"FILE" help:"Upload a file and send it with the message, or without one; up to ten."`
 	Lines   bool          `help:"Send each line of standard input as a separate message, as it arrives."`
 	Thread  int64         `placeholder:"ID" help:"Reply in the thread of this message."`
-	ReplyTo int64         `placeholder:"ID" help:"Answer this message."`
+	ReplyTo int64         `placeholder:"ID" help:"Reply to this message."`
 	Key     string        `placeholder:"KEY" help:"The Idempotency-Key. A script that may run twice for the same message passes the same key."`
 	Timeout time.Duration `default:"2m" help:"How long to keep trying."`
 	Result  bool          `help:"Print the message's event as a line of JSON."`

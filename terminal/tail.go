@@ -36,8 +36,8 @@ type Tail struct {
 
 // Help is shown by --help.
 func (*Tail) Help() string {
-	return `Prints what was written last, then what happens. Where the connection is cut, tandem comes back by itself and
-goes on where it was: nothing is lost and nothing is printed twice. It ends when the rooms are gone or the login has ended.`
+	return `Prints the latest messages, then new ones as they arrive. If the connection is cut, tandem reconnects and continues
+where it was: nothing is lost and nothing is printed twice. It ends when the rooms are gone or the login has ended.`
 }
 
 // Run follows.
@@ -182,8 +182,8 @@ type Post struct {
 
 // Help is shown by --help.
 func (*Post) Help() string {
-	return `Where no answer comes, or the server is busy, tandem tries again with the same Idempotency-Key for as long as --timeout
-says, and the message is there once.`
+	return `If there is no answer, or the server is busy, tandem retries with the same Idempotency-Key until --timeout has passed,
+so that the message is posted once.`
 }
 
 // Run posts.

@@ -68,7 +68,7 @@ func TestLookAlikesOfNamesAreRefused(t *testing.T) {
 	for _, name := range []string{"сосо", "СОСО", "annl", "rnodern"} {
 		problem := p.Visitor(t).Do("POST", "/v1/auth/signup", harness.Credentials{Username: name, Password: "correct horse"}).WantProblem(409, "username_taken", "username")
 		if !strings.Contains(problem.Detail, "looks like") {
-			t.Errorf("%s: %s", name, problem.Detail)
+			t.Errorf("signing up %s: got detail %q, want \"looks like\" in it", name, problem.Detail)
 		}
 	}
 	for _, name := range []string{"соса", "anni", "ann2", "c0c0"} {

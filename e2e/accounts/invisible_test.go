@@ -52,7 +52,7 @@ func TestInvisibleIsAbsentForOthers(t *testing.T) {
 			looks(ada, true)
 		}
 		frozen := ""
-		harness.Eventually(t, "the leave is written", func() bool { // this one, not the one from the previous transport
+		harness.Eventually(t, "the last_seen of the leave is written", func() bool { // this one, not the one from the previous transport
 			frozen = bob.LookUp("ada").LastSeen
 			at, err := time.Parse(time.RFC3339, frozen)
 			return err == nil && !at.Before(before)

@@ -181,7 +181,7 @@ func TestAdminCreatesAccounts(t *testing.T) {
 	}
 	create(root, map[string]any{"username": "Ada", "password": "correct horse", "display_name": "Ada L."}).Want(201).Into(&made)
 	if made.Username != "ada" || made.Role != "user" || made.CreatedAt == "" {
-		t.Errorf("got %+v", made)
+		t.Errorf("created account: got %+v, want ada with role user", made)
 	}
 	ada := p.Visitor(t)
 	ada.Do("POST", "/v1/auth/login", harness.Credentials{Username: "ada", Password: "correct horse"}).Want(200).Into(&ada.Session)

@@ -23,7 +23,7 @@ func command(t *testing.T, dir string, env []string, args ...string) []byte {
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("%q: %v\n%s", args, err, errs.Bytes())
+		t.Fatalf("running %q: got %v\n%s", args, err, errs.Bytes())
 	}
 	return out
 }

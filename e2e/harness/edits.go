@@ -52,7 +52,7 @@ func AssertNowhere(t *testing.T, p *Program, text string) {
 		for _, table := range names {
 			for _, row := range column(t, place.db, `SELECT * FROM "`+table+`"`) {
 				if strings.Contains(row, text) {
-					t.Errorf("%s: %s", table, row)
+					t.Errorf("row of %s: got %s, want none with %q", table, row, text)
 				}
 			}
 		}

@@ -56,7 +56,7 @@ func newChecker(t *testing.T, answer func(http.ResponseWriter, question)) *check
 			err = json.Unmarshal(body, &q)
 		}
 		if err != nil || r.Method != http.MethodPost || q.Type != "before_post" {
-			t.Errorf("%s %s: %v", r.Method, body, err)
+			t.Errorf("call of the hook: got %s %s, %v, want a POST of a before_post", r.Method, body, err)
 		}
 		if !c.signed(r.Header, body) {
 			t.Errorf("the signature is wrong: %v", r.Header)
@@ -337,7 +337,7 @@ func TestBeforePostOfTheSite(t *testing.T) {
 		inbox.Opening()
 		m := bob.Send("ada", "psst")
 		if e := inbox.Must("private_message"); !slices.Equal(e.Marks, m.Marks) {
-			t.Errorf("got %s", e.Raw)
+			t.Errorf("private message: got %s, want marks %v", e.Raw, m.Marks)
 		}
 		bob.Do("PATCH", fmt.Sprint(harness.PrivatePath("ada"), "/messages/", m.ID), harness.Fields{"message": "hey"}).Want(200)
 		asked := hook.questions()

@@ -77,7 +77,7 @@ func TestReplayingHookSeesNoDeletedText(t *testing.T) {
 		all.Write(e)
 	}
 	if bytes.Contains(all.Bytes(), []byte("a secret")) || !bytes.Contains(all.Bytes(), []byte(`"deleted":true`)) || !bytes.Contains(all.Bytes(), []byte("message_deleted")) {
-		t.Errorf("got %s", all.Bytes())
+		t.Errorf("replayed events: got %s, want the deletion and no deleted text", all.Bytes())
 	}
 }
 
@@ -95,7 +95,7 @@ func TestHookSendsOnlyItsTypes(t *testing.T) {
 	edit("two")
 	got := to.Events(m.ID + 1)
 	if len(got) != 1 || !bytes.Contains(got[0], []byte(`"type":"message_edited"`)) {
-		t.Errorf("got %s", got)
+		t.Errorf("events of the hook: got %s, want one message_edited", got)
 	}
 	ada.HookReaches(h.ID, m.ID+1)
 	ada.Do("PATCH", harness.LobbyHooks+"/"+harness.Itoa(h.ID), map[string]any{"events": []string{}}).Want(200)
@@ -136,12 +136,12 @@ func TestHookOfAllRooms(t *testing.T) {
 		types = append(types, has.Room+" "+has.Type)
 	}
 	if want := []string{"den member_added", "den chat_message", "lobby member_added", "lobby chat_message"}; !slices.Equal(types, want) {
-		t.Errorf("got %v", types)
+		t.Errorf("events of the hook: got %v, want %v", types, want)
 	}
 	for _, who := range []*harness.Client{ada, p.Visitor(t)} {
 		for _, path := range []string{"", "/" + harness.Itoa(h.ID)} {
 			if got := who.Do("GET", "/v1/admin/hooks"+path, nil); got.Status != 403 && got.Status != 401 {
-				t.Errorf("%s: %d", path, got.Status)
+				t.Errorf("GET /v1/admin/hooks%s: got %d, want 401 or 403", path, got.Status)
 			}
 		}
 	}
@@ -278,20 +278,20 @@ func TestTestCallOfAHook(t *testing.T) {
 		return got
 	}
 	if got := test(); !got.OK || got.Status != 204 || got.Error != "" {
-		t.Errorf("got %+v", got)
+		t.Errorf("test of the hook: got %+v, want OK with status 204", got)
 	}
-	c := to.Wait("the test", func(c []harness.HookCall) bool { return len(c) == 1 })[0]
+	c := to.Wait("the test call", func(c []harness.HookCall) bool { return len(c) == 1 })[0]
 	c.Verify(t, h.Secret)
 	if !c.Test || c.Hook != h.ID || len(c.Events) != 0 || c.Events == nil {
 		t.Errorf("hook = %s", c.Body)
 	}
 	to.AnswerWith(func(w http.ResponseWriter, _ harness.HookCall) { w.WriteHeader(418) })
 	if got := test(); got.OK || got.Status != 418 || !strings.Contains(got.Error, "418") {
-		t.Errorf("got %+v", got)
+		t.Errorf("test of a hook that answers 418: got %+v, want an error with that status", got)
 	}
 	to.Close()
 	if got := test(); got.OK || got.Status != 0 || got.Error == "" || strings.Contains(got.Error, "127.0.0.1") {
-		t.Errorf("got %+v", got)
+		t.Errorf("test of an unreachable hook: got %+v, want an error without the address", got)
 	}
 	if now := ada.Hook(harness.LobbyHooks, h.ID); now.LastError != "" {
 		t.Errorf("a test delivery counted as a failure: %+v", now)
@@ -358,14 +358,14 @@ func TestHookRetries(t *testing.T) {
 		}
 	})
 	first := ada.Post("lobby", "one")
-	to.Wait("the first try", func(c []harness.HookCall) bool { return len(c) >= 1 })
+	to.Wait("the first attempt", func(c []harness.HookCall) bool { return len(c) >= 1 })
 	last := ada.Post("lobby", "two") // not in the batch that is repeated
 	harness.Eventually(t, "an error is shown", func() bool {
 		now := ada.Hook(harness.LobbyHooks, h.ID)
 		return strings.Contains(now.LastError, "answered") && now.RetryAt != "" && now.Lag == 2
 	})
 	to.Events(last.ID)
-	calls := to.Wait("all", func(c []harness.HookCall) bool { return len(c) >= 5 })
+	calls := to.Wait("five calls", func(c []harness.HookCall) bool { return len(c) >= 5 })
 	for i, c := range calls {
 		c.Verify(t, h.Secret)
 		want := calls[0]

@@ -218,7 +218,7 @@ func TestInletsPostRetriesOnce(t *testing.T) {
 		if n := harness.ManyAtOnce(t, 8, func(int) (harness.Answer, error) {
 			return p.Visitor(t).Try("POST", in.Path(), harness.Raw(test.body), test.headers...)
 		}); n[200] != 8 {
-			t.Errorf("%s: %v", test.name, n)
+			t.Errorf("%s: statuses of 8 concurrent calls: got %v, want 8 times 200", test.name, n)
 		}
 		p.Deliver(t, other, test.body, test.headers...).Want(200) // another inlet has its own keys
 	}

@@ -88,7 +88,7 @@ func pushOutlives(t *testing.T, service *pushService, start, again func() *harne
 			continue
 		}
 		if got[0].MessageID != ids[c.User.Username] {
-			t.Errorf("%s got %s", c.User.Username, got[0].brief())
+			t.Errorf("notification of %s: got %s, want message %d", c.User.Username, got[0].brief(), ids[c.User.Username])
 		}
 	}
 	// A second message to all marks the end.

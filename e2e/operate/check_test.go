@@ -60,7 +60,7 @@ func TestCheckReportsAllErrors(t *testing.T) {
 		change(&s)
 		wrong := s.Check(harness.ReadSpec(t))
 		if len(wrong) != 1 || !strings.Contains(wrong[0].Error(), want) {
-			t.Errorf("%s: %v", want, wrong)
+			t.Errorf("Check: got %v, want one error with %q", wrong, want)
 		}
 	}
 	worse := good

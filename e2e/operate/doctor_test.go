@@ -29,7 +29,7 @@ func TestDoctorFindsNoProblemInAGoodSetup(t *testing.T) {
 		"cookie", "Origin", "CORS", "messages", "uploads",
 	} {
 		if got[check].Result != "good" {
-			t.Errorf("%s: %+v", check, got[check])
+			t.Errorf("check %s: got %+v, want good", check, got[check])
 		}
 	}
 	if now := ada.Head(); now != head {

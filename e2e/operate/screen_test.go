@@ -41,10 +41,10 @@ func TestTerminalColours(t *testing.T) {
 	for name, v := range map[string]*harness.Screen{"NO_COLOR": plain.Screen("tail", "lobby"), "JSON": s.Screen("tail", "lobby", "--json", "-n", "1")} {
 		if name == "NO_COLOR" {
 			if text := v.Shows(want); strings.Contains(text, "\x1b") {
-				t.Errorf("%s: %q", name, text)
+				t.Errorf("%s: got %q on the screen, want no escape sequences", name, text)
 			}
 		} else if text := v.Shows(`\u001b]0;owned\u0007\u009b31mhi\u202e`); strings.ContainsAny(text, "\x1b\u009b\u202e") {
-			t.Errorf("%s: %q", name, text)
+			t.Errorf("%s: got %q on the screen, want no control characters", name, text)
 		}
 	}
 	if got := s.Screen("rooms").Shows("lobby"); !strings.Contains(got, "ROOM") {

@@ -32,7 +32,7 @@ func TestLoginFileIsOnlyForItsUser(t *testing.T) {
 	path := filepath.Join(s.Config, "logins.json")
 	for _, file := range []string{path, path + ".lock"} {
 		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
-			t.Errorf("%s: %v, %v", file, info.Mode(), err)
+			t.Errorf("mode of %s: got %v, %v, want 0600", file, info.Mode(), err)
 		}
 	}
 	if text, err := os.ReadFile(path); err != nil || strings.Contains(string(text), ada.Password) {

@@ -31,17 +31,17 @@ func TestAllRoomsFollowMembershipChanges(t *testing.T) {
 		ada.Post(live, "before")
 		bob.Enter(live)
 		if e := s.Must("member_added"); e.Room != live || e.Target != name {
-			t.Errorf("got %s", e.Raw)
+			t.Errorf("event on joining: got %s, want member_added of %s to %s", e.Raw, name, live)
 		}
 		if e := s.Must("user_list"); e.Room != live || !slices.Equal(e.Users, []string{"ada", name}) {
-			t.Errorf("got %s", e.Raw)
+			t.Errorf("list on joining: got %s, want ada and %s in %s", e.Raw, name, live)
 		}
 		ada.Post(live, "hello bob")
 		cursor := fmt.Sprintf("%d.%s", s.Message("hello bob").ID, s.Open.Log)
 		watch.Message("before")
 		watch.Must("member_added")
 		if e := watch.Must("user_join"); e.User != name {
-			t.Errorf("got %s", e.Raw)
+			t.Errorf("join on the watching stream: got %s, want %s", e.Raw, name)
 		}
 		s.Close()
 
@@ -51,10 +51,10 @@ func TestAllRoomsFollowMembershipChanges(t *testing.T) {
 		ada.Post(old, "as ever")
 		s = bob.Open(over, "room=*&since="+cursor)
 		if open := s.Opening(); !open.Resumed || !slices.Contains(open.Rooms, away) || !slices.Contains(open.Rooms, live) || len(open.Lost) != 0 {
-			t.Errorf("got %s", open.Raw)
+			t.Errorf("resumed stream: got %s, want %s and %s open and nothing lost", open.Raw, away, live)
 		}
 		if e := s.Must("member_added"); e.Room != away || e.Target != name {
-			t.Errorf("got %s", e.Raw)
+			t.Errorf("first event of the resumed stream: got %s, want member_added of %s to %s", e.Raw, name, away)
 		}
 		s.Message("first for bob")
 		s.Message("as ever")
@@ -73,7 +73,7 @@ func TestWhoIsOnlineOnTheSite(t *testing.T) {
 			watch := ada.Open(over, "site=1")
 			watch.Must("stream_open")
 			if e := watch.Must("user_list"); e.Room != "" || !slices.Equal(e.Users, []string{"ada"}) || e.Count != 1 {
-				t.Errorf("got %s", e.Raw)
+				t.Errorf("list of the site: got %s, want only ada", e.Raw)
 			}
 			inbox, inLobby := bob.Open(over, ""), bob.Open(over, "room=lobby")
 			inbox.Must("stream_open")
@@ -81,10 +81,10 @@ func TestWhoIsOnlineOnTheSite(t *testing.T) {
 			both := carol.Open(over, "site=1&room=lobby")
 			both.Must("stream_open")
 			if e := both.Must("user_list"); e.Room != "" || e.Count != 3 {
-				t.Errorf("got %s", e.Raw)
+				t.Errorf("list of the site: got %s, want 3 users", e.Raw)
 			}
 			if e := both.Must("user_list"); e.Room != "lobby" || e.Count != 2 {
-				t.Errorf("got %s", e.Raw)
+				t.Errorf("list of the lobby: got %s, want 2 users", e.Raw)
 			}
 			inLobby.Close()
 			both.Close()

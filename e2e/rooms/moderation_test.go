@@ -239,7 +239,7 @@ func TestMuteEvents(t *testing.T) {
 		}
 		for _, s := range []*harness.Stream{room, late} {
 			if e := s.Must("chat_message"); e.ID != end.ID {
-				t.Errorf("got %s", e.Raw)
+				t.Errorf("message after the mute events: got %s, want %d", e.Raw, end.ID)
 			}
 		}
 	})

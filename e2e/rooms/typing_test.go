@@ -62,7 +62,7 @@ func TestUsersOfARoom(t *testing.T) {
 	ada.Open(harness.OverSSE, "room=lobby").Opening()
 	bob.Open(harness.OverWS, "room=lobby").Opening()
 	if got := users(); got.Count != 2 || !slices.Equal(got.Users, []string{"ada", "bob"}) {
-		t.Errorf("got %+v", got)
+		t.Errorf("users of the lobby: got %+v, want ada and bob", got)
 	}
 	bob.Do("GET", harness.RoomPath("nowhere")+"/users", nil).WantProblem(404, "room_not_found", "room")
 }

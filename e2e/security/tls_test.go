@@ -33,7 +33,7 @@ func TestStreamsOverTLS(t *testing.T) {
 		again := ada.Open(over, fmt.Sprintf("room=lobby&since=%d.%s", first.ID, s.Open.Log))
 		again.Opening()
 		if got := again.Message("missed"); got.ID != missed.ID {
-			t.Errorf("got %s", got.Raw)
+			t.Errorf("missed message: got %s, want id %d", got.Raw, missed.ID)
 		}
 	})
 	// Several streams share one connection: each ends separately, and a stop ends all.
@@ -44,11 +44,11 @@ func TestStreamsOverTLS(t *testing.T) {
 		req.Header.Set("Authorization", "Bearer "+ada.AccessToken)
 		resp, err := shared.RoundTrip(req)
 		if err != nil || resp.ProtoMajor != 2 {
-			t.Fatalf("%v %v", resp, err)
+			t.Fatalf("stream on the shared connection: got %v, %v, want HTTP/2", resp, err)
 		}
 		next := harness.SSEEvents(resp.Body)
 		if e, err := next(); err != nil || e.Type != "stream_open" {
-			t.Fatalf("%s, %v", e.Raw, err)
+			t.Fatalf("first event: got %s, %v, want stream_open", e.Raw, err)
 		}
 		resp.Body.Close()
 	}
@@ -92,7 +92,7 @@ func TestMismatchedCertificateIsReported(t *testing.T) {
 		cfg.DataDir, cfg.TLSCert, cfg.TLSKey = t.TempDir(), test.cert, test.key
 		wrong := cfg.Check(harness.ReadSpec(t))
 		if len(wrong) != 1 || !strings.Contains(wrong[0].Error(), test.want) {
-			t.Errorf("%s: %v", name, wrong)
+			t.Errorf("%s: Check: got %v, want one error with %q", name, wrong, test.want)
 		}
 	}
 	cfg := program.Defaults()

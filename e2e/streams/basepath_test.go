@@ -136,7 +136,7 @@ func TestTerminalAndDoctorKnowPaths(t *testing.T) {
 	got := s.Examine(0, p.URL)
 	for _, check := range []string{"reachable", "WebSocket", "SSE by GET", "SSE by POST", "NDJSON", "long poll", "cookie", "Origin", "uploads"} {
 		if got[check].Result != "good" {
-			t.Errorf("%s: %+v", check, got[check])
+			t.Errorf("check %s: got %+v, want good", check, got[check])
 		}
 	}
 	if got := harness.NewShell(t).Run("doctor", strings.TrimSuffix(p.URL, base), "--json", "--idle", "0s", "--wait", "3s"); got.Code == 0 {

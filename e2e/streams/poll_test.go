@@ -70,7 +70,7 @@ func TestPollWaitsForADurableEvent(t *testing.T) {
 	posted := bob.Post("lobby", "hello")
 	got := <-answered
 	if !slices.Equal(harness.IDs(got.Events), []int64{posted.ID}) || got.Events[len(got.Events)-1].ID != posted.ID {
-		t.Errorf("got %s", harness.Show(got.Events))
+		t.Errorf("answer of the waiting poll: got %s, want only message %d, last", harness.Show(got.Events), posted.ID)
 	}
 	if told := harness.PresenceOf(got.Events); !slices.Contains(told, "carol in") {
 		t.Errorf("carol's join missing from %s", harness.Show(got.Events))
@@ -124,7 +124,7 @@ func TestPollAnswersAreBounded(t *testing.T) {
 			seen, since = append(seen, harness.IDs(got.Events)...), got.Since
 		}
 		if !slices.Equal(seen, want) {
-			t.Errorf("got %s", harness.Difference(seen, want))
+			t.Errorf("messages of all answers: %s", harness.Difference(seen, want))
 		}
 	}
 }

@@ -174,7 +174,7 @@ func TestEntryReachesTheInboxAndTheRoomOnce(t *testing.T) {
 	ada.Enter("marker")
 	for _, s := range []*harness.Stream{both, inbox} {
 		if e := s.Must("member_added"); e.Room != "lobby" || e.Target != "ada" {
-			t.Errorf("%s: got %s", s.Over, e.Raw)
+			t.Errorf("%s: event on joining: got %s, want one member_added of ada to lobby", s.Over, e.Raw)
 		}
 		if e := s.Must("member_added"); e.Room != "marker" {
 			t.Errorf("%s: got %s, want the join of the room marker", s.Over, e.Raw)

@@ -77,7 +77,7 @@ function emoji(): Plugin {
 }
 
 export default defineConfig({
-  base: './', // below whatever path the server has
+  base: './', // the server may serve below any path
   plugins: [vue(), locales(), emoji()],
   define: {
     __VUE_OPTIONS_API__: false,

@@ -1,8 +1,8 @@
-// The API reference at /docs, a build of its own: what it is made of is large, and not to be mixed with the app.
+// The API reference at /docs: a separate build, because its libraries are large and must not end up in the app.
 import { defineConfig } from 'vite';
 
 export default defineConfig({
-  base: './', // below whatever path the server has
+  base: './', // the server may serve below any path
   publicDir: false,
   define: { 'process.env.NODE_ENV': '"production"' },
   build: {

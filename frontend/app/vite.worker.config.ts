@@ -1,4 +1,4 @@
-// The service worker, a build of its own: one classic script, at the path that its scope needs.
+// The service worker, a separate build: one classic script, at the path that its scope needs.
 import { defineConfig } from 'vite';
 
 export default defineConfig({

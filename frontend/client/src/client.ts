@@ -310,7 +310,7 @@ export class Tandem implements Host {
         void added.load();
       return;
     }
-    // Which rooms need naming besides all that the user is a member of is known when these have been told.
+    // Only after the listeners have run is it known which rooms must be named besides the user's own.
     const own = this.#always.includes('*') ? [] : [...this.#watched.keys()].flatMap((c) => c.room ?? []);
     const rooms = [...this.#always, ...own];
     const options = { ...this.#options.live, rooms, transport: this.#forced };

@@ -61,7 +61,7 @@ export function dial(via: Link['via'], run: Open, query: Query, d: Dial): Link {
     ended: Promise.resolve(),
   };
   const receive = (event: TandemEvent) => {
-    if (signal.aborted) return; // what a connection still says after its end comes again from the next
+    if (signal.aborted) return; // what a connection delivers after its end comes again from the next one
     watch(timing.silence);
     if (event.type === 'stream_close') {
       link.close = event;

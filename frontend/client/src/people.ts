@@ -50,7 +50,7 @@ export class People {
     this.#known.forEach((known, name) => {
       if (username === undefined || name === username) known.until = 0;
     });
-    if (username === undefined || this.#known.has(username)) this.#listeners.tell(); // whatever shows them fetches them again
+    if (username === undefined || this.#known.has(username)) this.#listeners.tell(); // components that show them fetch them again
   }
 
   /** @internal Another user is logged in, who may see other profiles. */

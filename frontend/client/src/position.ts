@@ -79,7 +79,7 @@ export class Position {
     return true;
   }
 
-  /** The connection no longer delivers a room. If requested again, it starts anew. */
+  /** The connection no longer delivers a room. If requested again, it starts over. */
   #unfollow(room: string, link?: Brings): void {
     this.#members.delete(fold(room));
     if (link) link.query.room = link.query.room.filter((r) => !same(room)(r));

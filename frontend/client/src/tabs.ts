@@ -1,4 +1,4 @@
-// One connection for all tabs: a browser opens six to a host over HTTP/1.1, and further tabs would wait for ever. The
+// One connection for all tabs: a browser opens six to a host over HTTP/1.1, and further tabs would wait forever. The
 // tab with the lock leads: it follows what all of them want and broadcasts what it receives. Another tab asks it to
 // follow its rooms, fetches earlier events with one poll of its own, and continues with the broadcasts; the two
 // overlap, and its stream drops known ids. When the leader is gone, the next tab gets the lock, and each tab continues

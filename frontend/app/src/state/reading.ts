@@ -25,7 +25,7 @@ export function useReading(
   const shown = computed(() => visible.value && atEnd.value);
   let opened = 0; // id of the last message when it was opened
   let seen = 0; // id of the last message that was on the screen
-  let told = 0; // as far as the server knows
+  let reported = 0; // as far as the server knows
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   const others = () => messages.value.filter((m) => m.user !== me && m.id && !m.deleted);
@@ -41,14 +41,14 @@ export function useReading(
       newFrom.value = others().find((m) => m.id! > Math.max(opened, seen))?.key;
     }
     if (shown.value) seen = last;
-    if (!opened || seen <= told) return; // not before it is known how many were unread
+    if (!opened || seen <= reported) return; // not before it is known how many were unread
     clearTimeout(timer);
     timer = setTimeout(tell, PAUSE);
   }
 
   function tell(): void {
-    if (seen <= told) return;
-    told = seen;
+    if (seen <= reported) return;
+    reported = seen;
     mark(seen);
   }
 

@@ -19,7 +19,7 @@ export function Board({ room: name }: { room: string }) {
   const [dragged, setDragged] = useState<Note>();
   const [text, setText] = useState('A note');
 
-  // Each is sent until the server has it, and shown when it comes back.
+  // Each note is sent until the server has it, and shown when its event arrives.
   const put = (note: string, { x, y }: Place, words: string) => void room.emit('note.put', { note, x, y, text: words });
 
   function move(event: PointerEvent<HTMLElement>) {

@@ -9,7 +9,7 @@ export interface Place {
 
 const PACE = 50; // ms; the server passes on 30 ephemeral events a second of one user
 
-/** Where the others' pointers are, and a function that tells them where this one is. */
+/** The others' pointers, and a function that sends them this one's position. */
 export function useCursors(room: RoomHandle): [cursors: [string, Place][], tell: (place: Place) => void] {
   const me = useUser();
   const { users } = usePresence(room.name);

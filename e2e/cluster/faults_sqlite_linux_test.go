@@ -147,12 +147,13 @@ func TestFileDescriptorsExhausted(t *testing.T) {
 	ada.Post(faultRoom, "before") // on a kept-alive connection
 
 	var crowd []*harness.Stream
-	ada.HTTP.Timeout = 2 * time.Second
+	impatient, http := *ada, *ada.HTTP
+	impatient.HTTP, http.Timeout = &http, 2*time.Second // some of its streams wait to be accepted
 	felt := false
 	for range 120 {
 		ended := make(chan *harness.Stream, 1)
 		go func() {
-			s, _, _ := ada.Dial(harness.OverWS, harness.Dialing{Query: "room=" + faultRoom})
+			s, _, _ := impatient.Dial(harness.OverWS, harness.Dialing{Query: "room=" + faultRoom})
 			ended <- s
 		}()
 		select {

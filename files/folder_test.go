@@ -84,7 +84,7 @@ func TestLeftoversOfACrashAreRemoved(t *testing.T) {
 }
 
 // Removing the folder for temporary files does not stop uploads.
-func TestTheTemporaryFolderComesBack(t *testing.T) {
+func TestTemporaryFolderIsRecreated(t *testing.T) {
 	t.Parallel()
 	g := newIngester(t)
 	for range 2 {

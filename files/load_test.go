@@ -47,7 +47,7 @@ func watch(f func()) (growth uint64) {
 
 // A thousand concurrent uploads take little memory; with TANDEM_FAULTS=long they are 10 MiB each. Not parallel: it
 // measures memory.
-func TestAThousandUploadsAtOnceTakeLittleMemory(t *testing.T) {
+func TestThousandConcurrentUploadsTakeLittleMemory(t *testing.T) {
 	const uploads, bound = 1000, 40 << 20
 	size := int64(1 << 20)
 	if raceDetector {

@@ -73,7 +73,7 @@ func TestUserHasNoMoreStreamsThanAllowed(t *testing.T) {
 }
 
 // A refused stream only reports the reason, and does not count against the limit.
-func TestRefusedStreamSaysWhyAndEnds(t *testing.T) {
+func TestRefusedStreamReportsWhyAndEnds(t *testing.T) {
 	inBubble(t, bigRing, func(b *bench) {
 		s, err := b.Refuse(chat.Viewer{User: 3, Name: "ada"}, SSE)
 		if err != nil {

@@ -108,7 +108,7 @@ func TestPoolerSwitchingServersRenamesTheLog(t *testing.T) {
 }
 
 // While the pooler is down every call fails with an error, and the same store continues when it is back.
-func TestPoolerComesBack(t *testing.T) {
+func TestStoreSurvivesPoolerRestart(t *testing.T) {
 	_, pooler, name := pooledPostgres(t)
 	s, u, r := world(t, place{URL: pooler.URL(name)}, nil)
 	acknowledged := int64(0)

@@ -25,7 +25,7 @@ func ownPostgres(t *testing.T, settings ...string) (*testservers.Postgres, place
 
 // While PostgreSQL is down every call fails soon, and afterwards the same store continues with everything acknowledged
 // and no gaps.
-func TestPostgresComesBack(t *testing.T) {
+func TestStoreSurvivesPostgresRestart(t *testing.T) {
 	pg, p := ownPostgres(t)
 	s, u, r := world(t, p, nil)
 	var acknowledged []int64

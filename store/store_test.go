@@ -392,9 +392,9 @@ func TestConnectionsAreSetUp(t *testing.T) {
 	}
 }
 
-func TestSweepRemovesWhatHasExpired(t *testing.T) { onBoth(t, testSweepRemovesWhatHasExpired) }
+func TestSweepRemovesExpiredRows(t *testing.T) { onBoth(t, testSweepRemovesExpiredRows) }
 
-func testSweepRemovesWhatHasExpired(t *testing.T, p place) {
+func testSweepRemovesExpiredRows(t *testing.T, p place) {
 	s, u, r := world(t, p, nil)
 	ctx := t.Context()
 	now := time.Now()

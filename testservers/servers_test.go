@@ -11,7 +11,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func TestServersStartAndComeBack(t *testing.T) {
+func TestServersStartAndRestart(t *testing.T) {
 	url := Database(t)
 	if url == "" || url == Database(t) {
 		t.Error("two tests share a database")

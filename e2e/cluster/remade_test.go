@@ -10,7 +10,7 @@ import (
 
 // A cursor refers to the rooms of its time. If a room was deleted and recreated, the stream from an older cursor
 // reports the room as lost, over each transport, and carries nothing of the new room until the client asks for it.
-func TestRecreatedRoomIsAnotherRoom(t *testing.T) {
+func TestRecreatedRoomIsADifferentRoom(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")

@@ -33,7 +33,7 @@ func residentNowKiB(t *testing.T, p *harness.Process) int {
 
 // A thousand concurrent uploads, of 10 MiB each with TANDEM_FAULTS=long, take at most 64 MiB of the server's memory: no
 // upload is held in memory whole.
-func TestAThousandUploadsAreStreamed(t *testing.T) {
+func TestThousandUploadsAreStreamed(t *testing.T) {
 	const uploads, bound = 1000, 64 << 10 // KiB
 	size := 1 << 20
 	if harness.Long {

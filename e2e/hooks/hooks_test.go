@@ -148,7 +148,7 @@ func TestHookOfAllRooms(t *testing.T) {
 	ada.Do("GET", "/v1/rooms/den/hooks/"+harness.Itoa(h.ID), nil).WantProblem(404, "hook_not_found", "id")
 }
 
-func TestHooksAreForOwners(t *testing.T) {
+func TestOnlyOwnersManageHooks(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t, harness.WithHooks)
 	ada, bob, eve := p.Signup(t, "ada"), p.Signup(t, "bob"), p.Signup(t, "eve")

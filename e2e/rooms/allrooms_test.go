@@ -62,7 +62,7 @@ func TestAllRoomsFollowMembershipChanges(t *testing.T) {
 }
 
 // Users online are listed once for all rooms, and only if asked for.
-func TestWhoIsOnlineOnTheSite(t *testing.T) {
+func TestSiteOnlineList(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob, carol := p.Signup(t, "ada"), p.Signup(t, "bob"), p.Signup(t, "carol")

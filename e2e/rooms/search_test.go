@@ -51,7 +51,7 @@ func TestSearchFindsAllWordsOfAnyScript(t *testing.T) {
 }
 
 // The last word matches as a prefix, with or without a space after it. Tokens match as users type them.
-func TestSearchFindsWhatIsBeingTyped(t *testing.T) {
+func TestSearchFindsPrefixes(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada := p.Signup(t, "ada")

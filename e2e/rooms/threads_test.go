@@ -102,7 +102,7 @@ func TestThreads(t *testing.T) {
 }
 
 // Unread counts and the latest message are of the main line; a search finds threads too.
-func TestThreadsAreNotUnread(t *testing.T) {
+func TestThreadsDoNotCountAsUnread(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")

@@ -16,7 +16,7 @@ import (
 )
 
 // The metrics listener times out slow headers and bodies as the main one does.
-func TestMetricsListenerIsNotHeld(t *testing.T) {
+func TestMetricsListenerTimesOut(t *testing.T) {
 	harness.Slow(t, "its timeouts are 5 and 10 s")
 	p := harness.StartProgram(t, harness.WithMetrics)
 	for name, begin := range map[string]string{

@@ -57,7 +57,7 @@ func TestWrongMethodListsTheAllowedOnes(t *testing.T) {
 }
 
 // Input that is just valid is accepted, which proves that the refusals above have the stated reason.
-func TestTheLargestInputsAreAccepted(t *testing.T) {
+func TestLargestInputsAreAccepted(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada := p.Signup(t, "ada")

@@ -178,7 +178,7 @@ func TestShortFormsOfCommands(t *testing.T) {
 	}
 }
 
-func TestFramesThatAreNoCommandsGetErrors(t *testing.T) {
+func TestInvalidCommandFramesGetErrors(t *testing.T) {
 	t.Parallel()
 	_, ada, s := lobbyStream(t)
 	head := ada.Head()

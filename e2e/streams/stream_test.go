@@ -233,7 +233,7 @@ func TestHistoryBeginsAtTheNthLastMessageOfEachRoom(t *testing.T) {
 	})
 }
 
-func TestStreamOfUnknownRoomIsRefusedBeforeItStreams(t *testing.T) {
+func TestStreamOfUnknownRoomIsRefused(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
 	ada := p.Signup(t, "ada")

@@ -21,10 +21,10 @@ const pace = time.Second
 type Gate struct {
 	// Busy reports whether anything other than requests needs the node; nil for nothing.
 	Busy func() bool
-	// Wake runs before the first request goes on, to catch up on what was missed. If a function fails, so does the
+	// Wake runs before the first request continues, to catch up on what was missed. If a function fails, so does the
 	// request, and the next one tries again.
 	Wake []func(ctx context.Context) error
-	// Ready runs when the clocks run again, before that request goes on; nil for nothing.
+	// Ready runs when the clocks run again, before that request continues; nil for nothing.
 	Ready func(ctx context.Context) error
 
 	running atomic.Int64 // requests

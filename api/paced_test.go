@@ -53,14 +53,14 @@ func serveOne(t *testing.T, handler echo.HandlerFunc) net.Conn {
 	return client
 }
 
-// An upload may take as long as it makes progress, and is given up if nothing arrives, or too little.
+// An upload may take as long as it makes progress, and is aborted if nothing arrives, or too little.
 func TestUploadsMayTakeLongWhileTheyProgress(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		size  int           // of each piece
 		every time.Duration // between pieces
 		count int           // of pieces
-		cut   time.Duration // when it must be given up; 0 means never
+		cut   time.Duration // when it must be aborted; 0 means never
 	}{
 		{"at 1.5 times the slowest", 3 * slowest, 2 * time.Second, 600, 0}, // 20 minutes
 		{"in pieces with long pauses", slowest * 40, idleFor - time.Second, 40, 0},

@@ -346,7 +346,7 @@ func TestStoredPasswordsRecordTheirCost(t *testing.T) {
 	}
 }
 
-// If no process can be started, users can log in all the same.
+// If no process can be started, users can still log in.
 func TestPasswordsAreHashedInProcessWithoutAHelper(t *testing.T) {
 	for _, command := range [][]string{{"/nonexistent"}, {"/bin/false"}, {"/bin/echo", "too short"}} {
 		var log bytes.Buffer

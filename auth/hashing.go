@@ -48,7 +48,7 @@ func readText(r io.Reader) ([]byte, error) {
 }
 
 // starving is how long the other process may take for one key. On a busy machine it gets next to no time, and users
-// must be able to log in all the same.
+// must still be able to log in.
 const starving = 2 * time.Second
 
 // hasher derives one key at a time, in a separate process: inside the server, other goroutines would have to wait for

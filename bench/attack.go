@@ -225,7 +225,7 @@ func flood(ctx context.Context, s *server, frame []byte) error {
 	}
 	go func() { _, _ = io.Copy(io.Discard, conn) }()
 	_, err = conn.Write(frame)
-	if frame[0] == 0x01 { // the others go on with it
+	if frame[0] == 0x01 { // the other frames continue it
 		frame = append([]byte{0x00}, frame[1:]...)
 	}
 	for many := bytes.Repeat(frame, 100); err == nil; {

@@ -29,7 +29,7 @@ type ControlEvent struct {
 	Epoch    int64  `json:"epoch,omitempty"`
 	// Push tells the nodes that send notifications to look for due ones.
 	Push   bool   `json:"push,omitempty"`
-	Reason string `json:"reason"` // of the stream_close; empty if streams go on
+	Reason string `json:"reason"` // of the stream_close; empty if streams continue
 }
 
 // Kept means that retention deletes messages below Floor, unless they are pinned.

@@ -30,8 +30,8 @@ type Inlet struct {
 	CreatedAt time.Time
 }
 
-// author returns the author's number of the inlet's messages. It is no user's, so that nobody owns them, to edit or to
-// count as read.
+// author returns the author's number of the inlet's messages. It belongs to no user, so nobody can edit the messages, and
+// they are unread for everybody.
 func (in Inlet) author() int64 { return -in.ID }
 
 // CreateInlet creates an inlet of a room, for moderators. hash is the hash of its secret. It returns ErrForbidden,

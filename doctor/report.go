@@ -95,7 +95,7 @@ func (r *Report) text(to io.Writer, colour bool) error {
 	return err
 }
 
-// wrap wraps a text into lines of at most so many bytes.
+// wrap wraps a text into lines of at most most bytes.
 func wrap(text string, most int) string {
 	var b strings.Builder
 	n := 0

@@ -147,7 +147,7 @@ func (c *cursor) peek(n int) []byte {
 			c.err = err
 		}
 		if c.buf = c.buf[:got]; int64(got) < min(cursorBuffer, c.rest()) {
-			c.end = c.off + int64(got) // so that reading comes to an end
+			c.end = c.off + int64(got) // so that reading ends
 		}
 	}
 	have := c.buf[c.off-c.from:]

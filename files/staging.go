@@ -21,7 +21,7 @@ type staging struct {
 }
 
 // How many calls may wait for the disk at once. Each holds a thread, which uses 16 KiB or more. A file system syncs
-// many files in hardly more time than one.
+// many files in little more time than one.
 const (
 	writesAtOnce = 16
 	syncsAtOnce  = 64

@@ -8,7 +8,7 @@ import (
 // stillItems are the items of HEIF and AVIF that form a picture. Others are Exif and XMP.
 var stillItems = []string{"hvc1", "hev1", "lhv1", "av01", "avc1", "vvc1", "jpeg", "grid", "iovl", "iden", "tmap"}
 
-// stripStill removes everything beside pictures from a HEIF or AVIF file: it zeroes the bytes of items that are not
+// stripStill removes everything except pictures from a HEIF or AVIF file: it zeroes the bytes of items that are not
 // pictures. A picture's rotation is a separate property there, so Exif's orientation is not needed.
 func stripStill(c *cursor, p *plan, f *found) error {
 	b := &boxFile{cursor: c, found: f}

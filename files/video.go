@@ -9,7 +9,7 @@ import (
 // each second (GoPro, Google), faces, and the like.
 var videoTracks = []string{"vide", "auxv", "pict", "soun", "sbtl", "subt", "text", "clcp", "tmcd"}
 
-// stripVideo removes everything beside pictures and sound from an MP4 or QuickTime file: titles, places, makers and
+// stripVideo removes everything except pictures and sound from an MP4 or QuickTime file: titles, places, makers and
 // programs in udta, meta and uuid boxes (of the video, its tracks and fragments), free space, and data tracks with their
 // samples. Nothing moves.
 func stripVideo(c *cursor, p *plan, f *found) error {

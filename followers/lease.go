@@ -237,7 +237,7 @@ func (r *Runner) loaded(names []string, found []Follower) {
 			return false
 		}
 		i := slices.IndexFunc(found, func(f Follower) bool { return f.Name == l.Name })
-		if i < 0 { // held, so that it is not claimed again and again
+		if i < 0 { // held, so that it is not claimed repeatedly
 			r.held[l.Name] = newRunning(Follower{Name: l.Name}, l)
 			return true
 		}

@@ -16,7 +16,7 @@ type save struct {
 	done chan struct{}
 }
 
-// errLost means that another node has the lease by now.
+// errLost means that another node has taken the lease.
 var errLost = errors.New("the lease is lost")
 
 // save writes f's progress, together with others being saved.

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// again is how long a loop that panicked rests before it goes on, so that one that always panics costs little.
+	// again is how long a loop that panicked rests before it continues, so that one that always panics costs little.
 	again = time.Second
 	// logEvery is how often a panic in one place is logged: a step that always fails would fill the disk.
 	logEvery = time.Minute

@@ -43,7 +43,7 @@ func startMetrics(ctx context.Context, addr string, handler http.Handler, logger
 	return m, nil
 }
 
-// stop ends it at once: a scraper comes again.
+// stop ends it at once: a scraper tries again.
 func (m *metricsServer) stop() error {
 	if m == nil {
 		return nil

@@ -253,7 +253,7 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 	})
 }
 
-// A notification is given up after three days, and at once if it is refused for good.
+// A notification is dropped after three days, and at once if it is refused permanently.
 func TestNotificationsAreDroppedAfterRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newShelf("never", "refuses")

@@ -24,7 +24,7 @@ type Message struct {
 	Notice   *Notice         `json:",omitempty"`
 	Presence *PresenceUpdate `json:"Statement,omitempty"` // the name that nodes of earlier versions know
 
-	// Reached comes from the bus itself, after it has sent this node's statements: how many nodes received them,
+	// Reached comes from the bus itself, after it has sent this node's presence updates: how many nodes received them,
 	// including this one.
 	Reached int `json:"-"`
 }

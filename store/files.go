@@ -63,7 +63,7 @@ func (t *tx) removeFilesOf(user int64) error {
 		return err
 	}
 	rows, err := t.w.conn.QueryContext(t.ctx, t.w.dialect.bind(`SELECT c.other_id FROM conversations c JOIN users u ON u.id = c.other_id
-		WHERE c.user_id = ? AND u.deleted`), user) // which user is by now
+		WHERE c.user_id = ? AND u.deleted`), user) // user is already marked as deleted
 	if err != nil {
 		return unavailable(err)
 	}

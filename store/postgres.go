@@ -133,7 +133,7 @@ const migrationLock = 4097083626
 const migrationLook = 100 * time.Millisecond
 
 // lockMigrations makes nodes that start at once migrate one after the other. The lock is a transaction's, because a
-// pooler provides no sessions. Nodes try again and again, each time in a new transaction: one that waited for the lock
+// pooler provides no sessions. Nodes retry, each time in a new transaction: one that waited for the lock
 // would hold a snapshot, and building an index CONCURRENTLY waits for all snapshots.
 func lockMigrations(ctx context.Context, db *sql.DB) (unlock func() error, err error) {
 	for {

@@ -10,7 +10,7 @@ import (
 	"tandem/chat"
 )
 
-// pipelineExpiry does a step of retention in two round trips, so that posts wait hardly longer than for another post:
+// pipelineExpiry does a step of retention in two round trips, so that posts wait little longer than for another post:
 // the lock, whether the plan is still right, and all statements; then the commit.
 func pipelineExpiry(w *writer, x *expiry, sweep statement) (told []chat.Event, head int64, err error) {
 	d := w.dialect

@@ -23,7 +23,7 @@ const (
 	// retentionNotice is the time between the announcement and the first deletion: a stream whose cursor was accepted
 	// before has read on by then.
 	retentionNotice = 2 * time.Second
-	// expireStep is how many events are deleted at once, when no post waits: so few that one that comes then waits about
+	// expireStep is how many events are deleted at once, when no post waits: so few that a post that arrives then waits about
 	// as long as for other posts. Posts then have the database to themselves for expireShare times as long as the step
 	// took, so that less than one in a hundred meets a step; expireIdle applies if nobody posts.
 	expireStep  = 50

@@ -249,7 +249,7 @@ func testReadMergesTopicsAndPages(t *testing.T, p place) {
 			t.Fatal(err)
 		}
 	}
-	// An event in two of the topics comes once.
+	// An event in two of the topics is returned once.
 	if err := s.SetMember(t.Context(), guardOf(u, a), a.ID, u.ID, chat.RoleOwner, chat.RoleMember, chat.Event{Topic: chat.RoomTopic(a.ID), Also: chat.InboxTopic(u.ID), Type: chat.TypeMemberAdded, Body: `"x":1}`}); err != nil {
 		t.Fatal(err)
 	}

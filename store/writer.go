@@ -272,7 +272,7 @@ func (w *writer) loop() {
 			add(j)
 		case j := <-idle:
 			add(j)
-			alone = true // what comes now does not wait for its end
+			alone = true // jobs that arrive now do not wait for its end
 		case <-sweep.C:
 			if !w.gate.Open() {
 				sweep.Reset(keepEvery) // until there is a job

@@ -20,7 +20,7 @@ type Comparison struct {
 	live     map[string]*Stream
 	awaited  map[string][]Event // live events that Await has read
 	start    string
-	answered map[int64]string // events as the answers to calls had them
+	answered map[int64]string // events as in the responses to calls
 
 	mu       sync.Mutex
 	readings []reading
@@ -47,7 +47,7 @@ func (t *T) Compare(u *User, query string) *Comparison {
 	return c
 }
 
-// Answered records an event as the answer to a call had it, and returns it.
+// Answered records an event from the response to a call, and returns it.
 func (c *Comparison) Answered(e Event) Event {
 	c.answered[e.ID] = e.Raw
 	return e

@@ -128,7 +128,7 @@ func (s *Stream) check(e Event) (wrong string) {
 		}
 		s.begun, s.last, s.log, cursor = true, at, e.Log, e.Since
 	case e.Type == "stream_reset":
-		s.last, cursor = e.Head, fmt.Sprintf("%d.%s", e.Head, s.log) // the stream goes on live from the head
+		s.last, cursor = e.Head, fmt.Sprintf("%d.%s", e.Head, s.log) // the stream continues live from the head
 	case e.Type == "ping":
 		at, err := position(e.Since)
 		if err != nil || at < s.last {

@@ -441,7 +441,7 @@ func TestIssuerDownAtStart(t *testing.T) {
 	}
 }
 
-// Bad answers from the issuer do no harm: the server goes on with the keys that it has.
+// Bad answers from the issuer do no harm: the server keeps using the keys that it has.
 func TestIssuerWithInvalidAnswers(t *testing.T) {
 	t.Parallel()
 	k := newIssuerKey(t, "EdDSA", "k")

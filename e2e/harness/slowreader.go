@@ -21,7 +21,7 @@ func (s *Server) StalledReader(t *testing.T, c *Client, room string) *Socket {
 	return stalled
 }
 
-// FillBuffers posts some 6 MB, more than the sockets between server and reader can hold.
+// FillBuffers posts about 6 MB, more than the sockets between server and reader can hold.
 func (c *Client) FillBuffers(room string) {
 	c.T.Helper()
 	text := strings.Repeat("😀", 4000)

@@ -219,7 +219,7 @@ func (s *Stream) check(e Event) {
 			s.t.Errorf("since does not name the log: %s", e.Raw)
 		}
 	case "stream_reset":
-		s.last = e.Head // the stream goes on live from the head
+		s.last = e.Head // the stream continues live from the head
 		if s.Over.isSSE() && e.cursor != fmt.Sprintf("%d.%s", e.Head, s.Open.Log) {
 			s.t.Errorf("the SSE id of stream_reset is %q: %s", e.cursor, e.Raw)
 		}

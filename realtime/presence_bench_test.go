@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"runtime"
+	"slices"
 	"testing"
 
 	"tandem/chat"
@@ -17,43 +19,77 @@ type silent struct{}
 func (silent) Send(Message)                                 {}
 func (silent) Receive(ctx context.Context, _ func(Message)) { <-ctx.Done() }
 
-// presentHub returns a hub that knows n users of another node: each in the site and in two rooms of perRoom users.
-func presentHub(b *testing.B, n, perRoom int) *Hub {
+// presentHub returns a hub that knows n users, spread over that many other nodes: each is in the site and in two rooms of
+// perRoom users. A stream follows the first rooms.
+func presentHub(b *testing.B, n, perRoom, nodes, followed int) *Hub {
 	b.Helper()
-	h, err := New(b.Context(), &logbook{}, &rooms{}, silent{}, Config{Plain: true, Logger: slog.New(slog.DiscardHandler), Node: "one"})
+	acc := &rooms{}
+	h, err := New(b.Context(), &logbook{}, acc, silent{}, Config{Plain: true, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		b.Fatal(err)
 	}
-	for first := 0; first < n; first += pageOf {
-		st := PresenceUpdate{Node: "two", Kind: came}
-		for user := first; user < min(n, first+pageOf); user++ {
-			name := fmt.Sprintf("user%07d", user)
+	for node := range nodes {
+		var people []Presence
+		for user := node; user < n; user += nodes {
+			// Names arrive as strings of their own.
 			for room := range 2 {
-				st.People = append(st.People, Presence{chat.RoomTopic(int64(1 + 2*(user/perRoom) + room)), int64(user + 1), name})
+				people = append(people, Presence{chat.RoomTopic(int64(1 + 2*(user/perRoom) + room)), int64(user + 1), fmt.Sprintf("user%07d", user)})
 			}
-			st.People = append(st.People, Presence{siteTopic, int64(user + 1), name})
+			people = append(people, Presence{siteTopic, int64(user + 1), fmt.Sprintf("user%07d", user)})
 		}
-		h.receivePresence(&st)
+		rand.New(rand.NewPCG(1, uint64(node))).Shuffle(len(people), func(i, j int) { people[i], people[j] = people[j], people[i] })
+		for page := range slices.Chunk(people, pageOf) {
+			h.receivePresence(&PresenceUpdate{Node: fmt.Sprint("node", node), Kind: came, People: page})
+		}
+	}
+	for room := range followed {
+		acc.members = append(acc.members, chat.Membership{Room: chat.Room{ID: int64(1 + room), Name: fmt.Sprint("room", room)}})
+	}
+	if _, err := h.Open(b.Context(), chat.Viewer{User: int64(n + 1), Name: "reader"}, SSE, Request{All: true}); err != nil {
+		b.Fatal(err)
 	}
 	return h
+}
+
+// heapOf returns the memory that what is made uses.
+func heapOf[T any](make func() T) (made T, bytes float64) {
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	made = make()
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	return made, float64(after.HeapAlloc) - float64(before.HeapAlloc)
+}
+
+// BenchmarkPresenceMemory measures what a user who is present on another node costs a node whose streams follow one room
+// in a hundred, or all of them.
+func BenchmarkPresenceMemory(b *testing.B) {
+	const people, perRoom, rooms = 100_000, 20, 10_000
+	for _, nodes := range []int{1, 19} {
+		for _, followed := range []int{rooms / 100, rooms} {
+			b.Run(fmt.Sprintf("nodes=%d/followed=%d%%", nodes, 100*followed/rooms), func(b *testing.B) {
+				for b.Loop() {
+					h, bytes := heapOf(func() *Hub { return presentHub(b, people, perRoom, nodes, followed) })
+					b.ReportMetric(bytes/people, "B/user")
+					runtime.KeepAlive(h)
+				}
+			})
+		}
+	}
 }
 
 // BenchmarkPresence measures what the users who are present cost every node (docs/scaling.md).
 func BenchmarkPresence(b *testing.B) {
 	for _, n := range []int{1_000, 10_000, 100_000, 1_000_000} {
 		b.Run(fmt.Sprint("users=", n), func(b *testing.B) {
-			var before, after runtime.MemStats
-			runtime.GC()
-			runtime.ReadMemStats(&before)
-			h := presentHub(b, n, 10)
-			runtime.GC()
-			runtime.ReadMemStats(&after)
+			h, bytes := heapOf(func() *Hub { return presentHub(b, n, 10, 1, 0) })
 			one := []Presence{{siteTopic, int64(n + 1), fmt.Sprintf("user%07d", n/2) + "x"}}
 			for b.Loop() { // someone comes and leaves, in the middle of the site's list
-				h.receivePresence(&PresenceUpdate{Node: "two", Kind: came, People: one})
-				h.receivePresence(&PresenceUpdate{Node: "two", Kind: left, People: one})
+				h.receivePresence(&PresenceUpdate{Node: "node0", Kind: came, People: one})
+				h.receivePresence(&PresenceUpdate{Node: "node0", Kind: left, People: one})
 			}
-			b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(n), "B/user")
+			b.ReportMetric(bytes/float64(n), "B/user")
 			runtime.KeepAlive(h)
 		})
 	}
@@ -79,7 +115,7 @@ func BenchmarkPresencePage(b *testing.B) {
 	})
 	for _, news := range []bool{true, false} {
 		b.Run(fmt.Sprint("receive/news=", news), func(b *testing.B) {
-			h := presentHub(b, 1000, 10)
+			h := presentHub(b, 1000, 10, 1, 0)
 			for b.Loop() {
 				var m Message
 				if err := json.Unmarshal(text, &m); err != nil {
@@ -98,7 +134,7 @@ func BenchmarkPresencePage(b *testing.B) {
 
 // BenchmarkUserList measures the user_list of a large room after a change: its bytes and what it costs to make.
 func BenchmarkUserList(b *testing.B) {
-	h := presentHub(b, 10_000, 10_000)
+	h := presentHub(b, 10_000, 10_000, 1, 2)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	t := h.topics[chat.RoomTopic(1)]

@@ -67,7 +67,7 @@ type Hub struct {
 	dirty      []*topic            // topics whose streams must be woken
 	anonymous  map[string]int      // streams without an account, by address
 	meter      meter
-	departures []departure
+	departures []*departure
 	invisible  map[int64]bool       // users who count as absent for others
 	floors     map[int64]int64      // the first id kept of each room that keeps less than the whole log
 	gone       map[int64]time.Time  // users for lastSeen to write

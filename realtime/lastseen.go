@@ -14,8 +14,8 @@ func (h *Hub) noteLastSeen(user int64, p *person) {
 		return
 	}
 	at := h.now() // the user became invisible
-	if p.streams == 0 {
-		at = p.ended
+	if p.departure != nil {
+		at = p.departure.ended
 	}
 	h.gone[user] = at
 }

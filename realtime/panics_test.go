@@ -104,7 +104,7 @@ func TestHubContinuesAfterAPanic(t *testing.T) {
 		{"a hole in the ids", func(b *bench) { b.log.commit(dev); b.log.shake(1); b.post(dev); time.Sleep(gapGrace) }},
 		{"the clock: somebody who left", func(b *bench) {
 			b.mu.Lock()
-			b.departures = append(b.departures, departure{until: time.Now()})
+			b.departures = append(b.departures, &departure{until: time.Now()})
 			b.mu.Unlock()
 			time.Sleep(3 * time.Second / 2)
 			b.mu.Lock()

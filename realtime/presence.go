@@ -20,19 +20,19 @@ type presence struct {
 // person is a user who is present on some node, or is invisible with streams here.
 type person struct {
 	name      string
-	streams   int       // on this node
-	here      bool      // present on this node: with streams here, now or within the grace, and not invisible
-	ended     time.Time // when their last stream ended, while there are none
-	until     time.Time // when the grace ends, in that case
-	elsewhere int       // on how many other nodes they are
-	listed    bool      // they are in names: here, or elsewhere
+	streams   int        // on this node
+	departure *departure // of their last stream, while there are none
+	elsewhere int        // on how many other nodes they are
+	here      bool       // present on this node: with streams here, now or within the grace, and not invisible
+	listed    bool       // they are in names: here, or elsewhere
 }
 
 // departure is a person whose last stream has ended.
 type departure struct {
 	topic *topic
 	user  int64
-	until time.Time
+	ended time.Time
+	until time.Time // when the grace ends
 }
 
 const (
@@ -57,6 +57,7 @@ func (s *Stream) graceNow() time.Duration {
 func (h *Hub) join(t *topic, v chat.Viewer) {
 	p := t.person(v.User, v.Name)
 	p.streams++
+	p.departure = nil
 	if !p.here && !h.invisible[v.User] {
 		h.appear(t, v.User, p)
 	}
@@ -129,22 +130,23 @@ func (h *Hub) leave(t *topic, v chat.Viewer, grace time.Duration) {
 		h.review(t, v.User, p)
 		return
 	}
-	p.ended = h.now()
-	p.until = p.ended.Add(grace)
-	h.departures = append(h.departures, departure{t, v.User, p.until})
+	ended := h.now()
+	p.departure = &departure{t, v.User, ended, ended.Add(grace)}
+	h.departures = append(h.departures, p.departure)
 }
 
 // depart announces the users whose grace is over at now.
 func (h *Hub) depart(now time.Time) {
 	h.mu.Lock()
 	defer h.unlockAndWake()
-	h.departures = slices.DeleteFunc(h.departures, func(d departure) bool {
+	h.departures = slices.DeleteFunc(h.departures, func(d *departure) bool {
 		if now.Before(d.until) {
 			return false
 		}
-		// A user who came back, and perhaps left again, has a different entry or none.
-		if p := d.topic.people[d.user]; p != nil && p.until.Equal(d.until) {
+		// A user who came back, and perhaps left again, has a different departure or none.
+		if p := d.topic.people[d.user]; p != nil && p.departure == d {
 			h.expel(d.topic, d.user)
+			p.departure = nil
 		}
 		return true
 	})

@@ -45,6 +45,11 @@ func (l *chunked[T]) insertAt(chunk, at int, v T) {
 	}
 }
 
+// fill makes sorted elements the list's.
+func (l *chunked[T]) fill(sorted []T) {
+	l.chunks, l.count = slices.Collect(slices.Chunk(sorted, chunkSize)), len(sorted)
+}
+
 // removeAt removes the element that find found there.
 func (l *chunked[T]) removeAt(chunk, at int) {
 	l.count--

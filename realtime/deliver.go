@@ -168,9 +168,27 @@ func (h *Hub) topic(key chat.Topic) *topic {
 	return t
 }
 
-// forgetIfUnused drops a topic that nobody follows and that has no entries in the ring. The caller holds h.mu.
+// room returns the topic of a room that a stream is about to follow, with everyone who is there. The caller holds h.mu.
+func (h *Hub) room(id int64, name string) *topic {
+	t := h.topic(chat.RoomTopic(id))
+	if !t.needed() {
+		h.gather(t)
+	}
+	t.room = name
+	return t
+}
+
+// needed reports whether t holds who is in it: while a stream here follows it, or a user of this node is present in it.
+func (t *topic) needed() bool { return len(t.subs) > 0 || t.here > 0 || t.key == siteTopic }
+
+// forgetIfUnused drops who is in t if that is no longer needed, and t if it has no entries in the ring either. The caller
+// holds h.mu.
 func (h *Hub) forgetIfUnused(t *topic) {
-	if len(t.entries) == 0 && len(t.subs) == 0 && len(t.people) == 0 && h.topics[t.key] == t {
+	if t.needed() {
+		return
+	}
+	t.presence = presence{}
+	if len(t.entries) == 0 && h.topics[t.key] == t {
 		delete(h.topics, t.key)
 	}
 }

@@ -117,7 +117,10 @@ func (h *Hub) apply(c change) {
 	case chat.TypeMemberAdded:
 		h.welcome(c)
 		return
-	case barred, closed, chat.TypeRoomDeleted:
+	case chat.TypeRoomDeleted:
+		h.vacate(chat.RoomTopic(c.room))
+		h.openRooms.forget()
+	case barred, closed:
 		h.openRooms.forget()
 	}
 	// Look up the topic here: if the ring has dropped the event, the topic may be a new one, or gone.
@@ -141,17 +144,6 @@ func (h *Hub) apply(c change) {
 			h.expel(t, c.user)
 		}
 	case chat.TypeRoomDeleted:
-		for user, p := range t.people {
-			one := Presence{t.key, user, p.name}
-			if p.here {
-				h.sum -= one.hash()
-			}
-			for _, n := range h.nodes { // which delete the room, too, and do not announce it
-				n.forget(one)
-			}
-		}
-		t.people, t.names = nil, names{} // nobody is left to notify
-		t.list.Store(nil)
 		for _, s := range slices.Clone(t.subs) {
 			s.unfollow(s.following(t), c.id)
 		}
@@ -175,8 +167,7 @@ func (h *Hub) welcome(c change) {
 			continue
 		}
 		if t == nil {
-			t = h.topic(chat.RoomTopic(c.room))
-			t.room = c.name
+			t = h.room(c.room, c.name)
 		}
 		if s.following(t) != nil {
 			continue

@@ -60,6 +60,7 @@ type Hub struct {
 	pos        int64            // every event up to it is, or was, in the ring
 	ring       ring
 	topics     map[chat.Topic]*topic
+	site       *topic // presence on the whole site; never dropped
 	streams    roster
 	users      map[int64][]*Stream // only users with streams; never anonymous ones
 	opening    int                 // streams between attach and the end of Open
@@ -120,6 +121,7 @@ func New(ctx context.Context, log Log, access Access, bus Bus, cfg Config) (*Hub
 		gate:      cfg.Gate,
 		memory:    memoryLimit{used: cfg.MemoryUsed, logger: cfg.Logger},
 	}
+	h.site = h.topic(siteTopic)
 	if !cfg.Plain {
 		h.poller = newPoller(h.logger)
 	}

@@ -37,11 +37,11 @@ func (h *Hub) hide(user int64, invisible bool) {
 // topicsOf returns the topics in which a user is present on this node, or would be if visible. The caller holds Hub.mu.
 func (h *Hub) topicsOf(user int64) (topics []*topic) {
 	add := func(t *topic) {
-		if t != nil && !slices.Contains(topics, t) {
+		if !slices.Contains(topics, t) {
 			topics = append(topics, t)
 		}
 	}
-	add(h.topics[siteTopic])
+	add(h.site)
 	for _, s := range h.users[user] {
 		for _, f := range s.follows {
 			if f.present {

@@ -47,11 +47,7 @@ func (h *Hub) writeLastSeen(ctx context.Context) {
 func (h *Hub) noteAllLastSeen() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	t := h.topics[siteTopic]
-	if t == nil {
-		return
-	}
-	for user, p := range t.people {
+	for user, p := range h.site.people {
 		if p.here {
 			h.noteLastSeen(user, p)
 		}

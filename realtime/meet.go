@@ -60,7 +60,7 @@ func (h *Hub) stateAll() {
 		for name, n := range h.nodes {
 			if n.until.After(now) && name != asked {
 				bye := PresenceUpdate{Node: name, Kind: bye, Hold: n.until.Sub(now), Of: asked}
-				for page := range slices.Chunk(n.all(), pageOf) {
+				for page := range slices.Chunk(n.people.all(), pageOf) {
 					bye.People = page
 					h.sendPresence(bye)
 				}
@@ -85,14 +85,6 @@ func (h *Hub) sendList(people []Presence) {
 		pages++
 	}
 	h.sendPresence(PresenceUpdate{Kind: listed, List: h.lists, Pages: pages})
-}
-
-// all returns the users of a node. The caller holds Hub.mu.
-func (n *node) all() (people []Presence) {
-	for p := range n.people {
-		people = append(people, p)
-	}
-	return people
 }
 
 // noteReached records how many nodes the last statements reached.
@@ -137,7 +129,7 @@ func (h *Hub) forgetOthers() {
 	}
 	h.mu.Lock()
 	for _, n := range h.nodes {
-		for p := range n.people {
+		for _, p := range n.people.all() {
 			h.part(n, p)
 		}
 	}

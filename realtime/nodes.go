@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"hash/fnv"
+	"slices"
 	"time"
 
 	"tandem/chat"
@@ -56,7 +57,7 @@ const (
 
 // node is another node, as it has announced itself. Guarded by Hub.mu.
 type node struct {
-	people map[Presence]struct{}
+	people people
 	sum    uint64    // over people
 	list   list      // the pages received so far
 	listed bool      // has stated all its users
@@ -68,17 +69,17 @@ type node struct {
 type list struct {
 	number int64
 	pages  int
-	people map[Presence]struct{}
+	people people
 }
 
 // add adds a page.
 func (l *list) add(st *PresenceUpdate) {
 	if l.number != st.List {
-		*l = list{number: st.List, people: make(map[Presence]struct{})}
+		*l = list{number: st.List}
 	}
 	l.pages++
 	for _, p := range st.People {
-		l.people[p] = struct{}{}
+		l.people.insert(p)
 	}
 }
 
@@ -151,7 +152,7 @@ func (h *Hub) note(st *PresenceUpdate, now time.Time) (asking bool) {
 	defer h.unlockAndWake()
 	n := h.nodes[st.Node]
 	if n == nil {
-		n = &node{people: make(map[Presence]struct{})}
+		n = &node{}
 		h.nodes[st.Node] = n
 	}
 	n.heard = now
@@ -171,15 +172,15 @@ func (h *Hub) note(st *PresenceUpdate, now time.Time) (asking bool) {
 			h.part(n, p)
 		}
 	case all:
-		stated := make(map[Presence]struct{}, len(st.People))
+		var stated people
 		for _, p := range st.People {
-			stated[p] = struct{}{}
+			stated.insert(p)
 			h.arrive(n, p)
 		}
-		h.listedAll(n, stated)
+		h.listedAll(n, &stated)
 	case listed:
 		if n.list.complete(st) { // else the next checksum differs
-			h.listedAll(n, n.list.people)
+			h.listedAll(n, &n.list.people)
 		}
 		n.list = list{}
 	case alive:
@@ -189,9 +190,9 @@ func (h *Hub) note(st *PresenceUpdate, now time.Time) (asking bool) {
 }
 
 // listedAll removes n's users that are not in its list. The caller holds Hub.mu.
-func (h *Hub) listedAll(n *node, stated map[Presence]struct{}) {
-	for p := range n.people {
-		if _, still := stated[p]; !still {
+func (h *Hub) listedAll(n *node, stated *people) {
+	for _, p := range n.people.all() {
+		if !stated.has(p) {
 			h.part(n, p)
 		}
 	}
@@ -201,10 +202,11 @@ func (h *Hub) listedAll(n *node, stated map[Presence]struct{}) {
 
 // arrive records that p is present on n. The caller holds Hub.mu.
 func (h *Hub) arrive(n *node, p Presence) {
-	if _, known := n.people[p]; !known {
-		n.people[p] = struct{}{}
-		n.sum += p.hash()
-		t := h.topic(p.Topic)
+	if !n.people.insert(p) {
+		return
+	}
+	n.sum += p.hash()
+	if t := h.topics[p.Topic]; t != nil && t.needed() {
 		there := t.person(p.User, p.Name)
 		there.elsewhere++
 		h.review(t, p.User, there)
@@ -213,23 +215,62 @@ func (h *Hub) arrive(n *node, p Presence) {
 
 // part records that p is no longer present on n. The caller holds Hub.mu.
 func (h *Hub) part(n *node, p Presence) {
-	if !n.forget(p) {
+	if !n.people.remove(p) {
 		return
 	}
-	if t := h.topics[p.Topic]; t != nil && t.people[p.User] != nil && t.people[p.User].elsewhere > 0 {
-		t.people[p.User].elsewhere--
-		h.review(t, p.User, t.people[p.User])
+	n.sum -= p.hash()
+	if t := h.topics[p.Topic]; t != nil && t.needed() {
+		there := t.people[p.User]
+		there.elsewhere--
+		h.review(t, p.User, there)
 	}
 }
 
-// forget returns false if p is not known to be present on n.
-func (n *node) forget(p Presence) bool {
-	if _, known := n.people[p]; !known {
-		return false
+// vacate empties a deleted room. Nobody is left to notify, and the other nodes do the same. The caller holds Hub.mu.
+func (h *Hub) vacate(room chat.Topic) {
+	for _, n := range h.nodes {
+		for _, p := range slices.Collect(n.people.in(room)) {
+			n.people.remove(p)
+			n.sum -= p.hash()
+		}
 	}
-	delete(n.people, p)
-	n.sum -= p.hash()
-	return true
+	if t := h.topics[room]; t != nil {
+		for user, p := range t.people {
+			if p.here {
+				h.sum -= Presence{Topic: room, User: user}.hash()
+			}
+		}
+		t.presence = presence{}
+	}
+}
+
+// gather adds everyone who is in t on the other nodes, when that begins to be needed. Nobody is notified. The caller
+// holds Hub.mu, at least for reading if t is its own.
+func (h *Hub) gather(t *topic) {
+	var names []string
+	for _, n := range h.nodes {
+		for p := range n.people.in(t.key) {
+			there := t.person(p.User, p.Name)
+			if there.elsewhere++; !there.listed {
+				there.listed = true
+				names = append(names, p.Name)
+			}
+		}
+	}
+	slices.Sort(names)
+	t.names.fill(names)
+}
+
+// elsewhere counts the users who are in a topic on the other nodes. The caller holds Hub.mu, at least for reading.
+func (h *Hub) elsewhere(key chat.Topic) int {
+	var users []int64
+	for _, n := range h.nodes {
+		for p := range n.people.in(key) {
+			users = append(users, p.User)
+		}
+	}
+	slices.Sort(users)
+	return len(slices.Compact(users))
 }
 
 // expireNodes removes the users of nodes that have been silent for too long, or said bye. A node that does not receive its own
@@ -247,7 +288,7 @@ func (h *Hub) expireNodes(now time.Time) {
 	for id, n := range h.nodes {
 		silent := now.Sub(n.heard) > deadAfter && now.Sub(h.deaf) > deadAfter
 		if silent || !n.until.IsZero() && now.After(n.until) {
-			for p := range n.people {
+			for _, p := range n.people.all() {
 				h.part(n, p)
 			}
 			delete(h.nodes, id)

@@ -526,48 +526,59 @@ func TestIncompleteListRemovesNobody(t *testing.T) {
 	})
 }
 
-// The checksums are updated in step with the lists.
+// The checksums are updated in step with the lists, whether or not the other node follows the room.
 func TestChecksumsMatchTheLists(t *testing.T) {
-	inCluster(t, func(c *cluster) {
-		one, killOne := c.node("one")
-		two, killTwo := c.node("two")
-		defer killTwo()
-		defer killOne()
-		check := func(when string) {
-			c.t.Helper()
-			synctest.Wait()
-			var want uint64
-			one.mu.RLock()
-			defer one.mu.RUnlock()
-			for _, p := range one.here() {
-				want += p.hash()
+	for _, followed := range []bool{false, true} {
+		inCluster(t, func(c *cluster) {
+			one, killOne := c.node("one")
+			two, killTwo := c.node("two")
+			defer killTwo()
+			defer killOne()
+			check := func(when string, of *Hub, name string, at *Hub) {
+				c.t.Helper()
+				synctest.Wait()
+				var want uint64
+				of.mu.RLock()
+				defer of.mu.RUnlock()
+				for _, p := range of.here() {
+					want += p.hash()
+				}
+				at.mu.RLock()
+				defer at.mu.RUnlock()
+				var known uint64
+				for _, p := range at.nodes[name].people.all() {
+					known += p.hash()
+				}
+				if of.sum != want || at.nodes[name].sum != known {
+					c.t.Errorf("%s: checksums of node %s: got %x and %x, want %x and %x", when, name, of.sum, at.nodes[name].sum, want, known)
+				}
+				if want != known {
+					c.t.Errorf("%s: checksum of node %s's list on the other node: got %x, want %x", when, name, known, want)
+				}
 			}
-			two.mu.RLock()
-			defer two.mu.RUnlock()
-			var known uint64
-			for p := range two.nodes["one"].people {
-				known += p.hash()
+			checkBoth := func(when string) {
+				c.t.Helper()
+				check(when, one, "one", two)
+				check(when, two, "two", one)
 			}
-			if one.sum != want || two.nodes["one"].sum != known {
-				c.t.Errorf("%s: checksums: got %x and %x, want %x and %x", when, one.sum, two.nodes["one"].sum, want, known)
+			time.Sleep(time.Second)
+			ada, bob := enter(c.t, one, 1, "ada"), enter(c.t, one, 2, "bob")
+			if followed {
+				defer enter(c.t, two, 3, "cyd").Drop()
 			}
-			if want != known {
-				c.t.Errorf("%s: checksum of node two's list: got %x, want %x as on node one", when, known, want)
-			}
-		}
-		time.Sleep(time.Second)
-		ada, bob := enter(c.t, one, 1, "ada"), enter(c.t, one, 2, "bob")
-		check("with two")
-		ada.Drop()
-		time.Sleep(2 * grace)
-		check("with one")
-		c.log.mu.Lock()
-		c.log.events = append(c.log.events, chat.Event{ID: int64(len(c.log.events) + 1), Topic: lobby, Type: chat.TypeRoomDeleted, Body: `"room":"lobby"}`})
-		c.log.mu.Unlock()
-		time.Sleep(2 * time.Second)
-		check("without the room")
-		bob.Drop()
-		time.Sleep(2 * grace)
-		check("with nobody")
-	})
+			checkBoth("with all")
+			ada.Drop()
+			time.Sleep(2 * grace)
+			checkBoth("without ada")
+			c.log.mu.Lock()
+			c.log.events = append(c.log.events, chat.Event{ID: int64(len(c.log.events) + 1), Topic: lobby, Type: chat.TypeRoomDeleted, Body: `"room":"lobby"}`})
+			c.log.mu.Unlock()
+			time.Sleep(2 * time.Second)
+			checkBoth("without the room")
+			wantUsers(c.t, "without the room", nil, one, two)
+			bob.Drop()
+			time.Sleep(2 * grace)
+			checkBoth("without bob")
+		})
+	}
 }

@@ -164,7 +164,7 @@ func (s *Stream) Drop() {
 		h.uncount(s)
 	}
 	if s.online {
-		h.leave(h.topics[siteTopic], s.viewer, grace)
+		h.leave(h.site, s.viewer, grace)
 	}
 	for _, f := range s.follows {
 		if f.present {

@@ -198,9 +198,7 @@ func (o *opening) begin() error {
 	}
 	s.follows = make([]follow, 0, size)
 	for _, p := range o.rooms {
-		t := h.topic(chat.RoomTopic(p.id))
-		t.room = p.name
-		s.follow(t, p.after, p.named)
+		s.follow(h.room(p.id, p.name), p.after, p.named)
 	}
 	rooms := len(s.follows)
 	if s.viewer.User != 0 && s.viewer.Only == nil {
@@ -211,7 +209,7 @@ func (o *opening) begin() error {
 		s.follow(h.topic(chat.InboxTopic(s.viewer.User)), after, true)
 	}
 	if o.request.Site {
-		s.follow(h.topic(siteTopic), 0, true)
+		s.follow(h.site, 0, true)
 	}
 	o.greet(s.follows[:rooms])
 	if sendBack {
@@ -226,7 +224,7 @@ func (o *opening) greet(rooms []follow) {
 	s := o.stream
 	h := s.hub
 	if s.viewer.User != 0 {
-		h.join(h.topic(siteTopic), s.viewer)
+		h.join(h.site, s.viewer)
 		s.online = true
 	}
 	names := make([]string, 0, len(rooms))
@@ -247,7 +245,7 @@ func (o *opening) greet(rooms []follow) {
 	}
 	say(chat.StreamOpen(s.viewer.Name, names, o.lost, s.cursor(), o.resumed), s.cursor())
 	if o.request.Site {
-		s.opening = append(s.opening, h.topic(siteTopic).userList(s.viewer.User).frame(s.framer, s.log)...)
+		s.opening = append(s.opening, h.site.userList(s.viewer.User).frame(s.framer, s.log)...)
 	}
 	for i := range rooms {
 		s.opening = append(s.opening, rooms[i].topic.userList(s.viewer.User).frame(s.framer, s.log)...)

@@ -8,10 +8,11 @@ import (
 	"tandem/chat"
 )
 
-// presence is who is in a room. Guarded by Hub.mu.
+// presence is who is in a topic, on any node. It is empty while it is not needed (see topic.needed). Guarded by Hub.mu.
 type presence struct {
 	room    string // the room's name; empty for the whole site, and for topics that are not rooms
 	people  map[int64]*person
+	here    int // how many people are present on this node
 	names   names
 	changed uint64                // the ring's seq at the last join or leave
 	list    atomic.Pointer[entry] // the current user_list; nil until it is needed
@@ -79,6 +80,7 @@ func (t *topic) person(user int64, name string) *person {
 // appear makes a user present in t on this node. The caller holds Hub.mu.
 func (h *Hub) appear(t *topic, user int64, p *person) {
 	p.here = true
+	t.here++
 	h.review(t, user, p)
 	one := Presence{t.key, user, p.name}
 	h.sum += one.hash()
@@ -89,10 +91,11 @@ func (h *Hub) appear(t *topic, user int64, p *person) {
 func (h *Hub) disappear(t *topic, user int64, p *person) {
 	if p.here {
 		p.here = false
+		t.here--
 		one := Presence{t.key, user, p.name}
 		h.sum -= one.hash()
 		h.sendPresence(PresenceUpdate{Kind: left, People: []Presence{one}})
-		if t.key == siteTopic {
+		if t == h.site {
 			h.noteLastSeen(user, p)
 		}
 	}
@@ -116,8 +119,8 @@ func (h *Hub) review(t *topic, user int64, p *person) {
 	}
 	if !p.listed && p.streams == 0 {
 		delete(t.people, user)
-		h.forgetIfUnused(t)
 	}
+	h.forgetIfUnused(t)
 }
 
 // leave counts a stream of v out; the clock announces user_leave after the grace. The caller holds Hub.mu.
@@ -195,20 +198,24 @@ func (t *topic) newUserList(user int64) *entry {
 func (h *Hub) Users(room, user int64) (names []string, count int) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	if t := h.topics[chat.RoomTopic(room)]; t != nil {
-		names, count = t.seenBy(user)
+	key := chat.RoomTopic(room)
+	t := h.topics[key]
+	if t == nil || !t.needed() {
+		t = &topic{key: key} // for this call
+		h.gather(t)
 	}
-	return names, count
+	return t.seenBy(user)
 }
 
 // Online returns how many users are in the room with that number, as a user sees it.
 func (h *Hub) Online(room, user int64) int {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	t := h.topics[chat.RoomTopic(room)]
+	key := chat.RoomTopic(room)
+	t := h.topics[key]
 	switch {
-	case t == nil:
-		return 0
+	case t == nil || !t.needed():
+		return h.elsewhere(key)
 	case t.hides(user):
 		return t.names.count + 1
 	}
@@ -223,11 +230,7 @@ const siteTopic chat.Topic = -2
 func (h *Hub) UserOnline(user, viewer int64) bool {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	t := h.topics[siteTopic]
-	if t == nil {
-		return false
-	}
-	p := t.people[user]
+	p := h.site.people[user]
 	return p != nil && (p.listed || user == viewer)
 }
 
@@ -235,13 +238,10 @@ func (h *Hub) UserOnline(user, viewer int64) bool {
 func (h *Hub) UsersOnline(viewer int64) []int64 {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	users := []int64{}
-	if t := h.topics[siteTopic]; t != nil {
-		users = make([]int64, 0, len(t.people))
-		for user, p := range t.people {
-			if p.listed || user == viewer {
-				users = append(users, user)
-			}
+	users := make([]int64, 0, len(h.site.people))
+	for user, p := range h.site.people {
+		if p.listed || user == viewer {
+			users = append(users, user)
 		}
 	}
 	return users

@@ -45,9 +45,11 @@ func presentHub(b *testing.B, n, perRoom, nodes, followed int) *Hub {
 	for room := range followed {
 		acc.members = append(acc.members, chat.Membership{Room: chat.Room{ID: int64(1 + room), Name: fmt.Sprint("room", room)}})
 	}
-	if _, err := h.Open(b.Context(), chat.Viewer{User: int64(n + 1), Name: "reader"}, SSE, Request{All: true}); err != nil {
+	s, err := h.Open(b.Context(), chat.Viewer{User: int64(n + 1), Name: "reader"}, SSE, Request{All: true})
+	if err != nil {
 		b.Fatal(err)
 	}
+	s.opening = nil // as if it had been sent
 	return h
 }
 
@@ -143,4 +145,22 @@ func BenchmarkUserList(b *testing.B) {
 		t.userList(0)
 	}
 	b.ReportMetric(float64(len(t.userList(0).json)), "B")
+}
+
+// BenchmarkUnfollowedRoom measures what it costs to look at a room that nobody here follows, with people on four nodes:
+// to count them, and to list them, as for its first stream.
+func BenchmarkUnfollowedRoom(b *testing.B) {
+	for _, n := range []int{10, 1_000, 100_000} {
+		h := presentHub(b, n, n, 4, 0)
+		b.Run(fmt.Sprint("count/users=", n), func(b *testing.B) {
+			for b.Loop() {
+				h.Online(1, 0)
+			}
+		})
+		b.Run(fmt.Sprint("list/users=", n), func(b *testing.B) {
+			for b.Loop() {
+				h.Users(1, 0)
+			}
+		})
+	}
 }

@@ -46,6 +46,20 @@ func TestReloadMakesNoNoise(t *testing.T) {
 	})
 }
 
+func TestGraceIsThatOfTheLastLeave(t *testing.T) {
+	inBubble(t, bigRing, func(b *bench) {
+		ada := b.open("ada", Request{Rooms: []string{"lobby"}})
+		for range 2 {
+			b.open("bo", Request{Rooms: []string{"lobby"}}).conn.Close()
+			time.Sleep(grace - time.Second)
+		}
+		time.Sleep(500 * time.Millisecond) // the first grace is over
+		expect(t, ada.seen(), "stream_open", "user_list:[ada]", "user_join:bo")
+		time.Sleep(grace)
+		expect(t, ada.seen(), "user_leave:bo")
+	})
+}
+
 // Presence is not in the log: a stream that was behind when it changed gets the current list.
 func TestFallingBehindBringsANewList(t *testing.T) {
 	inBubble(t, 0, func(b *bench) { // without a ring every stream is always behind

@@ -84,7 +84,8 @@ func (h *Hub) Stats() Stats {
 		Opened:   make(map[string]uint64, formats),
 		CatchUps: h.meter.catchUps.Load(), Gaps: h.meter.gaps.Load(), LogReads: h.meter.logReads.Load(),
 		RingBytes: h.ring.bytes, RingLimit: h.ring.limit, RingEvents: len(h.ring.entries),
-		Topics: len(h.topics), Nodes: len(h.nodes),
+		Topics: len(h.topics) - 1, Nodes: len(h.nodes),
+		Online: h.site.names.count,
 	}
 	for f := range formats {
 		s.Streams[f.String()] = 0
@@ -92,9 +93,6 @@ func (h *Hub) Stats() Stats {
 	}
 	for stream := range h.streams.all() {
 		s.Streams[stream.framer.Format().String()]++
-	}
-	if t := h.topics[siteTopic]; t != nil {
-		s.Online = t.names.count
 	}
 	s.PostsPerSecond, s.DeliveriesPerSecond = h.meter.rates(now)
 	return s

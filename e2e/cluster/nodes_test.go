@@ -54,7 +54,7 @@ func TestNodesShareEventsAndSessions(t *testing.T) {
 	}
 }
 
-// With Valkey, users present on one node are present on all.
+// With Valkey, users present on one node are present on all, also in rooms that no stream follows there.
 func TestPresenceAcrossNodes(t *testing.T) {
 	t.Parallel()
 	nodes := harness.StartNodes(t, 2, testservers.NewValkey(t))
@@ -62,6 +62,10 @@ func TestPresenceAcrossNodes(t *testing.T) {
 	ada.Enter("lobby")
 	a := ada.Open(harness.OverSSE, "room=lobby")
 	a.Opening()
+	harness.Eventually(t, "calls to the other node list who is here", func() bool {
+		names, count := bob.Present("lobby")
+		return slices.Equal(names, []string{"ada"}) && count == 1 && bob.Online("lobby") == 1
+	})
 	var b *harness.Stream
 	harness.Eventually(t, "the other node lists both users", func() bool {
 		b = bob.Open(harness.OverWS, "room=lobby")
@@ -75,6 +79,11 @@ func TestPresenceAcrossNodes(t *testing.T) {
 	a.Until(func(e harness.Event) bool { return e.Type == "user_join" && e.User == "bob" && e.Room == "lobby" })
 	b.Close()
 	a.UntilLeft("bob")
+	if names, count := bob.Present("lobby"); !slices.Equal(names, []string{"ada"}) || count != 1 || bob.Online("lobby") != 1 {
+		t.Errorf("the node without streams has %v (%d)", names, count)
+	}
+	a.Close()
+	harness.Eventually(t, "nobody is here", func() bool { return bob.Online("lobby") == 0 })
 }
 
 // Limits count across nodes: after a request to one node, the other has one less left, as long as Valkey answers in

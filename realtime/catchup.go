@@ -112,7 +112,7 @@ func (h *Hub) restart(state chat.LogState, invisible map[int64]bool, floors map[
 		s.sendBack()
 	}
 	h.name, h.pos = state.Name, state.Head
-	h.do("telling the followers of the log", func() { h.delivered(h.name, nil, h.pos) })
+	h.do("notifying the followers of the log", func() { h.delivered(h.name, nil, h.pos) })
 	h.floors = floors
 	h.invisible = invisible // all streams end, so there is nobody to notify
 	h.emptyRing()

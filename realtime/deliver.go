@@ -9,7 +9,7 @@ import (
 // deliver puts events into the ring, moves the position to upto, applies changes to who follows what, and wakes the
 // followers. The caller holds h.in.
 func (h *Hub) deliver(events []chat.Event, upto int64) {
-	defer h.do("telling the followers of the log", func() { h.delivered(h.name, events, upto) })
+	defer h.do("notifying the followers of the log", func() { h.delivered(h.name, events, upto) })
 	controls := h.controls(events)
 	h.mu.Lock()
 	defer h.unlockAndWake()
@@ -140,7 +140,7 @@ func (h *Hub) controls(events []chat.Event) (found []chat.ControlEvent) {
 		if err != nil {
 			h.logger.Error("cannot read a control event", "id", e.ID, "error", err)
 		}
-		if !h.do("telling of a control event", func() { h.tell(c) }) {
+		if !h.do("announcing a control event", func() { h.tell(c) }) {
 			h.do("forgetting credentials", h.renamed) // dropping all of them is safe
 		}
 		found = append(found, c)

@@ -344,7 +344,7 @@ func TestStreamsSeeTheEndOfARoom(t *testing.T) {
 	})
 }
 
-// A user whose stream was told to reconnect stays present until they have had time to.
+// A user whose stream was asked to reconnect stays present until they have had time to.
 func TestRestartSendsNoLeaves(t *testing.T) {
 	inBubble(t, bigRing, func(b *bench) {
 		watch := b.open("bo", Request{Rooms: []string{"lobby"}})

@@ -51,11 +51,11 @@ type Hub struct {
 	nodes      map[string]*node // the other nodes
 	heard      time.Time        // when this node last received its own message
 	deaf       time.Time        // when it last did not
-	stated     time.Time        // when it last stated all its users
-	owed       owed             // the pending statement
+	stated     time.Time        // when it last sent the list of all its users
+	owed       owed             // the list to send
 	sum        uint64           // over everyone present on this node (see Presence.hash)
 	lists      int64            // how many lists it has sent in pages
-	reached    int              // how many nodes received its statements, including itself; 0 before the first
+	reached    int              // how many nodes received its presence updates, including itself; 0 before the first
 	leaving    time.Time        // until when its users count after its bye; zero before
 	pos        int64            // every event up to it is, or was, in the ring
 	ring       ring

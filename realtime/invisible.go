@@ -8,7 +8,7 @@ import (
 )
 
 // Invisible users have streams like everyone else but are present nowhere: not on this node and, because a node only
-// states who is present on it, not on any other. Every node knows them from the log, whose control events announce
+// announces who is present on it, not on any other. Every node knows them from the log, whose control events announce
 // changes in order, so that a user who hides on one node does not appear on another even for a moment
 // (docs/decisions/0026).
 

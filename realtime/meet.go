@@ -8,14 +8,14 @@ import (
 )
 
 const (
-	// statePace is the minimum time between two statements of all of a node's users. Nodes that ask meanwhile get one
+	// statePace is the minimum time between two lists of all of a node's users. Nodes that ask meanwhile get one
 	// answer together.
 	statePace = 250 * time.Millisecond
 	// meetWithin is how long a starting node waits for the others' first answers.
 	meetWithin = 2 * time.Second
 )
 
-// owed is a node's pending statement of all its users.
+// owed is a list of all of a node's users that is still to be sent.
 type owed struct {
 	timer *time.Timer // nil if nothing is pending
 	ask   bool        // also ask the others for theirs
@@ -25,7 +25,7 @@ type owed struct {
 // introduce is called when this node starts to receive from the others.
 func (h *Hub) introduce() { h.owe(true, "") }
 
-// owe schedules a statement of all this node's users, now or when statePace has passed: to the node that asks, or to
+// owe schedules a list of all this node's users, now or when statePace has passed: to the node that asks, or to
 // all if that is empty.
 func (h *Hub) owe(asking bool, to string) {
 	if h.node == "" {
@@ -42,7 +42,7 @@ func (h *Hub) owe(asking bool, to string) {
 	}
 }
 
-// stateAll sends the pending statement. Nodes that asked also learn which nodes said bye before: their users still
+// stateAll sends the list that is owed. Nodes that asked also learn which nodes said bye before: their users still
 // count for a while, and nobody else can tell. Everything is sent under the lock, in order with joins and leaves.
 func (h *Hub) stateAll() {
 	h.mu.Lock()
@@ -87,7 +87,7 @@ func (h *Hub) sendList(people []Presence) {
 	h.sendPresence(PresenceUpdate{Kind: listed, List: h.lists, Pages: pages})
 }
 
-// noteReached records how many nodes the last statements reached.
+// noteReached records how many nodes the last presence updates reached.
 func (h *Hub) noteReached(reached int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -95,7 +95,7 @@ func (h *Hub) noteReached(reached int) {
 	h.metAll()
 }
 
-// metAll ends the start phase of a node once all others have stated their users. The caller holds Hub.mu.
+// metAll ends the start phase of a node once all others have sent their lists. The caller holds Hub.mu.
 func (h *Hub) metAll() {
 	listed := 1 // this node
 	for _, n := range h.nodes {

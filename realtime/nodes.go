@@ -12,7 +12,7 @@ import (
 
 // Presence across nodes: each node announces who came and who left, and every few seconds a checksum over all its
 // users. A node that computes a different checksum asks for the whole list. A node that starts to receive from the
-// others, at its start and after each interruption, states its list and asks for theirs: either side may have missed
+// others, at its start and after each interruption, sends its list and asks for theirs: either side may have missed
 // the other. Nothing is stored outside the nodes, so a Valkey that was down, or comes back empty, needs no repair.
 
 // PresenceUpdate is a node's announcement of who is present on it.
@@ -34,7 +34,7 @@ type Presence struct {
 	Name  string
 }
 
-// The kinds of statements.
+// The kinds of presence updates.
 const (
 	came  = "came"
 	left  = "left"
@@ -60,7 +60,7 @@ type node struct {
 	people people
 	sum    uint64    // over people
 	list   list      // the pages received so far
-	listed bool      // has stated all its users
+	listed bool      // has sent the list of all its users
 	heard  time.Time // its last message
 	until  time.Time // after its bye: when its users leave; else zero
 }
@@ -123,7 +123,7 @@ func (h *Hub) sayAlive(time.Time) {
 	h.sendPresence(PresenceUpdate{Kind: alive, Sum: h.sum})
 }
 
-// receivePresence handles a statement from the bus.
+// receivePresence handles a presence update from the bus.
 func (h *Hub) receivePresence(st *PresenceUpdate) {
 	now := h.now()
 	if st.Node == h.node {
@@ -146,7 +146,7 @@ func (h *Hub) receivePresence(st *PresenceUpdate) {
 	}
 }
 
-// note applies another node's statement, and reports whether to ask it for all its users.
+// note applies another node's presence update, and reports whether to ask it for all its users.
 func (h *Hub) note(st *PresenceUpdate, now time.Time) (asking bool) {
 	h.mu.Lock()
 	defer h.unlockAndWake()

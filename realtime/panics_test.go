@@ -62,7 +62,7 @@ func TestPanicAtAControlEventClosesAllStreams(t *testing.T) {
 		bus := NewMemory()
 		h, err := New(ctx, log, &rooms{}, bus, Config{
 			RingBytes: bigRing, Plain: true, Logger: slog.New(slog.DiscardHandler),
-			Control: func(chat.ControlEvent) { panic("telling of a control event") },
+			Control: func(chat.ControlEvent) { panic("announcing a control event") },
 			Renamed: func() { forgotten = true },
 		})
 		if err != nil {
@@ -123,7 +123,7 @@ func TestHubContinuesAfterAPanic(t *testing.T) {
 	} {
 		t.Run(where.name, func(t *testing.T) {
 			inBubble(t, bigRing, func(b *bench) {
-				b.Hub.nodes = nil // a statement from another node panics
+				b.Hub.nodes = nil // a presence update from another node panics
 				c := b.open("ada", Request{Rooms: []string{"lobby"}})
 				c.seen()
 				before := panics.Total()
@@ -132,7 +132,7 @@ func TestHubContinuesAfterAPanic(t *testing.T) {
 				b.post(lobby)
 				time.Sleep(gapGrace)
 				got := c.seen()
-				for len(got) == 0 || got[len(got)-1] == "end" { // it was told to reconnect, and resumes
+				for len(got) == 0 || got[len(got)-1] == "end" { // it was asked to reconnect, and resumes
 					c = b.open("ada", Request{Rooms: []string{"lobby"}, Cursor: &chat.Cursor{Log: "test"}})
 					got = c.seen()
 				}
@@ -152,7 +152,7 @@ func TestHubContinuesAfterAPanic(t *testing.T) {
 	}
 }
 
-// clearNodes waits until a statement has arrived.
+// clearNodes waits until a presence update has arrived.
 func (b *bench) clearNodes() {
 	synctest.Wait()
 	b.mu.Lock() // the panic must have released it
@@ -271,7 +271,7 @@ func TestPanicInACommandClosesItsSocket(t *testing.T) {
 	})
 }
 
-// shakyBus panics once in Receive, and at the second statement of the kind alive.
+// shakyBus panics once in Receive, and at the second presence update of the kind alive.
 type shakyBus struct {
 	*Memory
 	mu    sync.Mutex

@@ -30,7 +30,7 @@ func TestTabsCountOnceAndLeavingHasAGrace(t *testing.T) {
 	})
 }
 
-func TestReloadMakesNoNoise(t *testing.T) {
+func TestReloadIsNotAnnounced(t *testing.T) {
 	inBubble(t, bigRing, func(b *bench) {
 		ada := b.open("ada", Request{Rooms: []string{"lobby"}})
 		bo := b.open("bo", Request{Rooms: []string{"lobby"}})
@@ -61,7 +61,7 @@ func TestGraceIsThatOfTheLastLeave(t *testing.T) {
 }
 
 // Presence is not in the log: a stream that was behind when it changed gets the current list.
-func TestFallingBehindBringsANewList(t *testing.T) {
+func TestStreamThatFellBehindGetsANewList(t *testing.T) {
 	inBubble(t, 0, func(b *bench) { // without a ring every stream is always behind
 		ada := b.open("ada", Request{Rooms: []string{"lobby"}})
 		ada.seen()
@@ -82,18 +82,18 @@ func TestFailedOpeningLeavesNoPresence(t *testing.T) {
 		ada.seen()
 		b.acc.onCheck = func() { b.log.fail(true) }
 		if _, err := b.Open(b.ctx, chat.Viewer{User: 2, Name: "bo"}, SSE, Request{Rooms: []string{"lobby"}, History: 1}); err == nil {
-			t.Error("opening succeeded though the log cannot be read")
+			t.Error("Open with an unreadable log: got no error, want one")
 		}
 		b.log.fail(false)
 		time.Sleep(2 * grace)
 		expect(t, ada.seen())
 		if n := b.Online(int64(len("lobby")), 0); n != 1 {
-			t.Errorf("%d users are in the room, want 1", n)
+			t.Errorf("users in the room: got %d, want 1", n)
 		}
 	})
 }
 
-func TestLargeRoomsAreCountedNotTold(t *testing.T) {
+func TestLargeRoomsSendCountsInsteadOfJoins(t *testing.T) {
 	inBubble(t, bigRing, func(b *bench) {
 		ada := b.open("a", Request{Rooms: []string{"lobby"}})
 		ada.seen()
@@ -106,13 +106,13 @@ func TestLargeRoomsAreCountedNotTold(t *testing.T) {
 			streams = append(streams, s)
 		}
 		if got := len(ada.seen()); got != chat.MaxListed-1 {
-			t.Errorf("got %d joins, want those up to %d users", got, chat.MaxListed)
+			t.Errorf("joins: got %d, want those up to %d users", got, chat.MaxListed)
 		}
 		late := b.open("zz", Request{Rooms: []string{"lobby"}})
 		late.seen()
 		<-late.raw
 		if list := <-late.raw; list["count"] != float64(chat.MaxListed+11) || len(list["users"].([]any)) != chat.MaxListed {
-			t.Errorf("the list counts %v and names %d", list["count"], len(list["users"].([]any)))
+			t.Errorf("user_list: got count %v and %d names, want %d and %d", list["count"], len(list["users"].([]any)), chat.MaxListed+11, chat.MaxListed)
 		}
 		for _, s := range streams {
 			s.Drop()
@@ -121,7 +121,7 @@ func TestLargeRoomsAreCountedNotTold(t *testing.T) {
 		got := ada.seen()
 		// When the room is small enough again, everybody gets the list, and then single leaves again.
 		if len(got) != chat.MaxListed-1 || len(got[0]) < 100 || got[1][:10] != "user_leave" {
-			t.Errorf("after %d leaves got %d events", len(streams), len(got))
+			t.Errorf("events after %d leaves: got %d, want a list and %d leaves", len(streams), len(got), chat.MaxListed-2)
 		}
 	})
 }

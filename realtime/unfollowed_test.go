@@ -21,8 +21,8 @@ func (h *Hub) holdsLobby() bool {
 	return t != nil && (len(t.people) > 0 || t.names.count > 0)
 }
 
-// told is seen without pings.
-func (c *client) told() []string {
+// presence is seen without pings.
+func (c *client) presence() []string {
 	return slices.DeleteFunc(c.seen(), func(e string) bool { return e == "ping" })
 }
 
@@ -36,21 +36,21 @@ func TestListsAreHeldOnlyWhileFollowed(t *testing.T) {
 		defer killOne()
 		ada := serve(enter(c.t, two, 1, "ada"))
 		wantUsers(c.t, "before", []string{"ada"}, one)
-		expect(c.t, ada.told(), "stream_open", "user_list:[ada]")
+		expect(c.t, ada.presence(), "stream_open", "user_list:[ada]")
 		for range 2 {
 			if one.holdsLobby() {
 				c.t.Error("node one holds the users of a room that no stream follows")
 			}
 			cyd := serve(enter(c.t, one, 3, "cyd"))
-			expect(c.t, cyd.told(), "stream_open", "user_list:[ada cyd]")
-			expect(c.t, ada.told(), "user_join:cyd")
+			expect(c.t, cyd.presence(), "stream_open", "user_list:[ada cyd]")
+			expect(c.t, ada.presence(), "user_join:cyd")
 			bob := enter(c.t, two, 2, "bob")
-			expect(c.t, cyd.told(), "user_join:bob")
-			expect(c.t, ada.told(), "user_join:bob")
+			expect(c.t, cyd.presence(), "user_join:bob")
+			expect(c.t, ada.presence(), "user_join:bob")
 			bob.Drop()
 			time.Sleep(2 * grace)
-			expect(c.t, cyd.told(), "user_leave:bob")
-			expect(c.t, ada.told(), "user_leave:bob")
+			expect(c.t, cyd.presence(), "user_leave:bob")
+			expect(c.t, ada.presence(), "user_leave:bob")
 			cyd.conn.Close()
 			time.Sleep(grace - time.Second)
 			if !one.holdsLobby() {
@@ -61,7 +61,7 @@ func TestListsAreHeldOnlyWhileFollowed(t *testing.T) {
 			bob.Drop()
 			time.Sleep(2 * grace)
 			wantUsers(c.t, "after it", []string{"ada"}, one, two)
-			expect(c.t, ada.told(), "user_join:bob", "user_leave:cyd", "user_leave:bob")
+			expect(c.t, ada.presence(), "user_join:bob", "user_leave:cyd", "user_leave:bob")
 		}
 		ada.conn.Close()
 		time.Sleep(2 * grace)
@@ -69,7 +69,7 @@ func TestListsAreHeldOnlyWhileFollowed(t *testing.T) {
 	})
 }
 
-// A user of two nodes counts once on a third, and leaves there when the last of them says so.
+// A user of two nodes counts once on a third, and leaves there when the last of the two announces it.
 func TestUserOfTwoNodesCountsOnceOnAThird(t *testing.T) {
 	for _, followed := range []bool{false, true} {
 		inCluster(t, func(c *cluster) {
@@ -160,7 +160,7 @@ func TestListsOfEarlierVersions(t *testing.T) {
 	})
 }
 
-// model is a hub, and what it should know: what three other nodes have told it, at random.
+// model is a hub, and what it should know from the random updates of three other nodes.
 type model struct {
 	*bench
 	random    *rand.Rand

@@ -48,7 +48,7 @@ test: ## everything: linters, Go tests with the race detector, the app in a brow
 	TANDEM_REQUIRE=all TANDEM_BIN=$(CURDIR)/bin/tandem $(GO_TEST) $(TEST_EVENTS) -- $(GO_TEST_FLAGS) ./...
 	TANDEM_REQUIRE=all TANDEM_BIN=$(CURDIR)/bin/tandem TANDEM_TEST_STREAMS=plain $(GO_TEST) $(TEST_EVENTS).plain -- $(GO_TEST_FLAGS) -run '$(STREAM_TESTS)' ./e2e/...
 	$(MAKE) docs build
-	cd frontend && TANDEM_REQUIRE=all TANDEM_BIN=$(CURDIR)/bin/tandem npm test
+	cd frontend && npm run --silent examples && TANDEM_REQUIRE=all TANDEM_BIN=$(CURDIR)/bin/tandem npm run --silent test:built
 	$(MAKE) test-deploy
 	@echo "The ten slowest Go tests:"
 	@go tool -modfile=tools/go.mod gotestsum tool slowest --jsonfile $(TEST_EVENTS) --threshold 1s --num 10

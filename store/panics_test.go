@@ -142,7 +142,7 @@ func testPanicInPublishingACommit(t *testing.T, p place) {
 	told := 0
 	s, u, r := world(t, p, func(string, []chat.Event) {
 		if told++; told == 1 {
-			panic("telling")
+			panic("publishing")
 		}
 	})
 	if e, _, err := s.Post(t.Context(), guardOf(u, r), message(u, r, "durable"), nil); err != nil || e.ID != 1 {

@@ -335,7 +335,7 @@ func (w *writer) commitBatch(batch []*job, began time.Time) {
 	}
 	if len(events) > 0 && w.committed != nil {
 		// They are durable whatever happens here; a hub that is not called finds them in the log.
-		panics.Do(w.logger, "telling of a commit", func() { w.committed(w.name, events) })
+		panics.Do(w.logger, "publishing a commit", func() { w.committed(w.name, events) })
 	}
 	w.answer(batch, took)
 }

@@ -73,7 +73,7 @@ func writes(t *testing.T, s *Store, name string) {
 }
 
 // A role with its own schema needs no rights in public, whether the schema is set for the role or in the URL.
-func TestPostgresSchemaOfItsOwn(t *testing.T) {
+func TestPostgresSeparateSchema(t *testing.T) {
 	pg := testservers.NewPostgres(t, "fsync=off")
 	for _, by := range []string{"role", "url"} {
 		t.Run(by, func(t *testing.T) {

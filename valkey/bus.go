@@ -52,7 +52,7 @@ func (b *Bus) Stats() Stats {
 
 var _ realtime.Bus = (*Bus)(nil)
 
-// NewBus returns the bus of the node with that name. The nodes share secret: whoever has it may send.
+// NewBus returns the bus of the node with that name. The nodes share secret: any holder of it may send.
 func NewBus(client *Client, node string, secret []byte, logger *slog.Logger) *Bus {
 	return &Bus{
 		Memory: realtime.NewMemory(), client: client, node: node, logger: logger,

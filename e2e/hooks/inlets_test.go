@@ -375,7 +375,7 @@ func TestInletURL(t *testing.T) {
 		{"a page of ours", direct, []string{"Origin: " + direct.URL}, ""},
 		{"behind a proxy that ends TLS, by the page", direct, []string{"Origin: " + strings.Replace(direct.URL, "http:", "https:", 1)}, strings.Replace(direct.URL, "http:", "https:", 1)},
 		{"another page", direct, []string{"Origin: https://evil.example"}, ""},
-		{"whoever says so", direct, []string{"X-Forwarded-Proto: https", "X-Forwarded-Host: evil.example"}, ""},
+		{"headers of a direct client", direct, []string{"X-Forwarded-Proto: https", "X-Forwarded-Host: evil.example"}, ""},
 		{"a trusted proxy", proxied, []string{"X-Forwarded-Proto: https", "X-Forwarded-Host: chat.example.com:8443"}, "https://chat.example.com:8443"},
 		{"two proxies", proxied, []string{"X-Forwarded-Proto: https, http", "X-Forwarded-Host: chat.example.com, inner"}, "https://chat.example.com"},
 		{"nonsense of a proxy", proxied, []string{"X-Forwarded-Proto: gopher", "X-Forwarded-Host: a/b@c"}, ""},

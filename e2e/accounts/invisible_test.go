@@ -151,6 +151,9 @@ func TestInvisibleAcrossNodes(t *testing.T) {
 		}
 		ada.ChangeMe(harness.Fields{"invisible": false})
 		watch.Until(func(e harness.Event) bool { return e.Type == "user_join" && e.User == "ada" })
+		// The other node of ada announces her, too: before she hides, or bob sees her come and leave twice.
+		ada.Post("lobby", "visible")
+		two.UntilMessage("visible")
 		ada.ChangeMe(harness.Fields{"invisible": true})
 		watch.UntilLeft("ada")
 	}

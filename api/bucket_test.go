@@ -52,8 +52,7 @@ func TestBucketRefillsAtItsRate(t *testing.T) {
 	})
 }
 
-// Whatever has been forgotten meanwhile, a bucket that is used again after a pause has what has been refilled, and no
-// more.
+// A bucket that is used again after a pause holds exactly what was refilled meanwhile, even if it was forgotten.
 func TestForgottenBucketsGainNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const every, size = time.Second, 10

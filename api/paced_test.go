@@ -62,10 +62,10 @@ func TestUploadsMayTakeLongWhileTheyProgress(t *testing.T) {
 		count int           // of pieces
 		cut   time.Duration // when it must be aborted; 0 means never
 	}{
-		{"at 1.5 times the slowest", 3 * slowest, 2 * time.Second, 600, 0}, // 20 minutes
+		{"at 1.5 times the slowest rate", 3 * slowest, 2 * time.Second, 600, 0}, // 20 minutes
 		{"in pieces with long pauses", slowest * 40, idleFor - time.Second, 40, 0},
-		{"nothing more", 100, time.Hour, 2, idleFor},
-		{"much, and then nothing", 1 << 20, 2 * time.Second, 5, 8*time.Second + idleFor},
+		{"nothing after the first piece", 100, time.Hour, 2, idleFor},
+		{"a lot, and then nothing", 1 << 20, 2 * time.Second, 5, 8*time.Second + idleFor},
 		{"a byte now and then", 1, 10 * time.Second, 100, idleFor},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -151,7 +151,7 @@ func TestDownloadsMayTakeLongWhileTheyAreRead(t *testing.T) {
 			return nil
 		}
 	}
-	t.Run("slowly", func(t *testing.T) {
+	t.Run("a slow reader", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			ended := make(chan error, 1)
 			client := serveOne(t, serve(ended))
@@ -174,7 +174,7 @@ func TestDownloadsMayTakeLongWhileTheyAreRead(t *testing.T) {
 			}
 		})
 	})
-	t.Run("not any more", func(t *testing.T) {
+	t.Run("a reader that stops", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			ended := make(chan error, 1)
 			client := serveOne(t, serve(ended))

@@ -22,7 +22,7 @@ const (
 // benchForwarding measures what it would bring if one node committed for all (docs/decisions/0040): the log of four
 // nodes on one PostgreSQL whose disk takes 2 ms to sync. Each node is a process with the product's own store and its
 // share of the posters. Today each commits its own posts when it gets the head. With forwarding only one does; the
-// others send it their posts over TCP, in one write whatever waits, and get the answers the same way.
+// others send it their posts over TCP, everything that waits in one write, and get the answers the same way.
 func benchForwarding(ctx context.Context, o *options, r *report) error {
 	const slow = 2 * time.Millisecond
 	progress("\nforwarding: %d nodes, every sync takes at least %s\n", forwardingNodes, slow)

@@ -43,7 +43,7 @@ func benchLogins(ctx context.Context, o *options, r *report) error {
 	time.Sleep(time.Second) // let presence settle
 
 	table := r.section("the chat meanwhile", "post p50", "post p99", "delivery p50", "delivery p99", "server cores", "200", "401", "503", "all after")
-	// What this many connections cost whatever they do, and finally how much the machine itself varies.
+	// What this many connections cost without logins, and finally how much the machine itself varies.
 	crowd := thousands(crowdOfLogins)
 	for _, run := range []struct {
 		name string
@@ -103,7 +103,7 @@ type answered struct {
 
 // gather makes n users log in, or call another path without a token, at once. It returns a function that waits until
 // the last is answered, for at most 30 s. They are a separate low-priority process: real clients run elsewhere, and
-// their cost is not to be measured.
+// their cost must not be measured.
 func gather(ctx context.Context, s *server, path string, n int) (wait func() (map[int]answered, error), err error) {
 	ctx, cancel := context.WithTimeout(ctx, 40*time.Second)
 	self, err := os.Executable()

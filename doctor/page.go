@@ -95,7 +95,7 @@ func cookieOf(resp *http.Response) *http.Cookie {
 	return nil
 }
 
-// noCookie finds out why there is none: a client that sends no Origin gets one whatever the Host is.
+// noCookie finds out why there is none: a client that sends no Origin gets one with any Host.
 func (e *exam) noCookie(ctx context.Context) {
 	resp, err := e.byTicket(ctx, http.Header{"Sec-Fetch-Site": {"same-origin"}})
 	if err == nil && cookieOf(resp) != nil {

@@ -29,7 +29,7 @@ func testBlobs(t *testing.T, blobs Blobs) {
 		t.Fatalf("a new store has %s, want none", got)
 	}
 
-	t.Run("what was put is read", func(t *testing.T) {
+	t.Run("Put and read", func(t *testing.T) {
 		put("aa1", "one")
 		put("aa1", "another one")
 		if got := read(t, blobs, "aa1"); got != "another one" {
@@ -40,7 +40,7 @@ func testBlobs(t *testing.T, blobs Blobs) {
 			t.Errorf("got %q, want \"\"", got)
 		}
 	})
-	t.Run("a reader that is short changes nothing", func(t *testing.T) {
+	t.Run("a short reader changes nothing", func(t *testing.T) {
 		if err := blobs.Put(ctx, "aa1", strings.NewReader("short"), 10); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("got %v, want io.ErrUnexpectedEOF", err)
 		}
@@ -48,7 +48,7 @@ func testBlobs(t *testing.T, blobs Blobs) {
 			t.Errorf("got %q, want \"another one\"", got)
 		}
 	})
-	t.Run("a reader that fails changes nothing", func(t *testing.T) {
+	t.Run("a failing reader changes nothing", func(t *testing.T) {
 		broken := errors.New("broken")
 		r := io.MultiReader(strings.NewReader("short"), readerFunc(func([]byte) (int, error) { return 0, broken }))
 		if err := blobs.Put(ctx, "aa1", r, 10); !errors.Is(err, broken) || errors.Is(err, ErrUnavailable) {
@@ -58,7 +58,7 @@ func testBlobs(t *testing.T, blobs Blobs) {
 			t.Errorf("got %q, want \"another one\"", got)
 		}
 	})
-	t.Run("only names are names", func(t *testing.T) {
+	t.Run("invalid names are refused", func(t *testing.T) {
 		for _, name := range []string{"", "a", "..", "../x", "a/b", `a\b`, "aa.jpg", "aa.preview.preview", ".preview", "aä", "aa\x00", strings.Repeat("a", 129)} {
 			if err := blobs.Put(ctx, name, strings.NewReader("x"), 1); err == nil {
 				t.Errorf("Put accepted the name %q", name)
@@ -71,7 +71,7 @@ func testBlobs(t *testing.T, blobs Blobs) {
 			}
 		}
 	})
-	t.Run("what is not there is not found", func(t *testing.T) {
+	t.Run("an unknown name is not found", func(t *testing.T) {
 		if _, err := blobs.Open(ctx, "nothing"); !errors.Is(err, ErrNotFound) {
 			t.Errorf("got %v, want ErrNotFound", err)
 		}
@@ -79,7 +79,7 @@ func testBlobs(t *testing.T, blobs Blobs) {
 			t.Error(err)
 		}
 	})
-	t.Run("the list is in order and whole", func(t *testing.T) {
+	t.Run("List is complete and in order", func(t *testing.T) {
 		put("ab.preview", "small")
 		put("ab", "large")
 		put("ab-", "x")
@@ -94,7 +94,7 @@ func testBlobs(t *testing.T, blobs Blobs) {
 			break // ending early does no harm
 		}
 	})
-	t.Run("what was deleted is gone", func(t *testing.T) {
+	t.Run("a deleted blob is gone", func(t *testing.T) {
 		if err := blobs.Delete(ctx, "ab"); err != nil {
 			t.Fatal(err)
 		}
@@ -140,7 +140,7 @@ func testBlobs(t *testing.T, blobs Blobs) {
 			}
 		}
 	})
-	t.Run("a blob can be read from anywhere", func(t *testing.T) {
+	t.Run("Seek", func(t *testing.T) {
 		put("seek", "0123456789")
 		b, err := blobs.Open(ctx, "seek")
 		if err != nil {
@@ -155,19 +155,19 @@ func testBlobs(t *testing.T, blobs Blobs) {
 		}{{7, io.SeekStart, 7, "78"}, {-5, io.SeekCurrent, 4, "45"}, {-1, io.SeekEnd, 9, "9"}, {0, io.SeekStart, 0, "01"}, {5, io.SeekEnd, 15, ""}} {
 			at, err := b.Seek(tt.offset, tt.whence)
 			if err != nil || at != tt.at {
-				t.Errorf("seek %d, %d: at %d, %v", tt.offset, tt.whence, at, err)
+				t.Errorf("Seek(%d, %d): got %d, %v, want %d", tt.offset, tt.whence, at, err, tt.at)
 			}
 			two := make([]byte, 2)
 			n, _ := io.ReadFull(b, two)
 			if string(two[:n]) != tt.next {
-				t.Errorf("bytes at %d = %q", at, two[:n])
+				t.Errorf("bytes at %d: got %q, want %q", at, two[:n], tt.next)
 			}
 		}
 		if _, err := b.Seek(-1, io.SeekStart); err == nil {
 			t.Error("Seek before the start: got no error")
 		}
 	})
-	t.Run("a reader goes on or fails when its blob is replaced", func(t *testing.T) {
+	t.Run("a reader of a replaced blob continues or fails", func(t *testing.T) {
 		old := strings.Repeat("old ", 1_000_000)
 		put("replaced", old)
 		b, err := blobs.Open(ctx, "replaced")
@@ -181,7 +181,7 @@ func testBlobs(t *testing.T, blobs Blobs) {
 			t.Errorf("read a mixture of two versions, %d bytes", len(got))
 		}
 	})
-	t.Run("a cancelled put stores nothing", func(t *testing.T) {
+	t.Run("a cancelled Put stores nothing", func(t *testing.T) {
 		cancelled, cancel := context.WithCancel(ctx)
 		r := readerFunc(func(p []byte) (int, error) { cancel(); return len(p), nil })
 		if err := blobs.Put(cancelled, "cancelled", r, 1<<30); !errors.Is(err, context.Canceled) {

@@ -94,15 +94,15 @@ func TestHubContinuesAfterAPanic(t *testing.T) {
 		name  string
 		panic func(b *bench)
 	}{
-		{"a notice of the bus", func(b *bench) {
+		{"an ephemeral event from the bus", func(b *bench) {
 			b.poison()
 			b.Publish(lobby, chat.Ephemeral{Type: "user_typing", JSON: []byte(`{"type":"user_typing"}`)})
 		}},
-		{"a message that nobody understands", func(b *bench) { b.bus.Send(Message{Presence: &PresenceUpdate{Kind: came, Node: "x"}}); b.clearNodes() }},
-		{"a look at the log", func(b *bench) { b.log.shake(1); time.Sleep(time.Second) }},
-		{"a look that the bus asks for, and the next", func(b *bench) { b.log.shake(2); b.bus.Send(Message{}) }},
-		{"a hole in the ids", func(b *bench) { b.log.commit(dev); b.log.shake(1); b.post(dev); time.Sleep(gapGrace) }},
-		{"the clock: somebody who left", func(b *bench) {
+		{"an invalid presence update", func(b *bench) { b.bus.Send(Message{Presence: &PresenceUpdate{Kind: came, Node: "x"}}); b.clearNodes() }},
+		{"polling the log", func(b *bench) { b.log.shake(1); time.Sleep(time.Second) }},
+		{"a read that the bus causes, and the next one", func(b *bench) { b.log.shake(2); b.bus.Send(Message{}) }},
+		{"a gap in the ids", func(b *bench) { b.log.commit(dev); b.log.shake(1); b.post(dev); time.Sleep(gapGrace) }},
+		{"the clock: a departed user", func(b *bench) {
 			b.mu.Lock()
 			b.departures = append(b.departures, &departure{until: time.Now()})
 			b.mu.Unlock()
@@ -111,7 +111,7 @@ func TestHubContinuesAfterAPanic(t *testing.T) {
 			b.departures = nil
 			b.mu.Unlock()
 		}},
-		{"the clock: one stream", func(b *bench) {
+		{"the clock: a stalled stream", func(b *bench) {
 			s := &Stream{hub: b.Hub, conn: evilConn{}, framer: SSE, closing: "x"}
 			s.state.Store(busy)
 			b.stalls.mu.Lock()

@@ -371,14 +371,14 @@ func TestInletURL(t *testing.T) {
 		headers []string
 		want    string // empty: the server's own
 	}{
-		{"as it was called", direct, nil, ""},
-		{"a page of ours", direct, []string{"Origin: " + direct.URL}, ""},
-		{"behind a proxy that ends TLS, by the page", direct, []string{"Origin: " + strings.Replace(direct.URL, "http:", "https:", 1)}, strings.Replace(direct.URL, "http:", "https:", 1)},
+		{"the URL of the request", direct, nil, ""},
+		{"a page of the server", direct, []string{"Origin: " + direct.URL}, ""},
+		{"a page behind a proxy that ends TLS", direct, []string{"Origin: " + strings.Replace(direct.URL, "http:", "https:", 1)}, strings.Replace(direct.URL, "http:", "https:", 1)},
 		{"another page", direct, []string{"Origin: https://evil.example"}, ""},
 		{"headers of a direct client", direct, []string{"X-Forwarded-Proto: https", "X-Forwarded-Host: evil.example"}, ""},
 		{"a trusted proxy", proxied, []string{"X-Forwarded-Proto: https", "X-Forwarded-Host: chat.example.com:8443"}, "https://chat.example.com:8443"},
 		{"two proxies", proxied, []string{"X-Forwarded-Proto: https, http", "X-Forwarded-Host: chat.example.com, inner"}, "https://chat.example.com"},
-		{"nonsense of a proxy", proxied, []string{"X-Forwarded-Proto: gopher", "X-Forwarded-Host: a/b@c"}, ""},
+		{"invalid headers of a proxy", proxied, []string{"X-Forwarded-Proto: gopher", "X-Forwarded-Host: a/b@c"}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			ada := test.p.Signup(t, "ada-"+fmt.Sprint(len(test.name)))

@@ -15,13 +15,13 @@ func TestSSEReaderFollowsTheStandard(t *testing.T) {
 		want       []harness.SSEEvent
 		retries    []int
 	}{
-		{"data alone", "data: a\n\n", []harness.SSEEvent{{Data: "a"}}, nil},
+		{"only data", "data: a\n\n", []harness.SSEEvent{{Data: "a"}}, nil},
 		{"all fields", "id: 7.x\nevent: ping\ndata: {}\n\n", []harness.SSEEvent{{Name: "ping", Data: "{}", ID: "7.x", HasID: true}}, nil},
-		{"one space is taken away", "data:  a \n\n", []harness.SSEEvent{{Data: " a "}}, nil},
+		{"one leading space is stripped", "data:  a \n\n", []harness.SSEEvent{{Data: " a "}}, nil},
 		{"no space", "data:a\n\n", []harness.SSEEvent{{Data: "a"}}, nil},
 		{"lines are joined", "data: a\ndata\ndata: b\n\n", []harness.SSEEvent{{Data: "a\n\nb"}}, nil},
-		{"an id stays", "id: 1\ndata: a\n\ndata: b\n\n", []harness.SSEEvent{{Data: "a", ID: "1", HasID: true}, {Data: "b", ID: "1"}}, nil},
-		{"an id without data stays too", "id: 1\n\ndata: b\n\n", []harness.SSEEvent{{Data: "b", ID: "1"}}, nil},
+		{"an id stays for the next event", "id: 1\ndata: a\n\ndata: b\n\n", []harness.SSEEvent{{Data: "a", ID: "1", HasID: true}, {Data: "b", ID: "1"}}, nil},
+		{"an id without data stays", "id: 1\n\ndata: b\n\n", []harness.SSEEvent{{Data: "b", ID: "1"}}, nil},
 		{"an empty id resets", "id: 1\ndata: a\n\nid\ndata: b\n\n", []harness.SSEEvent{{Data: "a", ID: "1", HasID: true}, {Data: "b", HasID: true}}, nil},
 		{"an id with NULL is ignored", "id: 1\x00\ndata: a\n\n", []harness.SSEEvent{{Data: "a"}}, nil},
 		{"a name without data is forgotten", "event: x\n\ndata: a\n\n", []harness.SSEEvent{{Data: "a"}}, nil},
@@ -47,7 +47,7 @@ func TestSSEReaderFollowsTheStandard(t *testing.T) {
 				got = append(got, e)
 			}
 			if !slices.Equal(got, test.want) || !slices.Equal(r.Retries, test.retries) {
-				t.Errorf("got %+v and retry %v\nnot %+v and retry %v", got, r.Retries, test.want, test.retries)
+				t.Errorf("got %+v and retry %v\nwant %+v and retry %v", got, r.Retries, test.want, test.retries)
 			}
 		})
 	}

@@ -97,8 +97,7 @@ func TestSpentRefreshTokenGetsTheSameAnswerForTenSeconds(t *testing.T) {
 	if again, err := s.Refresh(ctx, first.RefreshToken, Device{}); err != nil || again != second {
 		t.Errorf("two generations old it gets %+v, %v; want %+v", again, err, second)
 	}
-	// The grace counts from when the token was spent, whatever happened since. Anybody who presents it later has a
-	// copy.
+	// The grace starts when the token is spent, and nothing extends it. Anybody who presents it later has a copy.
 	c.t = c.t.Add(200 * time.Millisecond)
 	if again, err := s.Refresh(ctx, second.RefreshToken, Device{}); err != nil || m.ended {
 		t.Errorf("second token, spent 0.2 s ago: got %+v, %v", again, err)

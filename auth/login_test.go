@@ -23,7 +23,7 @@ func (a *accounts) UserByName(_ context.Context, name string) (User, error) {
 }
 
 // Key derivation takes tens of milliseconds and everything else almost nothing, so an attacker can observe the number
-// of derivations: it must be one per login, whether or not the name exists and whatever is wrong.
+// of derivations: it must be one per login, whether or not the name exists, and for every kind of error.
 func TestEachLoginDerivesOneKey(t *testing.T) {
 	const right = "correct horse"
 	store := &accounts{users: map[string]User{}}

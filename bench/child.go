@@ -22,7 +22,7 @@ var starter = sync.OnceValue(func() chan<- func() {
 	return work
 })
 
-// startChild starts a process that is killed when this one ends, for whatever reason.
+// startChild starts a process that is killed when this one ends, for any reason.
 func startChild(cmd *exec.Cmd) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	started := make(chan error)

@@ -65,7 +65,7 @@ func onBoth(o *options, events int, measure func(longLog) error) error {
 	return nil
 }
 
-// open creates the log, prepares whatever else the database needs, and opens it.
+// open creates the log, runs the fill and the other statements, and opens it.
 func (d longLog) open(ctx context.Context, more ...string) (*store.Store, error) {
 	s, err := store.Open(ctx, d.config) // creates the tables
 	if err != nil {

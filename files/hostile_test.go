@@ -99,7 +99,7 @@ func TestDecompressionBombsAreBounded(t *testing.T) {
 	}
 }
 
-// Of an animation only the first frame is decoded, whatever the others are.
+// Only the first frame of an animation is decoded, however many there are.
 func TestOnlyTheFirstFrameIsDecoded(t *testing.T) {
 	g := newIngester(t)
 	var b bytes.Buffer

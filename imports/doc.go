@@ -1,7 +1,7 @@
 // Package imports reads exports from other chats: Slack's zip of JSON, Mattermost's bulk JSON lines, and the output of
-// `tandem export`. A Source passes people, rooms and messages to a Sink one after the other. Where the format allows, whatever
-// is referred to has been passed before. It keeps no messages in memory. The package has no goroutines and imports no other
-// package of tandem.
+// `tandem export`. A Source passes users, rooms and messages to a Sink one after the other. Where the format allows, it
+// passes a thing before anything that refers to it. It keeps no messages in memory. The package has no goroutines and
+// imports no other package of tandem.
 package imports
 
 import (

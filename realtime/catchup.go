@@ -67,8 +67,8 @@ func (h *Hub) look(ctx context.Context) error {
 	return h.catchUp(ctx)
 }
 
-// catchUp reads the log up to its head. After reading (a, b] the position is b, whatever rows there were. If the log
-// cannot be read, the next poll tries again. The caller holds h.in.
+// catchUp reads the log up to its head. After reading (a, b] the position is b, even if some ids had no rows. If the
+// log cannot be read, the next poll tries again. The caller holds h.in.
 func (h *Hub) catchUp(ctx context.Context) error {
 	state, err := h.log.Head(ctx)
 	if err == nil && state.Name != h.name {

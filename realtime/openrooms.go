@@ -9,8 +9,8 @@ import (
 )
 
 // openRooms caches rooms that everyone may follow, so that a reconnecting crowd asks about each room once. It is
-// correct as of the hub's position: whatever closes a room to anyone is in the log, and the hub empties the cache when
-// it gets there. Guarded by Hub.mu.
+// correct as of the hub's position: every event that closes a room to anyone is in the log, and the hub empties the
+// cache when it gets there. Guarded by Hub.mu.
 type openRooms struct {
 	rooms     map[string]chat.Room
 	forgotten uint64 // how often the cache was emptied, so that an older answer is not stored

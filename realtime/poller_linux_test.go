@@ -168,9 +168,9 @@ func (b *polledBench) open() int {
 // isFull reports whether a stream waits for space in its socket.
 func (b *polledBench) isFull(s *Stream) bool { _, is := b.stalls.all()[s]; return is }
 
-// A full socket accepts part of a write, or nothing: the rest follows when there is space, each byte once, whatever
-// arrives meanwhile. Other streams do not wait. With a small ring the events that arrive meanwhile are read from the
-// log.
+// A full socket accepts part of a write, or nothing: the rest follows when there is space, each byte once, even if
+// more events arrive meanwhile. Other streams do not wait. With a small ring the events that arrive meanwhile are read
+// from the log.
 func TestFullSocketContinuesOnceWritable(t *testing.T) {
 	for _, ringBytes := range []int{64 << 20, 100_000} {
 		t.Run(fmt.Sprint("ring of ", ringBytes), func(t *testing.T) {

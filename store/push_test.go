@@ -68,8 +68,8 @@ func testPushFollowerStartsAndStops(t *testing.T, p place) {
 	follows(false)
 }
 
-// Storing a notice twice stores it once, whatever happened to it. A claim belongs to one node, and an expired claim
-// changes nothing.
+// Storing a notice twice stores it once, even if it was sent meanwhile. A claim belongs to one node, and an expired
+// claim changes nothing.
 func TestPushNoticesAreRecordedOnce(t *testing.T) { onBoth(t, testPushNoticesAreRecordedOnce) }
 
 func testPushNoticesAreRecordedOnce(t *testing.T, p place) {

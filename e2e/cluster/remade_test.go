@@ -59,7 +59,7 @@ func TestRecreatedRoomIsADifferentRoom(t *testing.T) {
 		}
 		s.UntilMessage("in the new room")
 		s.Close()
-		// A name that no other room has had is never reported as lost, whatever the cursor.
+		// A name that no other room has had is never reported as lost, with any cursor.
 		ada.Enter("first-" + string(over))
 		s = bob.Open(over, "room=first-"+string(over)+"&since="+fmt.Sprint(before.ID))
 		if e := s.Opening(); len(e.Lost) > 0 || !slices.Equal(e.Rooms, []string{"first-" + string(over)}) {

@@ -34,8 +34,8 @@ type PollAnswer struct {
 	Since  string
 }
 
-// dialPoll makes the first poll. It does not wait unless its target says so: a stream opens at once, whatever there is to
-// replay. It returns a source, or the answer that refused it with its body unread.
+// dialPoll makes the first poll. It does not wait unless its target says so: a stream opens at once, even if there is
+// nothing to replay. It returns a source, or the answer that refused it with its body unread.
 func (c *Client) dialPoll(_ Transport, target string, header http.Header, lines []string, connect connector) (eventSource, *http.Response, error) {
 	s := &pollSource{Client: c, http: c.Server.Transport(OverPoll), header: header, known: map[string][]string{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())

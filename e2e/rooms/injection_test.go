@@ -109,7 +109,7 @@ func TestHeadersAreNotReflected(t *testing.T) {
 	}
 }
 
-// An export has one JSON value a line, whatever was written.
+// An export has one JSON value per line, even of hostile texts.
 func TestExportOfHostileTextsIsJSONLines(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)

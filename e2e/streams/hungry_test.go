@@ -14,8 +14,7 @@ import (
 	"tandem/e2e/harness"
 )
 
-// The server never reads more than the body limit, or waits longer than it says, whatever the path, with or without a
-// token.
+// The server never reads more than the body limit, or waits longer than it says, on any path, with or without a token.
 func TestUnwantedBodiesAreNotRead(t *testing.T) {
 	t.Parallel()
 	p := harness.StartBinary(t, t.TempDir())

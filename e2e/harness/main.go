@@ -8,10 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"testing"
 
 	"tandem/testservers"
 )
+
+// atOnce is how many tests run in parallel. More would not finish sooner on two processors, but wait longer for each other.
+const atOnce = 8
 
 // Main is called by each area's TestMain. It runs more tests in parallel than there are processors, since many only wait
 // for one of the contract's own times, and it cleans up what the tests share.
@@ -20,8 +24,8 @@ func Main(m *testing.M) int {
 	if err := toRoot(); err != nil { // paths are relative to the root
 		panic(err)
 	}
-	if runtime.GOMAXPROCS(0) < 16 {
-		_ = flag.Set("test.parallel", "16") // cannot fail
+	if runtime.GOMAXPROCS(0) < atOnce {
+		_ = flag.Set("test.parallel", strconv.Itoa(atOnce)) // cannot fail
 	}
 	code := m.Run()
 	testservers.Close()

@@ -16,13 +16,14 @@ import (
 // Limiter counts calls by key for all nodes together, in time windows. While Valkey cannot be reached, the node counts
 // on its own.
 type Limiter struct {
-	client *Client
-	name   string
-	size   int
-	window time.Duration
-	own    Fallback
-	logger *slog.Logger
-	rests  atomic.Int64 // until when Valkey is not called, UnixNano
+	client   *Client
+	name     string
+	size     int
+	window   time.Duration
+	own      Fallback
+	logger   *slog.Logger
+	patience time.Duration // maxWait; tests change it
+	rests    atomic.Int64  // until when Valkey is not called, UnixNano
 }
 
 // Fallback is a node's own limiter: api.Limiter.
@@ -32,12 +33,12 @@ type Fallback interface {
 
 // NewLimiter allows size calls per key and window. name separates its keys from those of other limits.
 func NewLimiter(client *Client, name string, size int, window time.Duration, own Fallback) *Limiter {
-	return &Limiter{client: client, name: name, size: size, window: window, own: own, logger: client.logger}
+	return &Limiter{client: client, name: name, size: size, window: window, own: own, logger: client.logger, patience: maxWait}
 }
 
 const (
-	// patience is how long a request may wait for its count.
-	patience = 25 * time.Millisecond
+	// maxWait is how long a request may wait for its count.
+	maxWait = 25 * time.Millisecond
 	// rest is how long Valkey is not called after a failure; then one request checks whether it is back.
 	rest = time.Second
 )
@@ -58,7 +59,7 @@ func (l *Limiter) Take(ctx context.Context, key string) (left int, wait time.Dur
 		return 0, 0, err
 	}
 	now := time.Now()
-	r, err := within(ctx, l.logger, func(ctx context.Context) (valkeylimiter.Result, error) { return limiter.Allow(ctx, key) })
+	r, err := within(ctx, l.patience, l.logger, func(ctx context.Context) (valkeylimiter.Result, error) { return limiter.Allow(ctx, key) })
 	if err != nil {
 		l.rests.Store(time.Now().Add(rest).UnixNano())
 		return l.own.Take(ctx, key)
@@ -78,12 +79,12 @@ func (l *Limiter) mayAsk(now time.Time) bool {
 
 var errAskFailed = errors.New("asking Valkey panicked")
 
-// within calls Valkey, and waits no longer than patience. The call may outlive this one; it ends with its answer or
+// within calls Valkey, and waits no longer than wait. The call may outlive this one; it ends with its answer or
 // with its connection. Its context does not end: valkey-go would wait for a new connection all the same, and
 // valkeylimiter would reuse the command's bytes while the connection still writes them.
-func within[T any](ctx context.Context, logger *slog.Logger, ask func(context.Context) (T, error)) (answer T, err error) {
+func within[T any](ctx context.Context, wait time.Duration, logger *slog.Logger, ask func(context.Context) (T, error)) (answer T, err error) {
 	unending := context.WithoutCancel(ctx)
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	type result struct {
 		answer T

@@ -54,7 +54,7 @@ func TestPanicsOfTheBusAreContained(t *testing.T) {
 
 func TestPanicInAskingValkey(t *testing.T) {
 	t.Parallel()
-	_, err := within(t.Context(), slog.New(slog.DiscardHandler), func(context.Context) (int, error) { panic("asking") })
+	_, err := within(t.Context(), time.Minute, slog.New(slog.DiscardHandler), func(context.Context) (int, error) { panic("asking") })
 	if !errors.Is(err, errAskFailed) {
 		t.Errorf("within: got %v, want %v", err, errAskFailed)
 	}

@@ -58,6 +58,7 @@ func TestNodesShareLimitsAndFallBackToTheirOwn(t *testing.T) {
 		c := connect(t, url)
 		eventually(t, "the client is connected", func() bool { _, err := c.get(); return err == nil })
 		nodes[i] = NewLimiter(c, "posts", 5, time.Minute, &own[i])
+		nodes[i].patience = time.Minute // a busy machine may need longer than a request waits
 	}
 	allowed := 0
 	for i := range 10 {
@@ -81,6 +82,9 @@ func TestNodesShareLimitsAndFallBackToTheirOwn(t *testing.T) {
 		t.Errorf("Take with another key: got wait %s, %v, want 0, nil", wait, err)
 	}
 	v.Kill()
+	for _, n := range nodes {
+		n.patience = maxWait
+	}
 	if _, wait, err := nodes[0].Take(t.Context(), "ada"); err != nil || wait > 0 || own[0].asked != 1 {
 		t.Errorf("Take without Valkey: got wait %s, %v, %d calls of the node's own limiter, want 0, nil, 1", wait, err, own[0].asked)
 	}

@@ -4,6 +4,6 @@ import (
 	"os"
 )
 
-// Long reports whether faults last as long as docs/reliability.md says (make test-faults). Otherwise they last just long
-// enough to have an effect.
+// Long reports whether faults last as long as docs/reliability.md says, and its times are checked (make test-faults).
+// Otherwise they last just long enough to have an effect.
 var Long = os.Getenv("TANDEM_FAULTS") == "long"

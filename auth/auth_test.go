@@ -283,7 +283,7 @@ func TestShortSecretIsRefused(t *testing.T) {
 }
 
 func TestPasswords(t *testing.T) {
-	p := newPasswords(nil, nil)
+	p := newPasswords(nil, 0, nil)
 	hash, err := p.hash(t.Context(), "correct horse")
 	if err != nil || !strings.HasPrefix(hash, "$argon2id$v=19$m=19456,t=2,p=1$") {
 		t.Fatalf("hash: got %q, %v, want argon2id with the default parameters", hash, err)
@@ -327,7 +327,7 @@ func TestPasswords(t *testing.T) {
 
 // A stored hash records its memory cost and is verified with it. A cost above ours is not trusted.
 func TestStoredPasswordsRecordTheirCost(t *testing.T) {
-	cheap, dear := newPasswords(nil, nil), newPasswords(nil, nil)
+	cheap, dear := newPasswords(nil, 0, nil), newPasswords(nil, 0, nil)
 	cheap.hashWith(64)
 	hash, err := cheap.hash(t.Context(), "correct horse")
 	if err != nil || !strings.HasPrefix(hash, "$argon2id$v=19$m=64,t=2,p=1$") {
@@ -349,12 +349,12 @@ func TestStoredPasswordsRecordTheirCost(t *testing.T) {
 func TestPasswordsAreHashedInProcessWithoutAHelper(t *testing.T) {
 	for _, command := range [][]string{{"/nonexistent"}, {"/bin/false"}, {"/bin/echo", "too short"}} {
 		var log bytes.Buffer
-		p := newPasswords(command, slog.New(slog.NewTextHandler(&log, nil)))
+		p := newPasswords(command, hashWait, slog.New(slog.NewTextHandler(&log, nil)))
 		hash, err := p.hash(t.Context(), "correct horse")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if ok, err := newPasswords(nil, nil).match(t.Context(), "correct horse", hash); err != nil || !ok {
+		if ok, err := newPasswords(nil, 0, nil).match(t.Context(), "correct horse", hash); err != nil || !ok {
 			t.Errorf("match of a hash made without %v: got %t, %v, want true, nil", command, ok, err)
 		}
 		if !strings.Contains(log.String(), "level=WARN") || strings.Contains(log.String(), "horse") {

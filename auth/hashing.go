@@ -47,14 +47,15 @@ func readText(r io.Reader) ([]byte, error) {
 	return text, err
 }
 
-// starving is how long the other process may take for one key. On a busy machine it gets next to no time, and users
-// must still be able to log in.
-const starving = 2 * time.Second
+// hashWait is how long the other process may take for one key. On a busy machine it gets next to no time, and users must
+// still be able to log in.
+const hashWait = 2 * time.Second
 
 // hasher derives one key at a time, in a separate process: inside the server, other goroutines would have to wait for
 // the scheduler's time slices, 10 ms each, and the server's threads have one priority.
 type hasher struct {
 	command []string // empty: hash in this process
+	wait    time.Duration
 	logger  *slog.Logger
 	cmd     *exec.Cmd // nil: not started
 	in      io.WriteCloser
@@ -79,7 +80,7 @@ func (h *hasher) ask(password, salt []byte) ([]byte, error) {
 			return nil, err
 		}
 	}
-	kill := time.AfterFunc(starving, func() { _ = h.cmd.Process.Kill() })
+	kill := time.AfterFunc(h.wait, func() { _ = h.cmd.Process.Kill() })
 	defer kill.Stop()
 	if _, err := h.in.Write(appendText(appendText(nil, password), salt)); err != nil {
 		return nil, err

@@ -42,13 +42,13 @@ type passwords struct {
 // MaxWait is how long a login waits for its turn before ErrBusy; if it would wait longer, it fails at once.
 const MaxWait = 10 * time.Second
 
-// newPasswords hashes in processes of command, or in this one if it is empty.
-func newPasswords(command []string, logger *slog.Logger) *passwords {
+// newPasswords hashes in processes of command, which may take that long for one hash, or in this one if command is empty.
+func newPasswords(command []string, wait time.Duration, logger *slog.Logger) *passwords {
 	// Not all cores: a key also uses memory bandwidth and cache.
 	n := max(1, runtime.GOMAXPROCS(0)/2)
 	p := &passwords{hashers: make(chan *hasher, n), key: (*hasher).key, memory: argonMemory}
 	for range n {
-		p.hashers <- &hasher{command: command, logger: logger}
+		p.hashers <- &hasher{command: command, wait: wait, logger: logger}
 	}
 	p.hashWith(argonMemory)
 	return p

@@ -31,10 +31,11 @@ type Config struct {
 	// Reserved returns why a prepared username can only be created by the operator, ErrNameTaken or ErrLooksTaken; nil
 	// for no such names.
 	Reserved    func(name string) error
-	Outside     *Outside     // only its tokens, with Issuer and Audience, are valid; nil for our own
-	HashCommand []string     // of a process that calls HashPasswords with its standard input and output; empty to hash here
-	HashMemory  uint32       // KiB that new password hashes take, for tests; 0 for OWASP's least
-	Logger      *slog.Logger // nil for none
+	Outside     *Outside      // only its tokens, with Issuer and Audience, are valid; nil for our own
+	HashCommand []string      // of a process that calls HashPasswords with its standard input and output; empty to hash here
+	HashWait    time.Duration // for one hash by that process; 0 is 2 s
+	HashMemory  uint32        // KiB that new password hashes take, for tests; 0 for OWASP's least
+	Logger      *slog.Logger  // nil for none
 	Now         func() time.Time
 }
 
@@ -66,7 +67,7 @@ func New(store Store, cfg Config) (*Service, error) {
 		cfg.Reserved = func(string) error { return nil }
 	}
 	s := &Service{
-		store: store, passwords: newPasswords(cfg.HashCommand, cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))), tokens: t, sessions: newSessions(store), closed: cfg.SignupClosed, reserved: cfg.Reserved, now: cfg.Now,
+		store: store, passwords: newPasswords(cfg.HashCommand, cmp.Or(cfg.HashWait, hashWait), cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))), tokens: t, sessions: newSessions(store), closed: cfg.SignupClosed, reserved: cfg.Reserved, now: cfg.Now,
 		// A separate key for each use.
 		refresh: mac(cfg.Secret, "tandem refresh tokens"),
 		cookies: mac(cfg.Secret, "tandem stream cookies"),

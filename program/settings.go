@@ -85,6 +85,9 @@ type Settings struct {
 	FCMURL  string `name:"fcm-url" env:"TANDEM_FCM_URL" hidden:""`
 	APNsURL string `name:"apns-url" env:"TANDEM_APNS_URL" hidden:""`
 
+	// HashWait is how long the process of HashCommand may take for a password (auth.Config); tests set it.
+	HashWait time.Duration `env:"TANDEM_HASH_WAIT" hidden:""`
+
 	// PostgresWait is how long PostgreSQL may take (store.Config); tests set it.
 	PostgresWait time.Duration `kong:"-"`
 	// PushGrace is how long notifications wait, and PushRoots are the trusted roots for push services; tests set them.

@@ -151,7 +151,7 @@ func (s *starting) openAccounts(ctx context.Context) error {
 	}
 	accounts, err := auth.New(s.store, auth.Config{
 		Secret: s.secret, Keys: keys, Issuer: cfg.JWTIssuer, Audience: cfg.JWTAudience, Outside: outside,
-		SignupClosed: cfg.Signup == "closed", Reserved: reserved, HashCommand: cfg.HashCommand, HashMemory: cfg.HashMemory,
+		SignupClosed: cfg.Signup == "closed", Reserved: reserved, HashCommand: cfg.HashCommand, HashWait: cfg.HashWait, HashMemory: cfg.HashMemory,
 		Logger: s.logger, Now: time.Now,
 	})
 	if err != nil {

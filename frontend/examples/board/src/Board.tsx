@@ -15,7 +15,7 @@ const at = ({ x, y }: Place) => ({ left: `${x * 100}%`, top: `${y * 100}%` });
 
 export function Board({ room: name }: { room: string }) {
   const { room, notes, error } = useNotes(name);
-  const [cursors, tell] = useCursors(room);
+  const [cursors, sendPlace] = useCursors(room);
   const [dragged, setDragged] = useState<Note>();
   const [text, setText] = useState('A note');
 
@@ -24,7 +24,7 @@ export function Board({ room: name }: { room: string }) {
 
   function move(event: PointerEvent<HTMLElement>) {
     const place = placeOf(event);
-    tell(place);
+    sendPlace(place);
     if (dragged) setDragged({ ...dragged, ...place });
   }
 

@@ -10,26 +10,34 @@ export interface Place {
 const PACE = 50; // ms; the server passes on 30 ephemeral events a second of one user
 
 /** The others' pointers, and a function that sends them this one's position. */
-export function useCursors(room: RoomHandle): [cursors: [string, Place][], tell: (place: Place) => void] {
+export function useCursors(room: RoomHandle): [cursors: [string, Place][], sendPlace: (place: Place) => void] {
   const me = useUser();
   const { users } = usePresence(room.name);
   const [all, setAll] = useState<Record<string, Place>>({});
   useCustomEvent(room, 'cursor.moved', ({ user, data }) => setAll((old) => ({ ...old, [user]: data })));
 
   const latest = useRef<Place>(undefined);
-  const tell = useCallback(
-    (place: Place) => {
-      const waits = latest.current !== undefined;
+  const sending = useRef(false);
+  const send = useCallback(
+    async (place: Place) => {
       latest.current = place;
-      if (waits) return;
-      setTimeout(() => {
-        void room.emit('cursor.moved', latest.current!, { ephemeral: true });
-        latest.current = undefined;
-      }, PACE);
+      if (sending.current) return;
+      sending.current = true;
+      try {
+        while (latest.current) {
+          await new Promise((resolve) => setTimeout(resolve, PACE));
+          const place = latest.current;
+          latest.current = undefined;
+          // One at a time: of two requests at once, the later may arrive first.
+          await room.emit('cursor.moved', place, { ephemeral: true });
+        }
+      } finally {
+        sending.current = false;
+      }
     },
     [room],
   );
 
   const cursors = Object.entries(all).filter(([user]) => user !== me && users.includes(user));
-  return [cursors, tell];
+  return [cursors, (place) => void send(place)];
 }

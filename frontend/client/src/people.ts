@@ -48,7 +48,9 @@ export class People {
   /** @internal A user has changed; undefined: any user may have, without an announcement. */
   changed(username?: string): void {
     this.#known.forEach((known, name) => {
-      if (username === undefined || name === username) known.until = 0;
+      if (username !== undefined && name !== username) return;
+      known.until = 0;
+      if (!this.#batch.includes(name)) this.#wanted.delete(name); // the response on its way may be older
     });
     if (username === undefined || this.#known.has(username)) this.#listeners.tell(); // components that show them fetch them again
   }
@@ -64,6 +66,7 @@ export class People {
   #want(username: string): Promise<unknown> {
     let wanted = this.#wanted.get(username);
     if (!wanted) {
+      this.known(username); // so that changed finds it
       this.#batch.push(username);
       wanted = this.#asking ??= sleep(BREATH).then(() => this.#askAll());
       this.#wanted.set(username, wanted);
@@ -74,6 +77,7 @@ export class People {
   async #askAll(): Promise<void> {
     const names = this.#batch;
     const mine = this.#generation;
+    const asking = this.#asking;
     this.#batch = [];
     this.#asking = undefined;
     const pages = Array.from({ length: Math.ceil(names.length / BATCH) }, (_, i) =>
@@ -88,9 +92,11 @@ export class People {
         if (mine !== this.#generation) return;
         // After a refusal, it is not fetched again at once.
         for (const name of page) {
-          this.#wanted.delete(name);
+          const current = this.#wanted.get(name) === asking; // it has not changed since
+          if (current) this.#wanted.delete(name);
+          else if (this.#known.get(name)!.until) continue; // a later response is here
           const profile = found?.find(({ username }) => username === name);
-          this.#keep(name, profile ?? (found && { username: name }), Date.now() + FRESH);
+          this.#keep(name, profile ?? (found && { username: name }), current ? Date.now() + FRESH : 0);
         }
       }),
     );

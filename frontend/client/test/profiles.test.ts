@@ -1,6 +1,7 @@
 // Profiles, pins and read receipts, against the real program.
 import { describe, expect, test } from 'vitest';
 import type { Tandem } from '../src/index.js';
+import { People } from '../src/people.js';
 import { faulty, person, server, until } from './people.js';
 
 const running = server();
@@ -55,6 +56,25 @@ describe('people', () => {
     await until('the new name arrives', () => shown.includes('Countess'));
     expect(shown).toEqual(['Ada', 'Countess']);
     off();
+  });
+
+  test.each([
+    ['older', [0, 1]],
+    ['newer', [1, 0]],
+  ])('that change while they are fetched are fetched again; the %s response comes first', async (_, order) => {
+    const respond: ((profiles: { username: string; display_name?: string }[]) => void)[] = [];
+    const people = new People(() => new Promise((resolve) => respond.push(resolve)));
+    people.subscribe(() => void people.peek('ada'));
+    people.peek('ada');
+    await until('the profile is requested', () => respond.length === 1);
+    people.changed('ada');
+    await until('it is requested again', () => respond.length === 2);
+    for (const i of order) {
+      respond[i]!([{ username: 'ada', display_name: ['old', 'new'][i] }]);
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+    expect(people.peek('ada').display_name).toBe('new');
+    expect(respond.length).toBe(2);
   });
 
   test('have pictures, which every logged-in user can see', async () => {

@@ -174,7 +174,7 @@ func TestFollowersSurviveTheirNodes(t *testing.T) {
 		},
 	} {
 		t.Run(fault, func(t *testing.T) {
-			t.Parallel() // most of the time the nodes wait for a lease to end
+			t.Parallel()      // most of the time the nodes wait for a lease to end
 			if fault == cut { // only PostgreSQL has a connection to cut
 				testFollowersSurviveTheirNodes(t, place{URL: testservers.Database(t)}, do)
 				return

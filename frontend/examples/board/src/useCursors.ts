@@ -39,5 +39,5 @@ export function useCursors(room: RoomHandle): [cursors: [string, Place][], sendP
   );
 
   const cursors = Object.entries(all).filter(([user]) => user !== me && users.includes(user));
-  return [cursors, (place) => void send(place)];
+  return [cursors, send];
 }

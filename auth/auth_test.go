@@ -364,6 +364,25 @@ func TestPasswordsAreHashedInProcessWithoutAHelper(t *testing.T) {
 	}
 }
 
+// On a busy machine the process is late. The next passwords do not wait for another one.
+func TestPasswordsAreHashedInProcessAfterALateHelper(t *testing.T) {
+	command := []string{"sleep", "600"}
+	h := &hasher{command: command, wait: 50 * time.Millisecond, logger: slog.New(slog.DiscardHandler)}
+	salt := []byte("sixteen bytes...")
+	want := argon2id(argonMemory, []byte("correct horse"), salt)
+	if got := h.key(argonMemory, []byte("correct horse"), salt); !bytes.Equal(got, want) {
+		t.Errorf("key with a late process: got %x, want %x", got, want)
+	}
+	h.wait = time.Hour
+	if got := h.key(argonMemory, []byte("correct horse"), salt); !bytes.Equal(got, want) || h.cmd != nil {
+		t.Errorf("the next key: got %x from process %v, want %x from this one", got, h.cmd, want)
+	}
+	h.command, h.paused = []string{"/bin/false"}, time.Now()
+	if _ = h.key(argonMemory, []byte("correct horse"), salt); !h.paused.Before(time.Now()) {
+		t.Error("a process that fails: got a pause, want another one at the next password")
+	}
+}
+
 func TestHashPasswordsUntilTheEnd(t *testing.T) {
 	var in []byte
 	var want bytes.Buffer

@@ -3,6 +3,7 @@ package auth
 import (
 	"bufio"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"log/slog"
 	"os/exec"
@@ -47,9 +48,14 @@ func readText(r io.Reader) ([]byte, error) {
 	return text, err
 }
 
-// hashWait is how long the other process may take for one key. On a busy machine it gets next to no time, and users must
-// still be able to log in.
-const hashWait = 2 * time.Second
+const (
+	// hashWait is how long the other process may take for one key. On a busy machine it gets next to no time, and users
+	// must still be able to log in.
+	hashWait = 2 * time.Second
+	// hashPause is how long the server hashes by itself after the process took longer than that, so that not every login
+	// on a busy machine waits in vain.
+	hashPause = 10 * time.Second
+)
 
 // hasher derives one key at a time, in a separate process: inside the server, other goroutines would have to wait for
 // the scheduler's time slices, 10 ms each, and the server's threads have one priority.
@@ -57,13 +63,14 @@ type hasher struct {
 	command []string // empty: hash in this process
 	wait    time.Duration
 	logger  *slog.Logger
+	paused  time.Time // until then, hash in this process
 	cmd     *exec.Cmd // nil: not started
 	in      io.WriteCloser
 	out     io.Reader
 }
 
 func (h *hasher) key(memory uint32, password, salt []byte) []byte {
-	if len(h.command) > 0 && memory == argonMemory {
+	if len(h.command) > 0 && memory == argonMemory && !time.Now().Before(h.paused) {
 		key, err := h.ask(password, salt)
 		if err == nil {
 			return key
@@ -80,13 +87,16 @@ func (h *hasher) ask(password, salt []byte) ([]byte, error) {
 			return nil, err
 		}
 	}
-	kill := time.AfterFunc(h.wait, func() { _ = h.cmd.Process.Kill() })
-	defer kill.Stop()
-	if _, err := h.in.Write(appendText(appendText(nil, password), salt)); err != nil {
-		return nil, err
-	}
+	late := time.AfterFunc(h.wait, func() { _ = h.cmd.Process.Kill() })
 	key := make([]byte, argonKey)
-	_, err := io.ReadFull(h.out, key)
+	_, err := h.in.Write(appendText(appendText(nil, password), salt))
+	if err == nil {
+		_, err = io.ReadFull(h.out, key)
+	}
+	if !late.Stop() && err != nil {
+		h.paused = time.Now().Add(hashPause)
+		err = fmt.Errorf("the process took longer than %v", h.wait)
+	}
 	return key, err
 }
 

@@ -1,3 +1,3 @@
 import { defineConfig } from 'vitest/config';
 
-export default defineConfig({ test: { testTimeout: 20_000, include: ['test/**/*.test.ts'] } });
+export default defineConfig({ test: { testTimeout: 300_000, include: ['test/**/*.test.ts'] } });

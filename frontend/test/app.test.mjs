@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PASSWORD, until } from './harness.mjs';
-import { TIMEOUT, assertInOrder, range, showing, stage } from './stage.mjs';
+import { assertInOrder, range, showing, stage } from './stage.mjs';
 
 const on = stage('ada', 'bob', 'cy', 'dot', 'eve');
 const { newWindow, joined } = on;
 
-test('errors are shown next to their field', TIMEOUT, async () => {
+test('errors are shown next to their field', async () => {
   const { page } = await newWindow();
   await page.goto(on.server.url);
   await page.fill('[name=username]', 'nobody');
@@ -24,7 +24,7 @@ test('errors are shown next to their field', TIMEOUT, async () => {
   assert.equal(await page.getAttribute('[name=password]', 'aria-invalid'), null);
 });
 
-test('a room is created by name, gets a post from curl, survives a reload, and logging out clears everything', TIMEOUT, async () => {
+test('a room is created by name, gets a post from curl, survives a reload, and logging out clears everything', async () => {
   const win = await newWindow();
   const { page } = win;
   await win.context.grantPermissions(['clipboard-read', 'clipboard-write']);
@@ -56,7 +56,7 @@ test('a room is created by name, gets a post from curl, survives a reload, and l
   assert.deepEqual(await page.evaluate(() => Object.keys(localStorage).filter((key) => key.includes('session'))), []);
 });
 
-test('an unknown room in the address is offered, not created', TIMEOUT, async () => {
+test('an unknown room in the address is offered, not created', async () => {
   const win = await newWindow();
   await win.enter('login', 'ada');
   await win.page.goto(`${on.server.url}#/rooms/nowhere`);
@@ -64,7 +64,7 @@ test('an unknown room in the address is offered, not created', TIMEOUT, async ()
   await win.at('nowhere');
 });
 
-test('the session is renewed when its token is refused, and ends with the refresh token', TIMEOUT, async () => {
+test('the session is renewed when its token is refused, and ends with the refresh token', async () => {
   const win = await joined('login', 'ada', 'lobby', 'sse');
   const change = (fields) => win.page.evaluate((more) => {
     const key = Object.keys(localStorage).find((name) => name.startsWith('tandem.session'));
@@ -87,7 +87,7 @@ test('the session is renewed when its token is refused, and ends with the refres
   assert.equal((await win.page.textContent('.door [role=status]')).trim(), 'Your session has ended. Log in again.');
 });
 
-test('text stays text, and links become links', TIMEOUT, async () => {
+test('text stays text, and links become links', async () => {
   const attacks = [
     '<img src=x onerror="window.hit=1">', '<script>window.hit=1</script>', '"><svg onload=window.hit=1>',
     'javascript:window.hit=1', 'JaVaScRiPt://x%0Awindow.hit=1', 'data:text/html,<script>window.hit=1</script>',
@@ -112,7 +112,7 @@ test('text stays text, and links become links', TIMEOUT, async () => {
   for (const each of [win, reader]) assert.equal(await each.page.evaluate(() => window.hit), undefined);
 });
 
-test('a message that is too long is reported before it is sent', TIMEOUT, async () => {
+test('a message that is too long is reported before it is sent', async () => {
   const win = await joined('login', 'bob', 'long', 'ws');
   for (const blank of [' ', '\u200b\u200d', '\u2800\n', '\u2028']) { // and an invisible one is not sent
     await win.page.fill('[name=message]', blank);
@@ -126,7 +126,7 @@ test('a message that is too long is reported before it is sent', TIMEOUT, async 
   assert.equal((await showing(win, 1))[0].text.length, 8000);
 });
 
-test('a message whose answer is lost is retried and posted once; a refused one is marked', TIMEOUT, async () => {
+test('a message whose answer is lost is retried and posted once; a refused one is marked', async () => {
   const win = await joined('login', 'bob', 'flaky', 'sse');
   let lost = 0;
   await win.page.route('**/messages', async (route) => {
@@ -151,7 +151,7 @@ test('a message whose answer is lost is retried and posted once; a refused one i
   assert.equal(await win.page.locator('.row .error').count(), 0);
 });
 
-test('unsent messages and drafts survive a reload', TIMEOUT, async () => {
+test('unsent messages and drafts survive a reload', async () => {
   const win = await joined('login', 'bob', 'reload', 'sse');
   let tries = 0;
   await win.page.route('**/reload/messages', (route) => (++tries, route.abort()));
@@ -170,7 +170,7 @@ test('unsent messages and drafts survive a reload', TIMEOUT, async () => {
   assert.deepEqual((await showing(win, 2)).map((m) => m.text), ['waiting', 'last']);
 });
 
-test('the next user to log in sees neither the open room nor the drafts of the last', TIMEOUT, async () => {
+test('the next user to log in sees neither the open room nor the drafts of the last', async () => {
   const win = await joined('login', 'eve', 'desk', 'sse');
   await win.page.route('**/desk/messages', (route) => (route.request().method() === 'POST' ? route.abort() : route.continue()));
   await win.say('not gone out');
@@ -191,7 +191,7 @@ test('the next user to log in sees neither the open room nor the drafts of the l
   assert.deepEqual((await showing(win, 1)).map((m) => [m.user, m.text]), [['cy', 'mine']]);
 });
 
-test('an edit that fails keeps its text', TIMEOUT, async () => {
+test('an edit that fails keeps its text', async () => {
   const win = await joined('login', 'bob', 'typo', 'sse');
   await win.say('helo');
   await showing(win, 1);
@@ -207,7 +207,7 @@ test('an edit that fails keeps its text', TIMEOUT, async () => {
   await until('the composer is empty', async () => await win.page.inputValue('[name=message]') === '');
 });
 
-test('messages are edited, answered, reacted to and deleted, and everybody sees the changes', TIMEOUT, async () => {
+test('messages are edited, answered, reacted to and deleted, and everybody sees the changes', async () => {
   const bob = await joined('login', 'bob', 'talk', 'ws');
   const cy = await joined('login', 'cy', 'talk', 'poll');
   await bob.say('helo');
@@ -251,7 +251,7 @@ test('messages are edited, answered, reacted to and deleted, and everybody sees 
   assert.equal(await bob.page.locator('.row', { hasText: 'Deleted' }).locator('.more').count(), 0);
 });
 
-test('unread messages are counted, and a line marks the first new one', TIMEOUT, async () => {
+test('unread messages are counted, and a line marks the first new one', async () => {
   const { dot } = on.people;
   await dot.enter('news');
   await dot.say('news', 'old');
@@ -278,7 +278,7 @@ test('unread messages are counted, and a line marks the first new one', TIMEOUT,
   }
 });
 
-test('the line is also there with more new messages than a page holds; messages read on arrival are not counted', TIMEOUT, async () => {
+test('the line is also there with more new messages than a page holds; messages read on arrival are not counted', async () => {
   const { bob, dot } = on.people;
   await bob.enter('flood');
   for (let i = 0; i < 60; i++) await dot.say('flood', `new ${i}`);
@@ -304,7 +304,7 @@ test('the line is also there with more new messages than a page holds; messages 
   });
 });
 
-test('a private message reaches only the other user, and its sender is notified', TIMEOUT, async () => {
+test('a private message reaches only the other user, and its sender is notified', async () => {
   const bob = await joined('login', 'bob', 'lobby', 'ws');
   const cy = await joined('login', 'cy', 'lobby', 'sse');
   const dot = await joined('login', 'dot', 'lobby', 'ws');
@@ -324,7 +324,7 @@ test('a private message reaches only the other user, and its sender is notified'
   assert.equal(await dot.page.locator('nav .conversations').count(), 0);
 });
 
-test('scrolling up loads history, and what is on the screen stays in place', TIMEOUT, async () => {
+test('scrolling up loads history, and what is on the screen stays in place', async () => {
   const { eve } = on.people;
   await eve.enter('tall');
   for (let i = 0; i < 160; i++) await eve.say('tall', i % 7 ? `eve ${i}` : `eve ${i}\n${'and more '.repeat(i)}`);
@@ -364,7 +364,7 @@ test('scrolling up loads history, and what is on the screen stays in place', TIM
   await until('the message found is on the screen', () => other.page.locator('.row.marked', { hasText: /eve 5/ }).isVisible());
 });
 
-test('rooms are created, private ones too; roles are changed, and bans apply', TIMEOUT, async () => {
+test('rooms are created, private ones too; roles are changed, and bans apply', async () => {
   const bob = await newWindow();
   await bob.enter('login', 'bob');
   await bob.page.click('nav .new');
@@ -400,7 +400,7 @@ test('rooms are created, private ones too; roles are changed, and bans apply', T
   await until("the room's messages are gone from cy's screen", async () => await cy.page.isVisible('.refused') && (await cy.texts()).length === 0);
 });
 
-test('on a phone, back does not lead to what was left', TIMEOUT, async () => {
+test('on a phone, back does not lead to what was left', async () => {
   const win = await newWindow(on.server, { viewport: { width: 390, height: 800 } });
   const { page } = win;
   const state = () => page.evaluate(() => ({ at: location.hash, back: history.state.back, forward: history.state.forward }));
@@ -418,7 +418,7 @@ test('on a phone, back does not lead to what was left', TIMEOUT, async () => {
   assert.equal(await other.evaluate(() => history.state.back), null);
 });
 
-test('a page of the previous version reloads when its parts are gone', TIMEOUT, async () => {
+test('a page of the previous version reloads when its parts are gone', async () => {
   const { page } = await newWindow();
   await page.clock.install();
   await page.goto(on.server.url);
@@ -435,7 +435,7 @@ test('a page of the previous version reloads when its parts are gone', TIMEOUT, 
   assert.equal(before, false);
 });
 
-test('a password is changed, a token is created and works, an account is deleted', TIMEOUT, async () => {
+test('a password is changed, a token is created and works, an account is deleted', async () => {
   const win = await newWindow();
   await win.enter('signup', 'zoe');
   await win.page.click('nav .account a');

@@ -11,7 +11,6 @@ import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { PASSWORD, Server, Window, freePort, launch, until } from './harness.mjs';
 
-const TIMEOUT = { timeout: 180_000 };
 const deploy = (name) => readFile(fileURLToPath(new URL(`../../deploy/${name}`, import.meta.url)), 'utf8');
 
 /** The text with replacements. Each replaced part must exist. */
@@ -52,14 +51,14 @@ let browser;
 let server;
 before(async () => {
   [browser, server] = await Promise.all([launch(), Server.start('--base-path=/chat', '--trusted-proxies=127.0.0.1')]);
-}, TIMEOUT);
+});
 after(async () => {
   await browser?.close();
   await server?.stop();
-}, TIMEOUT);
+});
 
 for (const [name, configure] of Object.entries(PROXIES)) {
-  test(`everything works below a path behind ${name}`, TIMEOUT, async () => {
+  test(`everything works below a path behind ${name}`, async () => {
     const dir = await mkdtemp(join(tmpdir(), `tandem-${name}-`));
     const port = await freePort();
     const [command, args, env] = await configure(dir, port, server.port);

@@ -5,7 +5,7 @@ import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
 import { Webhook } from 'standardwebhooks';
 import { Server, until } from './harness.mjs';
-import { TIMEOUT, showing, stage } from './stage.mjs';
+import { showing, stage } from './stage.mjs';
 
 const on = stage();
 let server;
@@ -25,13 +25,13 @@ before(async () => {
   hook.listen(0, '127.0.0.1');
   await once(hook, 'listening');
   server = await Server.start('--hooks-allow=127.0.0.1/32');
-}, TIMEOUT);
+});
 after(async () => {
   hook.close();
   await server?.stop();
-}, TIMEOUT);
+});
 
-test('an owner sets the hook; a refused message shows its reason and can be edited; moderators see marks', TIMEOUT, async () => {
+test('an owner sets the hook; a refused message shows its reason and can be edited; moderators see marks', async () => {
   const [ada] = [await server.person('ada'), await server.person('bob')];
   await ada.call('POST', 'v1/rooms', { name: 'forum' });
   const boss = await on.newWindow(server);
@@ -90,7 +90,7 @@ test('an owner sets the hook; a refused message shows its reason and can be edit
   await showing(win, 3);
 });
 
-test('a refused message keeps its files and its reply', TIMEOUT, async () => {
+test('a refused message keeps its files and its reply', async () => {
   const [eve] = [await server.person('eve'), await server.person('flo')];
   await eve.call('POST', 'v1/rooms', { name: 'files' });
   ({ secret } = await eve.call('PUT', 'v1/rooms/files/before-post', { url: `http://127.0.0.1:${hook.address().port}/` }));

@@ -35,7 +35,7 @@ async function enter(page, how, name, transport) {
 }
 
 for (const [one, other] of [['ws', 'sse'], ['sse', 'ws'], ['sse-post', 'poll']]) {
-  test(`a board in two windows, over ${one} and ${other}`, { timeout: 90_000 }, async () => {
+  test(`a board in two windows, over ${one} and ${other}`, async () => {
     const contexts = [await browser.newContext(), await browser.newContext(), await browser.newContext()];
     const faults = [];
     try {

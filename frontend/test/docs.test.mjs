@@ -2,14 +2,14 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Server, until } from './harness.mjs';
-import { TIMEOUT, stage } from './stage.mjs';
+import { stage } from './stage.mjs';
 
 const on = stage();
 let server;
-before(async () => { server = await Server.start(); }, TIMEOUT);
-after(() => server?.stop(), TIMEOUT);
+before(async () => { server = await Server.start(); });
+after(() => server?.stop());
 
-test('the reference finds no errors in openapi.yaml', TIMEOUT, async () => {
+test('the reference finds no errors in openapi.yaml', async () => {
   const { page } = await on.newWindow(server);
   const said = [];
   page.on('console', async (message) => {

@@ -39,7 +39,7 @@ async function say(page, text) {
 }
 
 for (const way of ['accounts', 'sessions', 'issuer']) {
-  test(`a page with a chat, ${way}`, { timeout: 90_000 }, async () => {
+  test(`a page with a chat, ${way}`, async () => {
     const server = await Server.start('--admin', `root:${PASSWORD}`);
     const faults = [];
     let backend;

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { until } from './harness.mjs';
 import { png } from './pictures.mjs';
-import { TIMEOUT, showing, stage } from './stage.mjs';
+import { showing, stage } from './stage.mjs';
 
 const on = stage('ada', 'bob');
 const { joined } = on;
@@ -30,7 +30,7 @@ const give = (win, how, selector, files) => win.page.evaluate(([how, selector, f
   for (const type of ['dragenter', 'dragover', 'drop']) el.dispatchEvent(new DragEvent(type, { dataTransfer: data, bubbles: true, cancelable: true }));
 }, [how, selector, files]);
 
-test('files are chosen, pasted and dropped, sent with a text, and received', TIMEOUT, async () => {
+test('files are chosen, pasted and dropped, sent with a text, and received', async () => {
   const win = await joined('login', 'bob', 'share', 'ws');
   const reader = await joined('login', 'ada', 'share', 'sse');
   await attach(win, red, { name: 'tone.wav', mimeType: 'audio/wav', buffer: wav() });
@@ -58,7 +58,7 @@ test('files are chosen, pasted and dropped, sent with a text, and received', TIM
   assert.equal(await readFile(await download.path(), 'utf8'), 'pasted');
 });
 
-test('a file alone is a message, and a message has at most ten', TIMEOUT, async () => {
+test('a file alone is a message, and a message has at most ten', async () => {
   const win = await joined('login', 'bob', 'alone', 'sse');
   await attach(win, ...Array.from({ length: 11 }, (_, i) => ({ ...notes, name: `${i}.txt` })));
   await until('the limit of files is shown', async () => (await win.page.textContent('.composer .left')).includes('at most 10 files'));
@@ -69,7 +69,7 @@ test('a file alone is a message, and a message has at most ten', TIMEOUT, async 
   await until('the message is sent', async () => await win.page.locator('.row.sent .files li').count() === 1);
 });
 
-test('each file shows its progress, can be cancelled, and is retried when it fails', TIMEOUT, async () => {
+test('each file shows its progress, can be cancelled, and is retried when it fails', async () => {
   const win = await joined('login', 'bob', 'slow', 'ws');
   let open = () => {};
   const gate = new Promise((done) => { open = done; });
@@ -94,7 +94,7 @@ test('each file shows its progress, can be cancelled, and is retried when it fai
   await until('both messages are sent', async () => await win.page.locator('.row.sent .files li').count() === 2);
 });
 
-test('the space of a picture is reserved before it loads, so that nothing moves', TIMEOUT, async () => {
+test('the space of a picture is reserved before it loads, so that nothing moves', async () => {
   const { bob } = on.people;
   await bob.enter('still');
   const ids = [];

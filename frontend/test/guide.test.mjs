@@ -4,14 +4,14 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { order } from '../guide/order.mjs';
 import { Server } from './harness.mjs';
-import { TIMEOUT, stage } from './stage.mjs';
+import { stage } from './stage.mjs';
 
 const on = stage();
 let server;
-before(async () => { server = await Server.start(); }, TIMEOUT);
-after(() => server?.stop(), TIMEOUT);
+before(async () => { server = await Server.start(); });
+after(() => server?.stop());
 
-test('the guide is served, and its links work', TIMEOUT, async (t) => {
+test('the guide is served, and its links work', async (t) => {
   const { status } = await fetch(`${server.url}guide`);
   if (status === 404 && process.env.TANDEM_REQUIRE !== 'all') return t.skip('not in this binary: make docs build');
   assert.equal(status, 200);

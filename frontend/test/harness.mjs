@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 
-const PATIENCE = 30_000; // ms, generous for a busy machine
+const PATIENCE = 120_000; // ms, generous for a busy machine
 export const PASSWORD = 'correct horse';
 
 /** Waits until check() returns something truthy, and returns it. An error in check counts as "not yet". */

@@ -74,7 +74,7 @@ const mount = {
 };
 
 for (const kind of ['react', 'vue']) {
-  test(`components show everything that messages carry, in ${kind}`, { timeout: 90_000 }, async () => {
+  test(`components show everything that messages carry, in ${kind}`, async () => {
     const context = await browser.newContext();
     const faults = [];
     try {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { PASSWORD, Server, until } from './harness.mjs';
-import { TIMEOUT, stage } from './stage.mjs';
+import { stage } from './stage.mjs';
 
 const on = stage();
 
@@ -55,8 +55,8 @@ before(async () => {
   await chief.enter('named');
   for (const person of [ada, chief]) await person.call('POST', 'v1/tokens', { name: markup });
   await chief.enter('evil');
-}, TIMEOUT);
-after(() => server?.stop(), TIMEOUT);
+});
+after(() => server?.stop());
 
 /** Checks that none of the texts has become more than text. */
 async function unharmed(page, where) {
@@ -75,7 +75,7 @@ const shows = (page, where, text) => until(`${where} shows it`, async () => {
 });
 
 for (const locale of ['en-GB', 'zh-CN', 'ru-RU']) {
-  test(`user text is harmless wherever it is shown: ${locale}`, TIMEOUT, async () => {
+  test(`user text is harmless wherever it is shown: ${locale}`, async () => {
     const win = await on.newWindow(server, { locale });
     const { page } = win;
     page.on('dialog', (dialog) => { win.faults.push(dialog.message()); dialog.dismiss(); });
@@ -120,7 +120,7 @@ for (const locale of ['en-GB', 'zh-CN', 'ru-RU']) {
   });
 }
 
-test('the API reference shows nothing from its own address', TIMEOUT, async () => {
+test('the API reference shows nothing from its own address', async () => {
   const win = await on.newWindow(server);
   await win.page.goto(`${server.url}docs?x=${encodeURIComponent(markup)}#${encodeURIComponent(markup)}`);
   await until('the reference is loaded', () => win.page.evaluate(() => document.body.innerText.includes('/v1/rooms')));

@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import { test } from 'node:test';
 import { Server, until } from './harness.mjs';
 import { png } from './pictures.mjs';
-import { TIMEOUT, showing, stage } from './stage.mjs';
+import { showing, stage } from './stage.mjs';
 
 const on = stage('bob', 'cy');
 const { newWindow, joined } = on;
@@ -23,7 +23,7 @@ async function serious(page) {
 }
 
 for (const [scheme, width] of [['light', 1280], ['dark', 390]]) {
-  test(`axe finds nothing serious, ${scheme}, ${width} px wide`, TIMEOUT, async () => {
+  test(`axe finds nothing serious, ${scheme}, ${width} px wide`, async () => {
     const win = await newWindow(on.server, { colorScheme: scheme, viewport: { width, height: 800 } });
     const { page } = win;
     await page.goto(on.server.url);
@@ -99,7 +99,7 @@ async function furnished() {
   return server;
 }
 
-test('axe finds nothing serious in hooks, inlets, reports, mutes, sessions and notifications, light and dark', TIMEOUT, async () => {
+test('axe finds nothing serious in hooks, inlets, reports, mutes, sessions and notifications, light and dark', async () => {
   const server = await furnished();
   try {
     for (const [scheme, width] of [['light', 1280], ['dark', 1280], ['light', 390], ['dark', 390]]) {
@@ -155,7 +155,7 @@ test('axe finds nothing serious in hooks, inlets, reports, mutes, sessions and n
   }
 });
 
-test('reports, mutes, hooks, inlets and sessions can be used with the keyboard', TIMEOUT, async () => {
+test('reports, mutes, hooks, inlets and sessions can be used with the keyboard', async () => {
   const server = await furnished();
   try {
     const win = await newWindow(server);
@@ -208,7 +208,7 @@ test('reports, mutes, hooks, inlets and sessions can be used with the keyboard',
   }
 });
 
-test('everything can be used with the keyboard', TIMEOUT, async () => {
+test('everything can be used with the keyboard', async () => {
   const { page } = await newWindow();
   await page.goto(on.server.url);
   await until('the name has the focus', () => page.evaluate(() => document.activeElement.name === 'username'));
@@ -245,7 +245,7 @@ test('everything can be used with the keyboard', TIMEOUT, async () => {
 });
 
 for (const [locale, placeholder, title] of [['zh-CN', '发消息给 lobby', '在房间里'], ['ru-RU', 'Сообщение: lobby', 'Сейчас здесь'], ['fr-FR', 'Message lobby', 'Here now']]) {
-  test(`a browser in ${locale} gets its language, or English`, TIMEOUT, async () => {
+  test(`a browser in ${locale} gets its language, or English`, async () => {
     const win = await newWindow(on.server, { locale });
     await win.enter('login', 'bob');
     await win.go('lobby');
@@ -263,7 +263,7 @@ for (const [locale, placeholder, title] of [['zh-CN', '发消息给 lobby', '在
   });
 }
 
-test('errors are shown in the language of the page, whatever their source', TIMEOUT, async () => {
+test('errors are shown in the language of the page, whatever their source', async () => {
   const { page } = await newWindow(on.server, { locale: 'ru-RU' });
   await page.goto(on.server.url);
   await page.fill('[name=username]', 'новый');
@@ -280,7 +280,7 @@ test('errors are shown in the language of the page, whatever their source', TIME
   }
 });
 
-test('10,000 messages, with pictures among them, scroll smoothly', TIMEOUT, async (t) => {
+test('10,000 messages, with pictures among them, scroll smoothly', async (t) => {
   const { cy } = on.people;
   await cy.enter('crowd');
   let n = 0;
@@ -327,7 +327,7 @@ test('10,000 messages, with pictures among them, scroll smoothly', TIMEOUT, asyn
   assert.ok(rows < 150, `${rows} rows in the document`);
 });
 
-test('no request goes to another host, and the first load has nothing of the reference', TIMEOUT, async () => {
+test('no request goes to another host, and the first load has nothing of the reference', async () => {
   const win = await newWindow();
   const asked = [];
   win.page.on('request', (request) => asked.push(request.url()));

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { until } from './harness.mjs';
-import { TIMEOUT, showing, stage } from './stage.mjs';
+import { showing, stage } from './stage.mjs';
 
 const on = stage('ada', 'adam', 'bob', 'мария', 'zoe');
 const { joined, newWindow } = on;
 
-test('a name is completed with the keyboard, and shown as a mention', TIMEOUT, async () => {
+test('a name is completed with the keyboard, and shown as a mention', async () => {
   await on.people.adam.enter('names');
   await on.people.adam.say('names', 'hello');
   const bob = await joined('login', 'bob', 'names', 'ws');
@@ -41,7 +41,7 @@ test('a name is completed with the keyboard, and shown as a mention', TIMEOUT, a
   assert.deepEqual(await marks(ada), [['@ada', true], ['@мария', false]]);
 });
 
-test('mentions are counted separately, listed, and lead to their message', TIMEOUT, async () => {
+test('mentions are counted separately, listed, and lead to their message', async () => {
   const { ada } = on.people;
   await on.people.bob.enter('work');
   await ada.enter('work');
@@ -69,7 +69,7 @@ test('mentions are counted separately, listed, and lead to their message', TIMEO
   await until('no mention is unread', async () => await badge() === '');
 });
 
-test('a notification is shown while no tab is visible, once for all tabs, and only if the user wants it', TIMEOUT, async () => {
+test('a notification is shown while no tab is visible, once for all tabs, and only if the user wants it', async () => {
   const { ada } = on.people;
   for (const name of ['ada', 'zoe']) await on.people[name].enter('ring');
   const win = await newWindow();

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { until } from './harness.mjs';
-import { TIMEOUT, showing, stage } from './stage.mjs';
+import { showing, stage } from './stage.mjs';
 
 const on = stage('mia', 'bob', 'cy', 'dan', 'eve');
 const { joined, newWindow } = on;
@@ -15,7 +15,7 @@ async function choose(win, text, ...items) {
   for (const item of items) await win.page.locator('.menu [role=menuitem]', { hasText: item }).click();
 }
 
-test('a message is reported, and a moderator goes there, dismisses it or deletes it', TIMEOUT, async () => {
+test('a message is reported, and a moderator goes there, dismisses it or deletes it', async () => {
   const { mia, bob } = on.people;
   await mia.call('POST', 'v1/rooms', { name: 'forum' });
   await bob.enter('forum');
@@ -58,7 +58,7 @@ test('a message is reported, and a moderator goes there, dismisses it or deletes
   await until('the message is deleted', async () => !(await win.texts()).includes('buy my pills'));
 });
 
-test('a muted user sees until when instead of the composer, and gets the draft back', TIMEOUT, async () => {
+test('a muted user sees until when instead of the composer, and gets the draft back', async () => {
   const { mia } = on.people;
   await mia.call('POST', 'v1/rooms', { name: 'calm' });
   const win = await joined('login', 'dan', 'calm');
@@ -81,7 +81,7 @@ test('a muted user sees until when instead of the composer, and gets the draft b
   assert.equal(await win.page.inputValue('[name=message]'), 'half a sent');
 });
 
-test('slow mode counts down and keeps the text, for all but moderators', TIMEOUT, async () => {
+test('slow mode counts down and keeps the text, for all but moderators', async () => {
   const { mia } = on.people;
   await mia.call('POST', 'v1/rooms', { name: 'slow' });
   const boss = await newWindow();
@@ -106,7 +106,7 @@ test('slow mode counts down and keeps the text, for all but moderators', TIMEOUT
   await showing(boss, 4);
 });
 
-test('owners choose how long messages are kept, and others see it in plain words', TIMEOUT, async () => {
+test('owners choose how long messages are kept, and others see it in plain words', async () => {
   const { mia } = on.people;
   await mia.call('POST', 'v1/rooms', { name: 'brief' });
   const boss = await newWindow();
@@ -138,7 +138,7 @@ test('owners choose how long messages are kept, and others see it in plain words
   await until("the site's retention applies", async () => await choice.inputValue() === '0');
 });
 
-test("an inlet's URL is shown once; its messages are marked and belong to no user", TIMEOUT, async () => {
+test("an inlet's URL is shown once; its messages are marked and belong to no user", async () => {
   const { mia } = on.people;
   await mia.call('POST', 'v1/rooms', { name: 'builds' });
   const win = await newWindow();
@@ -163,7 +163,7 @@ test("an inlet's URL is shown once; its messages are marked and belong to no use
   assert.equal((await fetch(url, { method: 'POST', body: 'late' })).status, 404);
 });
 
-test('sessions are listed, this one marked, and the others ended', TIMEOUT, async () => {
+test('sessions are listed, this one marked, and the others ended', async () => {
   await on.server.person('fay');
   const win = await newWindow();
   await win.enter('login', 'fay');

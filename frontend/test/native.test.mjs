@@ -28,7 +28,7 @@ async function page(server, cookie) {
 const seen = (win) => win.page.evaluate(() => window.seen);
 
 for (const [way, cookie] of [['a ticket', false], ['the cookie', true]]) {
-  test(`EventSource opened with ${way} continues after the server was killed`, { timeout: 120_000 }, async () => {
+  test(`EventSource opened with ${way} continues after the server was killed`, async () => {
     const server = await Server.start();
     try {
       const bob = await server.person('bob');
@@ -59,7 +59,7 @@ for (const [way, cookie] of [['a ticket', false], ['the cookie', true]]) {
   });
 }
 
-test('WebSocket opened with the cookie continues after the server was killed', { timeout: 120_000 }, async () => {
+test('WebSocket opened with the cookie continues after the server was killed', async () => {
   const server = await Server.start();
   try {
     const bob = await server.person('bob');
@@ -94,7 +94,7 @@ test('WebSocket opened with the cookie continues after the server was killed', {
   }
 });
 
-test('a page of another origin cannot use the cookie', { timeout: 120_000 }, async () => {
+test('a page of another origin cannot use the cookie', async () => {
   const server = await Server.start();
   const foreign = await Server.start(); // the same host on another port: the browser sends the cookie
   try {

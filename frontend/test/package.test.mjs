@@ -17,7 +17,6 @@ import { WebSocket } from 'ws';
 import { PASSWORD, Server, freePort, until } from './harness.mjs';
 
 const run = promisify(execFile);
-const TIMEOUT = { timeout: 300_000 };
 const installed = fileURLToPath(new URL('../fixtures', import.meta.url));
 const { resolve } = createRequire(join(installed, 'package.json'));
 const RENDERED = 'connecting 0 true ada bob,cy';
@@ -33,7 +32,7 @@ before(async () => {
   const into = join(place, 'node_modules/@tandem/client');
   mkdirSync(into, { recursive: true });
   await run('tar', ['xzf', join(place, 'tandem-client-0.1.0.tgz'), '-C', into, '--strip-components=1']);
-}, TIMEOUT);
+});
 after(() => place && rmSync(place, { recursive: true, force: true }));
 
 /** timeout: milliseconds, after which it is killed and has failed; 0 for none. */
@@ -47,7 +46,7 @@ for (const [how, file, options] of [
   ['node16, from an ES module', 'use.mts', { module: ts.ModuleKind.Node16 }],
   ['bundler', 'use.ts', { module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler }],
 ]) {
-  test(`types resolve with ${how}`, TIMEOUT, () => {
+  test(`types resolve with ${how}`, () => {
     const path = join(place, 'types', file);
     if (file !== 'use.ts') cpSync(join(place, 'types/use.ts'), path);
     const program = ts.createProgram([path], {
@@ -61,7 +60,7 @@ for (const [how, file, options] of [
   });
 }
 
-test('Node requires it, and imports it', TIMEOUT, async () => {
+test('Node requires it, and imports it', async () => {
   const names = ['', '/react', '/vue', '/worker'].map((entry) => `'@tandem/client${entry}'`);
   const required = await node(['-e', `for (const m of [${names.map((n) => `require(${n})`)}]) console.log(Object.keys(m).sort().join())`]);
   const imported = await node(['--input-type=module', '-e',
@@ -71,7 +70,7 @@ test('Node requires it, and imports it', TIMEOUT, async () => {
 });
 
 // Its stream is over SSE and is just trying WebSocket again: no timer of that may outlive it.
-test('a program that has closed its stream ends', TIMEOUT, async () => {
+test('a program that has closed its stream ends', async () => {
   const server = await Server.start();
   try {
     const { stdout } = await node(['--input-type=module', '-e', `
@@ -98,7 +97,7 @@ test('a program that has closed its stream ends', TIMEOUT, async () => {
   }
 });
 
-test('Jest imports, requires and mocks it', TIMEOUT, async () => {
+test('Jest imports, requires and mocks it', async () => {
   const { stderr } = await run(process.execPath, [resolve('jest/bin/jest'), '--rootDir', join(place, 'jest'), '--ci'], {
     cwd: join(place, 'jest'), env: { ...process.env, NODE_ENV: 'test' },
   }).catch((err) => { throw new Error(err.stderr); });
@@ -108,7 +107,7 @@ test('Jest imports, requires and mocks it', TIMEOUT, async () => {
 // React Native without a phone: Metro resolves and bundles in both of its ways, and the bundle runs with only what
 // React Native has: no document, no streams from fetch, a WebSocket.
 for (const exported of [true, false]) {
-  test(`a bundle by Metro ${exported ? 'by exports' : 'by main'} chats as in React Native`, TIMEOUT, async () => {
+  test(`a bundle by Metro ${exported ? 'by exports' : 'by main'} chats as in React Native`, async () => {
     const root = join(place, `metro-${exported}`);
     cpSync(join(place, 'metro'), root, { recursive: true });
     const out = join(root, 'bundle.js');
@@ -148,7 +147,7 @@ for (const exported of [true, false]) {
   });
 }
 
-test('Vite bundles it for browsers and for a server', TIMEOUT, async () => {
+test('Vite bundles it for browsers and for a server', async () => {
   const entry = join(place, 'vite/entry.js');
   for (const ssr of [false, true]) {
     const { output } = await build({
@@ -183,7 +182,7 @@ async function rendered(args, env) {
 
 const shown = (html) => /<p id="chat"[^>]*>([^<]*)<\/p>/.exec(html)?.[1];
 
-test('Next renders a page with hooks as connecting', TIMEOUT, async () => {
+test('Next renders a page with hooks as connecting', async () => {
   const at = join(place, 'next');
   const next = resolve('next/dist/bin/next');
   const quiet = { NEXT_TELEMETRY_DISABLED: '1' };
@@ -192,7 +191,7 @@ test('Next renders a page with hooks as connecting', TIMEOUT, async () => {
   assert.equal(shown(html), RENDERED);
 });
 
-test('Nuxt renders a page with composables as connecting', TIMEOUT, async () => {
+test('Nuxt renders a page with composables as connecting', async () => {
   const at = join(place, 'nuxt');
   await node([join(installed, 'node_modules/nuxt/bin/nuxt.mjs'), 'build', at], { NUXT_TELEMETRY_DISABLED: '1' });
   const html = await rendered(() => [join(at, '.output/server/index.mjs')], (port) => ({ HOST: '127.0.0.1', PORT: String(port) }));

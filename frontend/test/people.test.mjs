@@ -2,20 +2,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Server, until } from './harness.mjs';
-import { TIMEOUT, assertInOrder, range, showing, stage } from './stage.mjs';
+import { assertInOrder, range, showing, stage } from './stage.mjs';
 
 const on = stage('one', 'two', 'bob', 'cy', 'dee');
 const { newWindow, joined } = on;
 
 // The two tests of the Channels tutorial, in its rooms.
-test('when a message is posted then it is seen by everyone in the same room', TIMEOUT, async () => {
+test('when a message is posted then it is seen by everyone in the same room', async () => {
   const one = await joined('login', 'one', 'room_1', 'ws');
   const two = await joined('login', 'two', 'room_1', 'sse');
   await one.say('hello');
   for (const win of [one, two]) assert.deepEqual((await showing(win, 1)).map((m) => m.text), ['hello']);
 });
 
-test('when a message is posted then it is not seen by anyone in a different room', TIMEOUT, async () => {
+test('when a message is posted then it is not seen by anyone in a different room', async () => {
   const one = await joined('login', 'one', 'room_2', 'ws');
   const two = await joined('login', 'two', 'room_3', 'sse');
   await one.say('hello');
@@ -25,7 +25,7 @@ test('when a message is posted then it is not seen by anyone in a different room
   assert.deepEqual(await one.texts(), ['hello']);
 });
 
-test('three users on three transports see the same text in the same order', TIMEOUT, async () => {
+test('three users on three transports see the same text in the same order', async () => {
   const wins = [
     await joined('login', 'bob', 'lobby', 'ws'),
     await joined('login', 'cy', 'lobby', 'sse'),
@@ -41,7 +41,7 @@ test('three users on three transports see the same text in the same order', TIME
   for (const name of ['bob', 'cy', 'dee']) assert.deepEqual(a.filter((m) => m.user === name).map((m) => m.text), range(8, name));
 });
 
-test('the list of users is live on both sides: joining, leaving, closing a tab, reloading', TIMEOUT, async () => {
+test('the list of users is live on both sides: joining, leaving, closing a tab, reloading', async () => {
   const here = (win, names) => until(`the list is ${names}`, async () => (await win.users()).join() === names);
   const bob = await joined('login', 'bob', 'hall', 'ws');
   await here(bob, 'bob');
@@ -79,7 +79,7 @@ test('the list of users is live on both sides: joining, leaving, closing a tab, 
   await here(bob, 'bob');
 });
 
-test('switching between rooms keeps the connection, and leaving a room takes effect', TIMEOUT, async () => {
+test('switching between rooms keeps the connection, and leaving a room takes effect', async () => {
   const bob = await joined('login', 'bob', 'hall', 'ws');
   const { sockets } = bob;
   const cy = await joined('login', 'cy', 'side', 'ws');
@@ -110,7 +110,7 @@ test('switching between rooms keeps the connection, and leaving a room takes eff
   assert.deepEqual((await showing(bob, 3)).map((m) => m.text), ['meanwhile', 'again', 'welcome']);
 });
 
-test('a search is for the last words typed, even while an answer is awaited', TIMEOUT, async () => {
+test('a search is for the last words typed, even while an answer is awaited', async () => {
   const win = await newWindow();
   await win.enter('login', 'bob');
   let go;
@@ -129,7 +129,7 @@ test('a search is for the last words typed, even while an answer is awaited', TI
   await until('only dee is listed', async () => (await win.page.locator('.people .name').allTextContents()).join() === 'dee');
 });
 
-test("the site's users, and an admin who disables one at once", TIMEOUT, async (t) => {
+test("the site's users, and an admin who disables one at once", async (t) => {
   const own = await Server.start('--admin', 'root:correct horse');
   t.after(() => own.stop());
   const root = await joined('login', 'root', 'lobby', 'ws', own);

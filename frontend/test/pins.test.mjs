@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { until } from './harness.mjs';
-import { TIMEOUT, showing, stage } from './stage.mjs';
+import { showing, stage } from './stage.mjs';
 
 const on = stage('ada', 'bob');
 const { joined, newWindow } = on;
@@ -14,7 +14,7 @@ async function choose(win, text, item) {
   await win.page.click(`.menu >> text="${item}"`);
 }
 
-test('an owner pins, everybody sees the pin, and it goes with its message', TIMEOUT, async () => {
+test('an owner pins, everybody sees the pin, and it goes with its message', async () => {
   const { ada } = on.people;
   await ada.enter('board');
   for (const text of ['the plan', 'small talk', 'the rules']) await ada.say('board', text);
@@ -41,7 +41,7 @@ test('an owner pins, everybody sees the pin, and it goes with its message', TIME
   await until('no pin is left', async () => (await pinned(reader)).length === 0);
 });
 
-test('in a conversation both users pin', TIMEOUT, async () => {
+test('in a conversation both users pin', async () => {
   await on.people.ada.call('POST', 'v1/private/bob/messages', { message: 'the door code' });
   const win = await newWindow();
   await win.enter('login', 'bob');
@@ -52,7 +52,7 @@ test('in a conversation both users pin', TIMEOUT, async () => {
   assert.equal((await on.people.ada.call('GET', 'v1/private/bob/pins')).items.length, 1);
 });
 
-test('the notification level is chosen in the bar, and kept', TIMEOUT, async () => {
+test('the notification level is chosen in the bar, and kept', async () => {
   await on.people.bob.enter('loud');
   const win = await joined('login', 'bob', 'loud', 'ws');
   const bell = win.page.locator('.bar .bell');

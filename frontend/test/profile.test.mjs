@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { until } from './harness.mjs';
-import { TIMEOUT, showing, stage } from './stage.mjs';
+import { showing, stage } from './stage.mjs';
 
 const on = stage('ada', 'bob', 'cy');
 const { joined, newWindow } = on;
 
-test('a display name replaces the username everywhere, at once', TIMEOUT, async () => {
+test('a display name replaces the username everywhere, at once', async () => {
   const reader = await joined('login', 'ada', 'names', 'ws');
   const win = await joined('login', 'bob', 'names', 'sse');
   await win.say('hello');
@@ -33,7 +33,7 @@ test('a display name replaces the username everywhere, at once', TIMEOUT, async 
   await until('the username is shown again', async () => await reader.page.textContent('.stage h1') === 'bob');
 });
 
-test('an invisible user looks offline, and one who has left was last seen', TIMEOUT, async () => {
+test('an invisible user looks offline, and one who has left was last seen', async () => {
   const win = await joined('login', 'cy', 'hide', 'ws');
   const reader = await newWindow();
   await reader.enter('login', 'ada');
@@ -47,7 +47,7 @@ test('an invisible user looks offline, and one who has left was last seen', TIME
   await until('cy is online again', async () => await note() === 'online');
 });
 
-test('initials have a fixed colour, with legible white text', TIMEOUT, async () => {
+test('initials have a fixed colour, with legible white text', async () => {
   for (const colorScheme of ['light', 'dark']) {
     const win = await newWindow(on.server, { colorScheme });
     await win.enter('login', 'ada');
@@ -73,7 +73,7 @@ test('initials have a fixed colour, with legible white text', TIMEOUT, async () 
   }
 });
 
-test('a picture replaces the initial, and is removed again', TIMEOUT, async () => {
+test('a picture replaces the initial, and is removed again', async () => {
   const reader = await joined('login', 'ada', 'faces', 'ws');
   const win = await joined('login', 'bob', 'faces', 'sse');
   await win.say('hello');

@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
 import { Server, until } from './harness.mjs';
-import { TIMEOUT, stage } from './stage.mjs';
+import { stage } from './stage.mjs';
 
 const on = stage();
 const { newWindow } = on;
@@ -43,11 +43,11 @@ before(async () => {
   service.listen(0, '127.0.0.1');
   await once(service, 'listening');
   server = await Server.start('--hooks-allow=127.0.0.0/8');
-}, TIMEOUT);
+});
 after(async () => {
   service.close();
   await server?.stop();
-}, TIMEOUT);
+});
 
 /** A window whose browser uses our push service. */
 async function browserWithPush(options) {
@@ -99,7 +99,7 @@ async function subscribed(name, options) {
   return { win, beside, deliver, shown };
 }
 
-test('messages while the app is closed are notified, counted, and withdrawn', TIMEOUT, async () => {
+test('messages while the app is closed are notified, counted, and withdrawn', async () => {
   const { win, deliver, shown } = await subscribed('ada');
   const bob = await server.person('bob');
   await bob.enter('ring');
@@ -130,7 +130,7 @@ test('messages while the app is closed are notified, counted, and withdrawn', TI
 
 const news = (message_id, more) => ({ type: 'mention', room: 'комната', user: 'bob', message_id, text: `message ${message_id}`, unread: 1, ...more });
 
-test('one notification per room, none while the app is visible, and in the language of the app', TIMEOUT, async () => {
+test('one notification per room, none while the app is visible, and in the language of the app', async () => {
   const { win, beside, deliver, shown } = await subscribed('cy', { locale: 'ru-RU' });
   await win.page.bringToFront();
   await deliver(news(1));
@@ -154,7 +154,7 @@ test('one notification per room, none while the app is visible, and in the langu
   await beside.close();
 });
 
-test('a notification leads to its message, in the open app or in a new window', TIMEOUT, async () => {
+test('a notification leads to its message, in the open app or in a new window', async () => {
   const { win, deliver, shown } = await subscribed('dan');
   const [worker] = win.context.serviceWorkers();
   const press = () => worker.evaluate(async () => {
@@ -181,7 +181,7 @@ test('a notification leads to its message, in the open app or in a new window', 
   await until('the conversation is open', async () => (await win.page.textContent('.stage h1')) === 'eve');
 });
 
-test('a device that is turned off, removed or logged out gets no notifications', TIMEOUT, async () => {
+test('a device that is turned off, removed or logged out gets no notifications', async () => {
   const { win } = await subscribed('fay');
   const fay = await server.person('fay', 'login');
   const devices = async () => (await fay.call('GET', 'v1/me/push')).items;

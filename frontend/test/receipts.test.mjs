@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { until } from './harness.mjs';
-import { TIMEOUT, showing, stage } from './stage.mjs';
+import { showing, stage } from './stage.mjs';
 
 const on = stage('ada', 'bob', 'cy');
 const { joined, newWindow } = on;
 const mark = async (win) => (await win.page.locator('.delivered').allTextContents()).join();
 
-test('a conversation shows what has been seen, unless either user has turned that off', TIMEOUT, async () => {
+test('a conversation shows what has been seen, unless either user has turned that off', async () => {
   const win = await newWindow();
   await win.enter('login', 'bob');
   await win.page.goto(`${on.server.url}#/private/ada`);
@@ -35,7 +35,7 @@ test('a conversation shows what has been seen, unless either user has turned tha
   await until('the message shows only that it was delivered', async () => await mark(win) === 'Delivered');
 });
 
-test('a private room shows its members who has seen the last message, if its owner wants that', TIMEOUT, async () => {
+test('a private room shows its members who has seen the last message, if its owner wants that', async () => {
   const { bob } = on.people;
   const owner = await newWindow();
   await owner.enter('login', 'bob');

@@ -57,7 +57,7 @@ const status = (page) => page.evaluate(() => window.stream.status);
 const isLive = (page) => until('the tab is live', async () => (await status(page)).state === 'live');
 const numbers = (from, to) => Array.from({ length: to - from }, (_, i) => `m${from + i}`);
 
-test('tabs share one connection; each gets everything once, even when the tab that holds it is closed', { timeout: 120_000 }, async () => {
+test('tabs share one connection; each gets everything once, even when the tab that holds it is closed', async () => {
   const site = await source();
   const context = await browser.newContext();
   try {
@@ -109,7 +109,7 @@ test('tabs share one connection; each gets everything once, even when the tab th
   }
 });
 
-test('a transport that is forced while the stream is starting is the one in use', { timeout: 60_000 }, async () => {
+test('a transport that is forced while the stream is starting is the one in use', async () => {
   const site = await source();
   const context = await browser.newContext();
   try {
@@ -135,7 +135,7 @@ test('a transport that is forced while the stream is starting is the one in use'
   }
 });
 
-test('tabs started together share a connection; a room that one may not follow does not affect the others, and is followed once allowed', { timeout: 120_000 }, async () => {
+test('tabs started together share a connection; a room that one may not follow does not affect the others, and is followed once allowed', async () => {
   const site = await source();
   const context = await browser.newContext();
   try {
@@ -174,7 +174,7 @@ test('tabs started together share a connection; a room that one may not follow d
   }
 });
 
-test('tabs refresh their session once, and log out together', { timeout: 60_000 }, async () => {
+test('tabs refresh their session once, and log out together', async () => {
   const site = await source();
   const context = await browser.newContext();
   try {
@@ -203,7 +203,7 @@ test('tabs refresh their session once, and log out together', { timeout: 60_000 
   }
 });
 
-test('offline for a while: unsent messages go out once, in order, and missed ones arrive', { timeout: 60_000 }, async () => {
+test('offline for a while: unsent messages go out once, in order, and missed ones arrive', async () => {
   const site = await source();
   const context = await browser.newContext();
   try {
@@ -227,7 +227,7 @@ test('offline for a while: unsent messages go out once, in order, and missed one
   }
 });
 
-test('uploads report their progress, survive a cut, and files are shown by their links', { timeout: 90_000 }, async () => {
+test('uploads report their progress, survive a cut, and files are shown by their links', async () => {
   const site = await source();
   const context = await browser.newContext();
   try {
@@ -285,7 +285,7 @@ test('uploads report their progress, survive a cut, and files are shown by their
 });
 
 for (const example of ['react', 'vue']) {
-  test(`two windows of the ${example} example chat`, { timeout: 60_000 }, async () => {
+  test(`two windows of the ${example} example chat`, async () => {
     const server = await Server.start(); // its lobby is empty
     const site = await preview({
       root: root(`examples/${example}`), configFile: false, logLevel: 'silent',

@@ -4,7 +4,6 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before } from 'node:test';
 import { Server, Window, launch, until } from './harness.mjs';
 
-export const TIMEOUT = { timeout: 120_000 };
 
 /** names: the users with accounts. */
 export function stage(...names) {
@@ -12,11 +11,11 @@ export function stage(...names) {
   before(async () => {
     [all.browser, all.server] = await Promise.all([launch(), Server.start()]);
     for (const name of names) all.people[name] = await all.server.person(name);
-  }, TIMEOUT);
+  });
   after(async () => {
     await all.browser?.close();
     await all.server?.stop();
-  }, TIMEOUT);
+  });
   afterEach(async () => {
     const open = all.windows.splice(0);
     for (const win of open) await win.close();

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { until } from './harness.mjs';
-import { TIMEOUT, showing, stage } from './stage.mjs';
+import { showing, stage } from './stage.mjs';
 
 const on = stage('ada', 'bob');
 const { joined, newWindow } = on;
 
-test('some Markdown is rendered, and the text stays as typed', TIMEOUT, async () => {
+test('some Markdown is rendered, and the text stays as typed', async () => {
   const { ada } = on.people;
   await ada.enter('prose');
   const typed = [
@@ -39,7 +39,7 @@ test('some Markdown is rendered, and the text stays as typed', TIMEOUT, async ()
   assert.equal(await other.page.inputValue('[name=message]'), typed);
 });
 
-test('what only resembles Markdown is shown as typed', TIMEOUT, async () => {
+test('what only resembles Markdown is shown as typed', async () => {
   const { ada } = on.people;
   await ada.enter('plain');
   const typed = [
@@ -56,7 +56,7 @@ test('what only resembles Markdown is shown as typed', TIMEOUT, async () => {
   assert.equal(await win.page.locator('.text :is(img, b, h1, hr, pre, blockquote, ol, a[href^="javascript"])').count(), 0);
 });
 
-test('the Markdown parser is loaded when a text needs it', TIMEOUT, async () => {
+test('the Markdown parser is loaded when a text needs it', async () => {
   const { ada } = on.people;
   await ada.enter('lazy');
   await ada.say('lazy', 'no formatting in this');
@@ -73,7 +73,7 @@ test('the Markdown parser is loaded when a text needs it', TIMEOUT, async () => 
 });
 
 for (const [locale, query, name] of [['en-GB', 'bicyc', 'bicycle'], ['zh-CN', '自行车', '自行车'], ['ru-RU', 'велос', 'велосипед']]) {
-  test(`emoji are found by name and chosen with the keyboard: ${locale}`, TIMEOUT, async () => {
+  test(`emoji are found by name and chosen with the keyboard: ${locale}`, async () => {
     const win = await newWindow(on.server, { locale });
     const { page } = win;
     await win.enter('login', 'bob');
@@ -101,7 +101,7 @@ for (const [locale, query, name] of [['en-GB', 'bicyc', 'bicycle'], ['zh-CN', '�
   });
 }
 
-test('any emoji can be a reaction, and Escape closes the picker and restores the focus', TIMEOUT, async () => {
+test('any emoji can be a reaction, and Escape closes the picker and restores the focus', async () => {
   const win = await joined('login', 'bob', 'react', 'ws');
   const { page } = win;
   await win.say('hello');
@@ -120,7 +120,7 @@ test('any emoji can be a reaction, and Escape closes the picker and restores the
   await until('the reaction is shown', async () => (await page.textContent('.reactions')).replace(/\s+/g, ' ').trim() === '☕ 1');
 });
 
-test("other apps' data and custom events are ignored", TIMEOUT, async () => {
+test("other apps' data and custom events are ignored", async () => {
   const { ada } = on.people;
   await ada.enter('apps');
   const win = await joined('login', 'bob', 'apps', 'ws');

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { until } from './harness.mjs';
-import { TIMEOUT, showing, stage } from './stage.mjs';
+import { showing, stage } from './stage.mjs';
 
 const on = stage('ada', 'bob');
 const { joined, newWindow } = on;
@@ -10,7 +10,7 @@ const thread = (win) => win.page.$$eval('.thread .row .text', (all) => all.map((
 const main = (win) => win.page.$$eval('.room > .chat .row .text', (all) => all.map((el) => el.textContent));
 const replies = async (win) => (await win.page.locator('.room > .chat .replies').allInnerTexts()).map((s) => s.replace(/\s+/g, ' ').trim());
 
-test("a thread's messages are shown there only, and counted at its root", TIMEOUT, async () => {
+test("a thread's messages are shown there only, and counted at its root", async () => {
   const { ada } = on.people;
   await ada.enter('dev');
   await ada.say('dev', 'which release?');
@@ -49,7 +49,7 @@ test("a thread's messages are shown there only, and counted at its root", TIMEOU
   await until('one reply is left', async () => (await replies(win)).join() === '1 reply last reply by bob');
 });
 
-test('on a phone a thread covers its room, and back leads there', TIMEOUT, async () => {
+test('on a phone a thread covers its room, and back leads there', async () => {
   const { ada } = on.people;
   await ada.enter('small');
   const { id } = await ada.say('small', 'root');
@@ -67,7 +67,7 @@ test('on a phone a thread covers its room, and back leads there', TIMEOUT, async
   await until('the room is shown again', () => win.page.locator('.room > .chat .scroller').isVisible());
 });
 
-test('conversations have threads as well', TIMEOUT, async () => {
+test('conversations have threads as well', async () => {
   const { ada } = on.people;
   const { id } = await ada.call('POST', 'v1/private/bob/messages', { message: 'between us' });
   const win = await newWindow();

@@ -4,7 +4,7 @@ import { cp, rm } from 'node:fs/promises';
 import { test } from 'node:test';
 import { Server, until } from './harness.mjs';
 import { startProxy } from './proxy.mjs';
-import { TIMEOUT, assertInOrder, range, showing, stage } from './stage.mjs';
+import { assertInOrder, range, showing, stage } from './stage.mjs';
 
 const on = stage('bob', 'cy', 'dee', 'fay');
 const { newWindow, joined } = on;
@@ -15,7 +15,7 @@ async function allOf(win, last) {
   return win.all();
 }
 
-test('changing the transport during a conversation loses and duplicates nothing', TIMEOUT, async () => {
+test('changing the transport during a conversation loses and duplicates nothing', async () => {
   const { fay } = on.people;
   await fay.enter('bridge');
   const win = await joined('login', 'bob', 'bridge', 'ws');
@@ -48,7 +48,7 @@ const faults = [
   ['cuts every connection after 3 s', { cut: 3000 }, ['ws', 'sse', 'sse-post', 'poll']],
 ];
 for (const [what, fault, expected] of faults) {
-  test(`behind a proxy that ${what} the app is usable and shows its transport`, TIMEOUT, async (t) => {
+  test(`behind a proxy that ${what} the app is usable and shows its transport`, async (t) => {
     const { dee } = on.people;
     const room = what.split(' ')[0];
     await dee.enter(room);
@@ -79,7 +79,7 @@ for (const [what, fault, expected] of faults) {
   });
 }
 
-test('offline for a while: the app says so, unsent messages go out, missed ones arrive', TIMEOUT, async () => {
+test('offline for a while: the app says so, unsent messages go out, missed ones arrive', async () => {
   const { fay } = on.people;
   await fay.enter('trip');
   const win = await joined('login', 'bob', 'trip');
@@ -95,7 +95,7 @@ test('offline for a while: the app says so, unsent messages go out, missed ones 
   await until('the app is live', async () => await win.state() === 'live');
 });
 
-test('a silent connection is dropped after 45 s', TIMEOUT, async () => {
+test('a silent connection is dropped after 45 s', async () => {
   const win = await newWindow();
   await win.page.clock.install();
   await win.enter('login', 'bob', 'ws');
@@ -115,7 +115,7 @@ test('a silent connection is dropped after 45 s', TIMEOUT, async () => {
 });
 
 for (const signal of ['SIGTERM', 'SIGKILL']) {
-  test(`${signal} and a restart while both type loses and duplicates nothing`, TIMEOUT, async (t) => {
+  test(`${signal} and a restart while both type loses and duplicates nothing`, async (t) => {
     const own = await Server.start();
     t.after(() => own.stop());
     const gus = await joined('signup', 'gus', 'lobby', 'ws', own);
@@ -145,7 +145,7 @@ for (const signal of ['SIGTERM', 'SIGKILL']) {
   });
 }
 
-test('after the server is restored to an older state, what it lost disappears, and what it has stays', TIMEOUT, async (t) => {
+test('after the server is restored to an older state, what it lost disappears, and what it has stays', async (t) => {
   const own = await Server.start();
   const copy = `${own.dir}-copy`;
   t.after(async () => { await own.stop(); await rm(copy, { recursive: true, force: true }); });

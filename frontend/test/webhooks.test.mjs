@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
 import { Server, until } from './harness.mjs';
-import { TIMEOUT, stage } from './stage.mjs';
+import { stage } from './stage.mjs';
 
 const on = stage();
 let server;
@@ -21,13 +21,13 @@ before(async () => {
   receiver.listen(0, '127.0.0.1');
   await once(receiver, 'listening');
   server = await Server.start('--hooks-allow=127.0.0.0/8');
-}, TIMEOUT);
+});
 after(async () => {
   receiver.close();
   await server?.stop();
-}, TIMEOUT);
+});
 
-test('an owner creates a hook, tests it, sees it fail, pauses it, replays and deletes it', TIMEOUT, async () => {
+test('an owner creates a hook, tests it, sees it fail, pauses it, replays and deletes it', async () => {
   const ada = await server.person('ada');
   await ada.call('POST', 'v1/rooms', { name: 'ops' });
   const win = await on.newWindow(server);

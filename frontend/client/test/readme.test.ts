@@ -36,7 +36,7 @@ test('the snippets in TypeScript run', async () => {
   expect(said.some((line) => line.startsWith('taken 409'))).toBe(true);
 });
 
-test('the snippets for React and Vue type-check', { timeout: 180_000 }, async () => {
+test('the snippets for React and Vue type-check', async () => {
   await mkdir(scratch, { recursive: true });
   const files: string[] = [];
   const keep = async (name: string, text: string) => {

@@ -6,6 +6,8 @@
 package testservers
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -129,6 +131,30 @@ func Start(cmd *exec.Cmd, dying syscall.Signal) (chan error, error) {
 		return nil, err
 	}
 	return ended, nil
+}
+
+// startWait is how long a server may take to answer, which a busy machine delays.
+const startWait = 3 * time.Minute
+
+// await waits until ping returns nil. Otherwise it ends the process and returns an error with its log.
+func (d *daemon) await(log *bytes.Buffer, ping func(context.Context) error) error {
+	for deadline := time.Now().Add(startWait); ; time.Sleep(10 * time.Millisecond) {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		err := ping(ctx)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-d.ended:
+			return fmt.Errorf("%s ended instead of serving:\n%s", d.cmd.Path, log.Bytes())
+		default:
+		}
+		if time.Now().After(deadline) {
+			d.end(syscall.SIGQUIT)
+			return fmt.Errorf("%s did not answer within %v: %w\n%s", d.cmd.Path, startWait, err, log.Bytes())
+		}
+	}
 }
 
 // end sends a signal that ends the process, and waits until it has ended.

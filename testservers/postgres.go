@@ -153,27 +153,15 @@ func (p *Postgres) Start() error {
 	return p.server.awaitPostgres(p.URL("postgres"), &p.log)
 }
 
-// awaitPostgres waits until PostgreSQL answers at url. It ends the process after a minute.
+// awaitPostgres waits until PostgreSQL answers at url.
 func (d *daemon) awaitPostgres(url string, log *bytes.Buffer) error {
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	return d.await(log, func(ctx context.Context) error {
 		conn, err := pgx.Connect(ctx, url)
-		if err == nil {
-			_ = conn.Close(ctx)
-			cancel()
-			return nil
+		if err != nil {
+			return err
 		}
-		cancel()
-		select {
-		case <-d.ended:
-			return fmt.Errorf("%s ended instead of serving:\n%s", d.cmd.Path, log.Bytes())
-		default:
-		}
-		if time.Now().After(deadline) {
-			d.end(syscall.SIGQUIT)
-			return fmt.Errorf("%s did not answer within a minute: %w", d.cmd.Path, err)
-		}
-	}
+		return conn.Close(ctx)
+	})
 }
 
 // URL returns the URL of the database with that name.

@@ -2,6 +2,8 @@ package testservers
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -12,7 +14,6 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // S3 is an S3-compatible server (versitygw), whose buckets are folders.
@@ -107,30 +108,21 @@ func (s *S3) Start() error {
 	if s.server, err = start(cmd, syscall.SIGKILL); err != nil {
 		return err
 	}
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if s.answers() {
-			return nil
+	return s.server.await(&s.log, func(ctx context.Context) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.Addr()+"/health", nil)
+		if err != nil {
+			return err
 		}
-		select {
-		case <-s.server.ended:
-			return fmt.Errorf("versitygw ended instead of serving:\n%s", s.log.Bytes())
-		default:
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
 		}
-		if time.Now().After(deadline) {
-			s.Kill()
-			return fmt.Errorf("versitygw did not answer within 30 s:\n%s", s.log.Bytes())
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			return errors.New(resp.Status)
 		}
-	}
-}
-
-func (s *S3) answers() bool {
-	client := http.Client{Timeout: time.Second}
-	resp, err := client.Get("http://" + s.Addr() + "/health")
-	if err != nil {
-		return false
-	}
-	_ = resp.Body.Close()
-	return resp.StatusCode == http.StatusOK
+		return nil
+	})
 }
 
 // Addr returns the server's host and port.

@@ -2,6 +2,7 @@ package testservers
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -9,7 +10,6 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // Valkey is a Valkey server that keeps nothing on disk.
@@ -60,36 +60,24 @@ func (v *Valkey) Start() error {
 	if v.server, err = start(cmd, syscall.SIGKILL); err != nil {
 		return err
 	}
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if v.answers() {
-			return nil
-		}
-		select {
-		case <-v.server.ended:
-			return fmt.Errorf("Valkey ended instead of serving:\n%s", v.log.Bytes())
-		default:
-		}
-		if time.Now().After(deadline) {
-			v.Kill()
-			return fmt.Errorf("Valkey did not answer within 30 s:\n%s", v.log.Bytes())
-		}
-	}
+	return v.server.await(&v.log, v.ping)
 }
 
-// answers reports whether the server answers; an error such as NOAUTH is an answer too.
-func (v *Valkey) answers() bool {
-	c, err := net.DialTimeout("tcp", v.Addr(), time.Second)
+// ping returns nil if the server answers; an error such as NOAUTH is an answer too.
+func (v *Valkey) ping(ctx context.Context) error {
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", v.Addr())
 	if err != nil {
-		return false
+		return err
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(time.Second))
+	deadline, _ := ctx.Deadline()
+	_ = c.SetDeadline(deadline)
 	if _, err := c.Write([]byte("PING\r\n")); err != nil {
-		return false
+		return err
 	}
 	var b [1]byte
 	_, err = c.Read(b[:])
-	return err == nil
+	return err
 }
 
 // Addr returns the server's host and port.

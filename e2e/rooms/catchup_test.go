@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"time"
 
 	"tandem/e2e/harness"
 	"tandem/program"
@@ -89,7 +88,7 @@ func TestNoEventWaitsForAnother(t *testing.T) {
 		})
 		for _, s := range streams {
 			for came := 0; came < len(rooms); {
-				e, err := s.Next(10 * time.Second)
+				e, err := s.Next(harness.Patience)
 				if err != nil {
 					t.Fatalf("%s: round %d: got %d of 3 posts: %v", s.Over, round, came, err)
 				}

@@ -135,7 +135,7 @@ func TestWaitingPollGetsTheReasonForItsEnd(t *testing.T) {
 	p := harness.StartProgram(t, harness.WithSecret)
 	ada := p.Signup(t, "ada")
 	ada.Enter("lobby")
-	brief := ada.WithToken(harness.ClaimsOf(t, ada.AccessToken).Expiring(3*time.Second).Sign("HS256", harness.Secret))
+	brief := ada.WithToken(harness.ClaimsOf(t, ada.AccessToken).Expiring(15*time.Second).Sign("HS256", harness.Secret))
 	got := brief.Poll("room=lobby&wait=60&since=" + brief.Poll("room=lobby").Since)
 	if last := got.Events[len(got.Events)-1]; last.Type != "stream_close" || last.Reason != "token_expired" {
 		t.Errorf("last event of the response = %s", last.Raw)

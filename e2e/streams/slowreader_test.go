@@ -39,7 +39,7 @@ func TestStalledReaderDelaysNobodyAndVanishedOneIsDropped(t *testing.T) {
 		}
 	}
 	vanished.Vanish(t)
-	for deadline, left := time.Now().Add(65*time.Second), false; !left; {
+	for deadline, left := time.Now().Add(harness.Within(65*time.Second)), false; !left; {
 		e, err := live[0].Next(time.Until(deadline))
 		if err != nil {
 			t.Fatalf("waiting for the vanished reader to be given up: %v", err)

@@ -20,7 +20,7 @@ func TestStreamEndsWithItsToken(t *testing.T) {
 	real := harness.ClaimsOf(t, ada.AccessToken)
 	lasting := ada.Open(harness.OverSSE, "room=lobby")
 	lasting.Opening()
-	brief := ada.WithToken(real.Expiring(5*time.Second).Sign("HS256", harness.Secret))
+	brief := ada.WithToken(real.Expiring(15*time.Second).Sign("HS256", harness.Secret))
 	streams := []*harness.Stream{brief.Open(harness.OverSSE, "room=lobby"), brief.Open(harness.OverWS, "room=lobby")}
 	for _, s := range streams {
 		s.Opening()
@@ -47,7 +47,7 @@ func TestStreamPingsEveryTwentySeconds(t *testing.T) {
 	for _, s := range streams {
 		s.Message("hi")
 		for range 2 { // the second shows that no server timeout ends an idle stream
-			e, err := s.Next(30 * time.Second)
+			e, err := s.Next(harness.Within(30 * time.Second))
 			if err != nil || e.Type != "ping" {
 				t.Fatalf("%s: got %s, %v, want a ping", s.Over, e.Raw, err)
 			}

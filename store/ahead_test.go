@@ -67,6 +67,7 @@ func (n *otherNode) awaitWaiter() {
 // A batch that waits for another node's commit includes everything that arrives meanwhile. The first turn only teaches
 // the writer that this is worthwhile.
 func TestBatchIsCollectedUnderTheLock(t *testing.T) {
+	t.Parallel()
 	for _, pooled := range []bool{false, true} {
 		t.Run(fmt.Sprint("behind a pooler: ", pooled), func(t *testing.T) {
 			pg := testservers.NewPostgres(t)
@@ -140,6 +141,7 @@ func TestBatchIsCollectedUnderTheLock(t *testing.T) {
 
 // A node that fails between the lock and the batch releases the lock, so that the other nodes and its writer continue.
 func TestLockAheadIsReleased(t *testing.T) {
+	t.Parallel()
 	pg := testservers.NewPostgres(t)
 	name, err := pg.NewDatabase()
 	if err != nil {
@@ -223,6 +225,7 @@ func TestLockAheadIsReleased(t *testing.T) {
 
 // The extra round trip is not worth it if it costs as much as the commit, or if no other node commits.
 func TestWhenTheHeadIsLockedAhead(t *testing.T) {
+	t.Parallel()
 	const ms = time.Millisecond
 	for _, c := range []struct {
 		turn turn
@@ -241,6 +244,7 @@ func TestWhenTheHeadIsLockedAhead(t *testing.T) {
 
 // A step of retention uses a lock that was taken ahead, and leaves none behind: the next post takes its own.
 func TestRetentionStepUsesTheLockAhead(t *testing.T) {
+	t.Parallel()
 	pg := testservers.NewPostgres(t)
 	name, err := pg.NewDatabase()
 	if err != nil {

@@ -142,6 +142,7 @@ func (n *followerNode) signal(t *testing.T, s syscall.Signal) {
 // Whatever happens to the node that holds a follower, another takes over: the follower gets every event in order, and
 // at most one batch twice per takeover.
 func TestFollowersSurviveTheirNodes(t *testing.T) {
+	t.Parallel()
 	const cut = "it is cut off its database"
 	for fault, do := range map[string]func(t *testing.T, s *Store, n *followerNode, tookOver func()){
 		"it is killed in mid-work": func(t *testing.T, s *Store, n *followerNode, tookOver func()) {
@@ -174,8 +175,8 @@ func TestFollowersSurviveTheirNodes(t *testing.T) {
 		},
 	} {
 		t.Run(fault, func(t *testing.T) {
-			t.Parallel()      // most of the time the nodes wait for a lease to end
 			if fault == cut { // only PostgreSQL has a connection to cut
+				t.Parallel()
 				testFollowersSurviveTheirNodes(t, place{URL: testservers.Database(t)}, do)
 				return
 			}

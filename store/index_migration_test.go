@@ -57,6 +57,7 @@ const twoIndexes = "events_by_also events_main events_pkey events_rest events_th
 
 // Building an index CONCURRENTLY waits for every snapshot in the database, so a node waiting for its turn holds none.
 func TestNodesStartingTogetherMigrateTheIndexes(t *testing.T) {
+	t.Parallel()
 	p, db := beforeTwoIndexes(t)
 	const nodes = 4
 	ended := make(chan error)
@@ -81,6 +82,7 @@ func TestNodesStartingTogetherMigrateTheIndexes(t *testing.T) {
 
 // A failed attempt, as during a long dump, says why and does no harm; the next one completes it.
 func TestInterruptedIndexMigrationContinues(t *testing.T) {
+	t.Parallel()
 	p, db := beforeTwoIndexes(t)
 	dump, err := db.BeginTx(t.Context(), &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 // Nodes of the previous version run beside migrated ones: a migration may only add, and old nodes must not need what it
 // adds. An index that is not a constraint may be dropped: without it they are slower.
 func TestMigrationsOnlyAdd(t *testing.T) {
+	t.Parallel()
 	comment := regexp.MustCompile(`--[^\n]*`)
 	forbidden := regexp.MustCompile(`(?i)\b(DROP|RENAME|TRUNCATE|SET NOT NULL|CREATE TRIGGER|ADD CONSTRAINT|ALTER COLUMN \S+ TYPE|ALTER COLUMN \S+ SET DATA)\b`)
 	dropped := regexp.MustCompile(`(?i)^\s*DROP INDEX (CONCURRENTLY )?(IF EXISTS )?events_\w+\s*$`)

@@ -71,6 +71,7 @@ func TestUserAndFirstSessionAreOneTransaction(t *testing.T) {
 }
 
 func TestFailedSweepIsLogged(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	var log bytes.Buffer
 	p := place{Dir: t.TempDir()}

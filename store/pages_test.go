@@ -12,6 +12,7 @@ import (
 // A commit of one post writes a page each of the events and of their index; with a key, two more. Pages determine a
 // commit's cost: each is checksummed, written and synced. Now and then one is full and split.
 func TestPagesOfACommit(t *testing.T) {
+	t.Parallel()
 	const page, frameHeader, posts = 4096, 24, 200
 	for name, c := range map[string]struct {
 		keyed bool

@@ -80,6 +80,7 @@ func testPanicInAWriteFailsOnlyThatWrite(t *testing.T, p place) {
 
 // If something else panics, the batch is rolled back and its jobs run one by one on a new connection.
 func TestPanickedBatchIsRetriedOneByOne(t *testing.T) {
+	t.Parallel()
 	s, u, r := world(t, place{Dir: t.TempDir()}, nil)
 	if err := s.log.do(t.Context(), func(t *tx) error { // looking for a key panics
 		t.w.prepared[`SELECT fingerprint, event_id FROM idempotency WHERE user_id = ? AND topic = ? AND key = ?`] = &sql.Stmt{}
@@ -156,6 +157,7 @@ func testPanicInPublishingACommit(t *testing.T, p place) {
 
 // The writer's connection check may panic; the writer continues.
 func TestPanicInKeepingTheConnection(t *testing.T) {
+	t.Parallel()
 	s, _, _ := world(t, place{Dir: t.TempDir()}, nil)
 	kept := make(chan struct{}, 64)
 	lose := func(tx *tx) error {
@@ -178,6 +180,7 @@ func TestPanicInKeepingTheConnection(t *testing.T) {
 
 // A message that panics in the indexer is skipped; later ones are found.
 func TestPanicInTheIndexSkipsOnlyThatMessage(t *testing.T) {
+	t.Parallel()
 	s := place{Dir: t.TempDir()}.open(t, Config{Search: true, takeWords: func(ctx context.Context, tx *wordsTx, e chat.Event) error {
 		if strings.Contains(e.Body, "poison") {
 			panic("taking words")
@@ -209,6 +212,7 @@ func TestPanicInTheIndexSkipsOnlyThatMessage(t *testing.T) {
 
 // Other panics in the indexer are retried, and searches report that the index is behind.
 func TestPanicInFollowingTheLogIsRetried(t *testing.T) {
+	t.Parallel()
 	s := place{Dir: t.TempDir()}.open(t, Config{Search: true})
 	runFollowers(t, s, brokenLog{s})
 	before := panics.Total()

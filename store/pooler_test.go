@@ -25,10 +25,11 @@ func pooledPostgres(t *testing.T, settings ...string) (*testservers.Postgres, *t
 // Behind a pooler, configured or detected, each transaction sets what it needs: commits wait for the disk even if that
 // is not the server's default, and waiting for the head times out.
 func TestPoolerKeepsTheGuarantees(t *testing.T) {
+	t.Parallel()
 	for _, said := range []bool{false, true} {
 		t.Run(fmt.Sprint("said: ", said), func(t *testing.T) {
 			pg, pooler, name := pooledPostgres(t, "synchronous_commit=off")
-			p := place{URL: pooler.URL(name), Pooler: said}
+			p := place{URL: pooler.URL(name), Pooler: said, PostgresWait: 29900 * time.Millisecond}
 			s, u, r := world(t, p, nil)
 			if err := pg.Exec(name, `CREATE TABLE seen (setting text, value text)`,
 				`CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -45,7 +46,7 @@ func TestPoolerKeepsTheGuarantees(t *testing.T) {
 				t.Fatal(err)
 			}
 			seen, err := list(t.Context(), s, scanOne[string], `SELECT DISTINCT setting || '=' || value FROM seen ORDER BY 1`)
-			if want := "idle_in_transaction_session_timeout=2s lock_timeout=2s synchronous_commit=on"; err != nil || strings.Join(seen, " ") != want {
+			if want := "idle_in_transaction_session_timeout=30s lock_timeout=30s synchronous_commit=on"; err != nil || strings.Join(seen, " ") != want {
 				t.Errorf("the transactions ran with %v, %v; want %s", seen, err, want)
 			}
 			if err := s.Close(); err != nil {
@@ -68,6 +69,7 @@ func TestPoolerKeepsTheGuarantees(t *testing.T) {
 // A pooler may switch a connection to another server without closing it: the log gets a new name before anything is
 // written to that server.
 func TestPoolerSwitchingServersRenamesTheLog(t *testing.T) {
+	t.Parallel()
 	pg, pooler, name := pooledPostgres(t)
 	var told []string
 	p := place{URL: pooler.URL(name)}
@@ -109,6 +111,7 @@ func TestPoolerSwitchingServersRenamesTheLog(t *testing.T) {
 
 // While the pooler is down every call fails with an error, and the same store continues when it is back.
 func TestStoreSurvivesPoolerRestart(t *testing.T) {
+	t.Parallel()
 	_, pooler, name := pooledPostgres(t)
 	s, u, r := world(t, place{URL: pooler.URL(name)}, nil)
 	acknowledged := int64(0)
@@ -149,6 +152,7 @@ func TestStoreSurvivesPoolerRestart(t *testing.T) {
 
 // What the pooler refuses is reported on one line, with what to do.
 func TestPoolerRefusingASettingIsReported(t *testing.T) {
+	t.Parallel()
 	_, pooler, name := pooledPostgres(t)
 	_, err := place{URL: pooler.URL(name) + "&search_path=chat"}.try(Config{})
 	if err == nil || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "search_path") || !strings.Contains(err.Error(), "ALTER ROLE") {

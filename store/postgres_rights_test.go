@@ -74,6 +74,7 @@ func writes(t *testing.T, s *Store, name string) {
 
 // A role with its own schema needs no rights in public, whether the schema is set for the role or in the URL.
 func TestPostgresSeparateSchema(t *testing.T) {
+	t.Parallel()
 	pg := testservers.NewPostgres(t, "fsync=off")
 	for _, by := range []string{"role", "url"} {
 		t.Run(by, func(t *testing.T) {
@@ -116,6 +117,7 @@ func TestPostgresSeparateSchema(t *testing.T) {
 // A role that may not create tables can serve what their owner has migrated. Before that, or without rights on them, a
 // one-line error says what to do.
 func TestPostgresRoleThatOnlyServes(t *testing.T) {
+	t.Parallel()
 	pg := testservers.NewPostgres(t, "fsync=off")
 	database, err := pg.NewDatabase()
 	if err != nil {
@@ -213,6 +215,7 @@ func issue(t *testing.T, by *authority, template *x509.Certificate, certFile, ke
 
 // With sslmode=verify-full the server must match its certificate, or a one-line error says what to do.
 func TestPostgresOverTLS(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	right, wrong := newAuthority(t, dir, "right"), newAuthority(t, dir, "wrong")
 	cert, key := filepath.Join(dir, "server.pem"), filepath.Join(dir, "server.key")

@@ -12,7 +12,7 @@ import (
 	"tandem/testservers"
 )
 
-// ownPostgres returns a server that a test may damage.
+// ownPostgres returns a server that a test may damage, which the store notices after 5 s.
 func ownPostgres(t *testing.T, settings ...string) (*testservers.Postgres, place) {
 	t.Helper()
 	pg := testservers.NewPostgres(t, settings...)
@@ -20,12 +20,13 @@ func ownPostgres(t *testing.T, settings ...string) (*testservers.Postgres, place
 	if err != nil {
 		t.Fatal(err)
 	}
-	return pg, place{URL: pg.URL(name)}
+	return pg, place{URL: pg.URL(name), PostgresWait: 5 * time.Second}
 }
 
 // While PostgreSQL is down every call fails soon, and afterwards the same store continues with everything acknowledged
 // and no gaps.
 func TestStoreSurvivesPostgresRestart(t *testing.T) {
+	t.Parallel()
 	pg, p := ownPostgres(t)
 	s, u, r := world(t, p, nil)
 	var acknowledged []int64
@@ -78,6 +79,7 @@ func TestStoreSurvivesPostgresRestart(t *testing.T) {
 
 // A node that is frozen while it holds the head's lock loses it: the others wait, and continue.
 func TestFrozenNodeLosesTheHeadLock(t *testing.T) {
+	t.Parallel()
 	_, p := ownPostgres(t)
 	frozen, u, r := world(t, p, nil)
 	other := p.open(t, Config{})
@@ -118,6 +120,7 @@ func TestFrozenNodeLosesTheHeadLock(t *testing.T) {
 
 // Two nodes that write at once share one numbering.
 func TestNodesShareTheLog(t *testing.T) {
+	t.Parallel()
 	_, p := ownPostgres(t)
 	a, u, r := world(t, p, nil)
 	b := p.open(t, Config{})
@@ -153,6 +156,7 @@ func TestNodesShareTheLog(t *testing.T) {
 }
 
 func TestReadOnlyPostgresIsReported(t *testing.T) {
+	t.Parallel()
 	pg, p := ownPostgres(t)
 	s, u, r := world(t, p, nil)
 	if err := pg.Exec("postgres", `ALTER SYSTEM SET default_transaction_read_only = on`, `SELECT pg_reload_conf()`); err != nil {
@@ -176,6 +180,7 @@ func TestReadOnlyPostgresIsReported(t *testing.T) {
 // A standby that takes over without the last commits starts a new name for the log, and records up to which id it is
 // the old log. So does one that lost nothing: it cannot tell.
 func TestFailoverRenamesTheLog(t *testing.T) {
+	t.Parallel()
 	pg, p := ownPostgres(t)
 	s, u, r := world(t, p, nil)
 	post := func(text string) chat.Event {
@@ -230,6 +235,7 @@ func TestFailoverRenamesTheLog(t *testing.T) {
 
 // Planning the statement that posts takes longer than running it, so PostgreSQL has to keep its plan.
 func TestPostsReuseTheirQueryPlan(t *testing.T) {
+	t.Parallel()
 	s, u, r := world(t, postgresPlace(t), nil)
 	for range 20 {
 		if _, _, err := s.Post(t.Context(), guardOf(u, r), message(u, r, "hi"), nil); err != nil {

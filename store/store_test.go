@@ -1,11 +1,15 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -21,6 +25,7 @@ type place Config
 
 func (p place) try(cfg Config) (*Store, error) {
 	cfg.URL, cfg.Pooler, cfg.Dir = p.URL, p.Pooler, p.Dir
+	cfg.PostgresWait = cmp.Or(p.PostgresWait, 20*time.Second) // a busy machine needs longer than the default
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -50,8 +55,15 @@ func runFollowers(t *testing.T, s *Store, log followers.Log) {
 
 // onBoth runs a test on SQLite and on PostgreSQL.
 func onBoth(t *testing.T, test func(t *testing.T, p place)) {
-	t.Run("SQLite", func(t *testing.T) { test(t, place{Dir: t.TempDir()}) })
-	t.Run("PostgreSQL", func(t *testing.T) { test(t, postgresPlace(t)) })
+	t.Parallel()
+	t.Run("SQLite", func(t *testing.T) {
+		t.Parallel()
+		test(t, place{Dir: t.TempDir()})
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		t.Parallel()
+		test(t, postgresPlace(t))
+	})
 }
 
 // postgresPlace returns a new database with a copied schema: migrating each database took a third of the time of this
@@ -67,11 +79,16 @@ func postgresPlace(t *testing.T) place {
 	})}
 }
 
+// atOnce is how many tests run in parallel at least: many wait, for locks and servers.
+const atOnce = 6
+
 func TestMain(m *testing.M) {
 	if os.Getenv(followerNodeEnv) != "" {
 		runFollowerNode()
 		return
 	}
+	flag.Parse()
+	_ = flag.Set("test.parallel", strconv.Itoa(max(runtime.GOMAXPROCS(0), atOnce))) // cannot fail
 	code := m.Run()
 	testservers.Close()
 	os.Exit(code)
@@ -373,6 +390,7 @@ func testDamagedLogIsNotServed(t *testing.T, p place) {
 }
 
 func TestConnectionsAreSetUp(t *testing.T) {
+	t.Parallel()
 	s, err := Open(t.Context(), Config{Dir: t.TempDir(), Now: time.Now})
 	if err != nil {
 		t.Fatal(err)

@@ -21,6 +21,7 @@ func (t *recordedTraces) Committed(id int64, _ string, _ time.Time, _ time.Durat
 
 // Events of a failed transaction are not in a trace: their ids go to other events later.
 func TestTracesRecordDurability(t *testing.T) {
+	t.Parallel()
 	traces := &recordedTraces{}
 	s := place{Dir: t.TempDir()}.open(t, Config{Traces: traces})
 	write := func(refused, broken error) error {

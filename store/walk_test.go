@@ -82,6 +82,7 @@ func result(t *testing.T, v any, err error) any {
 
 // PostgreSQL counts the rows and index entries that it reads.
 func TestMessageQueriesUseTheIndexOnPostgres(t *testing.T) {
+	t.Parallel()
 	for _, plans := range []string{"auto", "force_custom_plan", "force_generic_plan"} {
 		t.Run(plans, func(t *testing.T) {
 			p := place{URL: testservers.Database(t)}
@@ -126,6 +127,7 @@ func TestMessageQueriesUseTheIndexOnPostgres(t *testing.T) {
 
 // SQLite does not count rows, but it shows its plan: each access to the events must be one of these searches.
 func TestMessageQueriesUseTheIndexOnSQLite(t *testing.T) {
+	t.Parallel()
 	good := regexp.MustCompile(`^SEARCH (e|events) USING (` +
 		`(COVERING )?INDEX events_(main|rest) \(topic=\? AND id>\? AND id<\?\)|` +
 		`(COVERING )?INDEX events_main \(topic>\? AND topic<\?\)|` +

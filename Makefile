@@ -23,9 +23,9 @@ docs: frontend/node_modules ## the guide, embedded by the next make build and se
 run: build ## build, then serve on :8080 with ./data
 	bin/tandem
 
-# Do not race-instrument SQLite (translated from C), argon2, and the decoders of pictures and packed data: that would double
+# Do not race-instrument SQLite (translated from C, with its library), argon2, and the decoders of pictures and packed data: that would double
 # the time of the tests, and a race in them is not ours to fix.
-NO_RACE = modernc.org/sqlite/lib golang.org/x/crypto/argon2 golang.org/x/image/... image/... compress/...
+NO_RACE = modernc.org/sqlite/lib modernc.org/libc modernc.org/memory golang.org/x/crypto/argon2 golang.org/x/image/... image/... compress/...
 RACE = -race $(foreach package,$(NO_RACE),-gcflags=$(package)=-race=false)
 
 # On Linux an epoll poller serves streams over plain TCP; other systems use a goroutine per stream. These tests run both
@@ -36,8 +36,10 @@ STREAM_TESTS = Stream|Socket|Frame|Slow|Stalled|Vanish|Conformance|SameBytes|Res
 TEST_EVENTS = bin/test-events.json
 GO_TEST = CGO_ENABLED=1 GOFLAGS= $$(go tool -modfile=tools/go.mod -n gotestsum) --format pkgname --format-hide-empty-pkg --jsonfile
 
-# make lint has run go vet.
-GO_TEST_FLAGS = -vet=off $(RACE) -timeout 40m
+# make lint has run go vet. At least four packages are tested at once, since their tests often wait, and the longest start
+# first.
+GO_TEST_FLAGS = -vet=off $(RACE) -timeout 40m -p $$(n=$$(nproc); echo $$((n > 4 ? n : 4)))
+LONGEST = ./e2e/streams ./e2e/cluster ./e2e/security ./e2e/rooms ./e2e/hooks ./e2e/accounts ./store
 
 # With TANDEM_REQUIRE=all a test fails, rather than being skipped, if a program it needs is missing.
 test: export TMPDIR = $(shell scripts/tmpdir)
@@ -45,8 +47,8 @@ test: ## everything: linters, Go tests with the race detector, the app in a brow
 	scripts/setup
 	$(MAKE) -j2 lint frontend/fixtures/node_modules
 	$(MAKE) binary
-	TANDEM_REQUIRE=all TANDEM_BIN=$(CURDIR)/bin/tandem $(GO_TEST) $(TEST_EVENTS) -- $(GO_TEST_FLAGS) ./...
-	TANDEM_REQUIRE=all TANDEM_BIN=$(CURDIR)/bin/tandem TANDEM_TEST_STREAMS=plain $(GO_TEST) $(TEST_EVENTS).plain -- $(GO_TEST_FLAGS) -run '$(STREAM_TESTS)' ./e2e/...
+	TANDEM_REQUIRE=all TANDEM_BIN=$(CURDIR)/bin/tandem $(GO_TEST) $(TEST_EVENTS) -- $(GO_TEST_FLAGS) $(LONGEST) ./...
+	TANDEM_REQUIRE=all TANDEM_BIN=$(CURDIR)/bin/tandem TANDEM_TEST_STREAMS=plain $(GO_TEST) $(TEST_EVENTS).plain -- $(GO_TEST_FLAGS) -run '$(STREAM_TESTS)' $(filter ./e2e/%,$(LONGEST)) ./e2e/...
 	$(MAKE) docs build
 	cd frontend && npm run --silent examples && TANDEM_REQUIRE=all TANDEM_BIN=$(CURDIR)/bin/tandem npm run --silent test:built
 	$(MAKE) test-deploy

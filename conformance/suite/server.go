@@ -2,11 +2,13 @@ package suite
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/getkin/kin-openapi/openapi3"
 )
@@ -34,12 +36,20 @@ func (r *run) describe(ctx context.Context) (*server, error) {
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("GET /openapi.yaml: got %s: not a tandem server", resp.Status)
 	}
+	hash := sha256.Sum256(text)
+	if doc, ok := contracts.Load(hash); ok {
+		return &server{doc.(*openapi3.T)}, nil
+	}
 	doc, err := openapi3.NewLoader().LoadFromData(text)
 	if err != nil {
 		return nil, fmt.Errorf("/openapi.yaml: %w", err)
 	}
+	contracts.Store(hash, doc)
 	return &server{doc}, nil
 }
+
+// contracts has the parsed contracts by the hash of their text, for processes that run the suite many times.
+var contracts sync.Map
 
 // lacks returns what a need is missing, or "". A need is an operation ("POST /v1/rooms"), a parameter of the stream
 // ("?site"), or a value of one ("?format=ndjson").

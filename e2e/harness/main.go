@@ -14,8 +14,9 @@ import (
 	"tandem/testservers"
 )
 
-// atOnce is how many tests run in parallel. More would not finish sooner on two processors, but wait longer for each other.
-const atOnce = 8
+// atOnce is how many tests of an area run in parallel at least, beside other areas (make test). More would not finish sooner
+// on two processors, but wait longer for each other.
+const atOnce = 4
 
 // Main is called by each area's TestMain. It runs more tests in parallel than there are processors, since many only wait
 // for one of the contract's own times, and it cleans up what the tests share.

@@ -140,7 +140,7 @@ func (h *Hub) controls(events []chat.Event) (found []chat.ControlEvent) {
 		if err != nil {
 			h.logger.Error("cannot read a control event", "id", e.ID, "error", err)
 		}
-		if !h.do("announcing a control event", func() { h.tell(c) }) {
+		if !h.do("announcing a control event", func() { h.control(c) }) {
 			h.do("forgetting credentials", h.renamed) // dropping all of them is safe
 		}
 		found = append(found, c)

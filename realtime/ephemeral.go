@@ -34,8 +34,8 @@ func (h *Hub) notice(n *Notice) {
 	}
 }
 
-// tellNow puts an ephemeral event into the ring if anybody follows t. The caller holds Hub.mu.
-func (h *Hub) tellNow(t *topic, e chat.Ephemeral) {
+// publishNow puts an ephemeral event into the ring if anybody follows t. The caller holds Hub.mu.
+func (h *Hub) publishNow(t *topic, e chat.Ephemeral) {
 	if len(t.subs) > 0 {
 		h.put(&entry{at: h.pos, typ: e.Type, json: e.JSON, except: e.Except, topics: []*topic{t}})
 	}
@@ -51,13 +51,13 @@ const typingEvery = 3 * time.Second
 func (h *Hub) Typing(room chat.Room, v chat.Viewer) {
 	who, now := typist{room.ID, v.User}, h.now()
 	h.mu.Lock()
-	last, told := h.typing[who]
-	told = told && now.Sub(last) < typingEvery || h.invisible[v.User]
-	if !told {
+	last, announced := h.typing[who]
+	announced = announced && now.Sub(last) < typingEvery || h.invisible[v.User]
+	if !announced {
 		h.typing[who] = now
 	}
 	h.mu.Unlock()
-	if !told {
+	if !announced {
 		h.Publish(chat.RoomTopic(room.ID), chat.UserTyping(room.Name, v))
 	}
 }

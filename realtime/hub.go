@@ -29,7 +29,7 @@ type Hub struct {
 	access    Access
 	bus       Bus
 	logger    *slog.Logger
-	tell      func(chat.ControlEvent)
+	control   func(chat.ControlEvent)
 	most      int // streams per user; 0 for no limit
 	maxAge    time.Duration
 	every     time.Duration
@@ -103,7 +103,7 @@ func New(ctx context.Context, log Log, access Access, bus Bus, cfg Config) (*Hub
 		cfg.Delivered = func(string, []chat.Event, int64) {}
 	}
 	h := &Hub{
-		log: log, access: access, bus: bus, logger: cfg.Logger, tell: cfg.Control, name: state.Name, most: cfg.MaxStreams, maxAge: cfg.MaxAge,
+		log: log, access: access, bus: bus, logger: cfg.Logger, control: cfg.Control, name: state.Name, most: cfg.MaxStreams, maxAge: cfg.MaxAge,
 		every: cmp.Or(cfg.LookEvery, time.Second), renamed: cfg.Renamed, latency: cfg.Latency, traces: cfg.Traces, delivered: cfg.Delivered, node: cfg.Node, nodes: make(map[string]*node), heard: time.Now(),
 		head:      shared[chat.LogState]{read: log.Head, pace: headPace, logger: cfg.Logger},
 		pos:       state.Head,

@@ -108,7 +108,7 @@ func (s *Stream) fromRing(out []byte) []byte {
 			upto = e.seq - 1
 			break
 		}
-		if e.id == 0 && e.seq > s.told && !e.excludes(s) || e.id > s.pos {
+		if e.id == 0 && e.seq > s.presencePos && !e.excludes(s) || e.id > s.pos {
 			out = append(out, e.frame(s.framer, s.log)...)
 			sent, last = sent+1, e
 			s.news = s.news || e.id != 0
@@ -120,7 +120,7 @@ func (s *Stream) fromRing(out []byte) []byte {
 	}
 	h.countDelivered(s, sent, last)
 	s.seq = upto
-	s.told = max(s.told, upto)
+	s.presencePos = max(s.presencePos, upto)
 	if upto == h.ring.seq {
 		s.pos = max(s.pos, h.pos)
 	}
@@ -185,11 +185,11 @@ func (s *Stream) toRing(out []byte) (_ []byte, follows []follow, upto int64) {
 		s.seq = h.ring.seqAt(s.pos)
 		// Presence changes were missed meanwhile; the current list replaces them.
 		for i := range s.follows {
-			if f := &s.follows[i]; f.until == 0 && f.topic.changed > s.told {
+			if f := &s.follows[i]; f.until == 0 && f.topic.changed > s.presencePos {
 				out = append(out, f.topic.userList(s.viewer.User).frame(s.framer, s.log)...)
 			}
 		}
-		s.told = h.ring.seq
+		s.presencePos = h.ring.seq
 	default:
 		s.settle()
 		return out, slices.Clone(s.follows), h.pos // the hub moves on

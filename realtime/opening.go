@@ -236,7 +236,7 @@ func (o *opening) greet(rooms []follow) {
 			f.present = true
 		}
 	}
-	s.told = h.ring.seq
+	s.presencePos = h.ring.seq
 	if !s.behind {
 		s.seq = h.ring.seq
 	}

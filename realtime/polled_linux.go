@@ -80,7 +80,7 @@ func (c *polled) ready(events uint32) {
 	if room {
 		c.full = false
 	}
-	start := events&^unix.EPOLLOUT != 0 && c.tell()
+	start := events&^unix.EPOLLOUT != 0 && c.notify()
 	c.mu.Unlock()
 	if start {
 		go c.read()
@@ -90,8 +90,8 @@ func (c *polled) ready(events uint32) {
 	}
 }
 
-// tell notifies the reader of input; it returns true if there is no reader. The caller holds c.mu.
-func (c *polled) tell() (start bool) {
+// notify tells the reader of input; it returns true if there is no reader. The caller holds c.mu.
+func (c *polled) notify() (start bool) {
 	c.news = true
 	if c.waits != nil {
 		close(c.waits)
@@ -310,7 +310,7 @@ func (c *polled) Close() error {
 	_ = p.control(unix.EPOLL_CTL_DEL, int(fd), nil)
 	err := unix.Close(int(fd))
 	c.fd, c.full = -1, false
-	start := c.tell()
+	start := c.notify()
 	c.mu.Unlock()
 	if start {
 		go c.read()

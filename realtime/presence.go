@@ -168,9 +168,9 @@ func (h *Hub) announce(t *topic, e chat.Ephemeral) {
 	t.list.Store(nil)
 	switch n := t.names.count; {
 	case n == chat.MaxListed && e.Type == "user_leave":
-		h.tellNow(t, chat.UserList(t.room, t.names.first(n), n))
+		h.publishNow(t, chat.UserList(t.room, t.names.first(n), n))
 	case n <= chat.MaxListed:
-		h.tellNow(t, e)
+		h.publishNow(t, e)
 	}
 	t.changed = h.ring.seq
 }

@@ -19,11 +19,11 @@ type Stream struct {
 	framer  Framer
 	follows []follow // guarded by Hub.mu
 
-	pos   int64  // everything in its topics up to it has been sent
-	seq   uint64 // the same as a position in the ring; undefined while behind
-	told  uint64 // the client knows presence up to this position in the ring
-	known int64  // changes of who follows what up to it were known when s was opened
-	head  int64  // the log's head when the stream was opened
+	pos         int64  // everything in its topics up to it has been sent
+	seq         uint64 // the same as a position in the ring; undefined while behind
+	presencePos uint64 // the client knows presence up to this position in the ring
+	known       int64  // changes of who follows what up to it were known when s was opened
+	head        int64  // the log's head when the stream was opened
 
 	// Grouped to save space, because there are many streams.
 	behind  bool // the ring may not have what follows pos

@@ -94,7 +94,7 @@ func parseURL(url string) (valkey.ClientOption, error) {
 
 // Run connects, and returns when ctx has ended and the connection is closed.
 func (c *Client) Run(ctx context.Context) {
-	told := false
+	warned := false
 	for {
 		select {
 		case <-c.gate.Awake():
@@ -104,11 +104,11 @@ func (c *Client) Run(ctx context.Context) {
 		client, err := valkey.NewClient(c.option)
 		if err == nil {
 			c.serve(ctx, client)
-			told = false
+			warned = false
 			continue
 		}
-		if !told {
-			told = true
+		if !warned {
+			warned = true
 			c.logger.Warn("Valkey cannot be reached; continuing without it and retrying", "error", err)
 		}
 		select {

@@ -30,7 +30,6 @@ func TestDeletedTextsAreInNoFile(t *testing.T) {
 			harness.Slow(t, "the product takes seconds for it")
 			dir := t.TempDir()
 			p := harness.StartBinary(t, dir, "TANDEM_LIMIT_POSTS=0")
-			ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")
 			harness.Eventually(t, "the leftovers of an earlier process are erased", func() bool {
 				for _, name := range []string{"tandem.db-wal", "search.db-wal"} {
 					if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Size() > 0 {
@@ -39,6 +38,7 @@ func TestDeletedTextsAreInNoFile(t *testing.T) {
 				}
 				return true
 			})
+			ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")
 			word := func(kind string) string { return fmt.Sprintf("%szz%dzz", kind, rand.Uint64()) }
 			message, edit, private, stays := word("message"), word("edit"), word("private"), word("stays")
 			name, content, profile := word("name"), word("content"), word("profile")

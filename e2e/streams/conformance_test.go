@@ -115,6 +115,7 @@ func TestSuiteDetectsBrokenTransports(t *testing.T) {
 	cfg.Patience = 4 * time.Second // used up when an event is missing at the end
 	for _, breakage := range breaker.Breakages() {
 		t.Run(string(breakage), func(t *testing.T) {
+			t.Parallel()
 			report, err := suite.Run(t.Context(), behind(t, p, cfg, breakage, everything))
 			if err != nil {
 				t.Fatal(err)
@@ -139,6 +140,7 @@ func TestSuiteBlamesTheBrokenTransport(t *testing.T) {
 	for _, broken := range suite.Transports() {
 		for _, breakage := range []breaker.Breakage{breaker.Respell, breaker.Drop} {
 			t.Run(broken+" "+string(breakage), func(t *testing.T) {
+				t.Parallel()
 				report, err := suite.Run(t.Context(), behind(t, p, cfg, breakage, func(r *http.Request) bool { return transportOf(r) == broken }))
 				if err != nil {
 					t.Fatal(err)

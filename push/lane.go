@@ -16,7 +16,8 @@ type lane struct {
 	queue   []job
 	running int
 	proven  bool      // the last request was answered
-	fails   int       // in a row
+	fails   int       // in a row; requests that were running together count once
+	failed  time.Time // when the last of them failed
 	until   time.Time // nothing is sent before
 }
 
@@ -142,13 +143,14 @@ func (s *Service) notify(ctx context.Context, l *lane, j job) End {
 	if sender == nil { // no longer configured
 		return End{GivenUp: true, Asked: true, Error: fmt.Sprintf("this server sends no notifications by %s", j.Subscription.Kind)}
 	}
+	began := s.now()
 	err = sender.Send(ctx, j.Subscription, v.send)
 	v.end.Asked = true
-	return s.learn(l, j, v.end, err)
+	return s.learn(l, j, began, v.end, err)
 }
 
-// learn updates the lane after a push service's answer.
-func (s *Service) learn(l *lane, j job, sent End, err error) End {
+// learn updates the lane after a push service's answer to a request that began then.
+func (s *Service) learn(l *lane, j job, began time.Time, sent End, err error) End {
 	var f *Failure
 	if err != nil && !errors.As(err, &f) {
 		f = &Failure{Reason: err.Error()}
@@ -168,7 +170,10 @@ func (s *Service) learn(l *lane, j job, sent End, err error) End {
 	now := s.now()
 	wait := max(f.After, s.backoff(j.Tries))
 	if f.Service {
-		l.fails++
+		if !began.Before(l.failed) {
+			l.fails++
+			l.failed = now
+		}
 		l.proven = false
 		if pause := max(f.After, s.backoff(l.fails)); l.fails >= broken || f.After > 0 {
 			until := now.Add(pause)

@@ -196,6 +196,34 @@ func TestFailingServiceIsRetriedLessOften(t *testing.T) {
 	})
 }
 
+// Requests that are in flight during a short outage count as one failure: notifications go on soon afterwards.
+func TestShortOutageDelaysNotificationsBriefly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const devices = 100
+		f := newShelf(slices.Repeat([]string{"short"}, devices)...)
+		s := running(t, f, nil, func(ctx context.Context, _ string, n int) error {
+			if n > 20 && time.Since(f.rows[1].Since) < 15*time.Second {
+				<-ctx.Done()
+				return unreached(ctx.Err())
+			}
+			time.Sleep(10 * time.Millisecond)
+			return nil
+		})
+		time.Sleep(Grace + 2*time.Minute)
+		synctest.Wait()
+		if n := len(s.to("short")); n < devices {
+			t.Errorf("requests two minutes after a short outage: got %d, want at least %d", n, devices)
+		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		for n, r := range f.rows {
+			if len(r.ends) == 0 || r.ends[len(r.ends)-1].Notified != 1 {
+				t.Errorf("device %d two minutes after a short outage: got %+v, want it notified", n, r.ends)
+			}
+		}
+	})
+}
+
 // Requests without an answer end after ten seconds, and at most two per service are in flight.
 func TestHangingServiceHoldsTwoRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

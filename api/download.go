@@ -138,7 +138,7 @@ func disposition(kind, name string) string {
 	return kind + `; filename="` + plain.String() + `"; filename*=UTF-8''` + full.String()
 }
 
-// linkLife is how long a link to a file is valid, in seconds.
+// linkLife is how long a link to a file is valid at most, in seconds.
 const linkLife = 3600
 
 // CreateFileLink implements StrictServerInterface.
@@ -148,8 +148,13 @@ func (s *Server) CreateFileLink(ctx context.Context, r CreateFileLinkRequestObje
 	if err != nil {
 		return nil, err
 	}
-	until := time.Now().Add(linkLife * time.Second)
-	return CreateFileLink200JSONResponse{Url: s.base + "/v1/files/" + f.ID + "?link=" + s.link(f.ID, v, until), ExpiresIn: linkLife}, nil
+	now := time.Now()
+	until := now.Add(linkLife * time.Second)
+	// An access token is renewed while its session lives; other tokens end, and the link with them.
+	if (v.Script || v.Session == 0) && !v.Expires.IsZero() && v.Expires.Before(until) {
+		until = v.Expires
+	}
+	return CreateFileLink200JSONResponse{Url: s.base + "/v1/files/" + f.ID + "?link=" + s.link(f.ID, v, until), ExpiresIn: seconds(until.Sub(now))}, nil
 }
 
 // A link contains, in bytes: user, session, expiry in Unix seconds, and the MAC of these and of the file.

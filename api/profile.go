@@ -30,39 +30,48 @@ func (s *Server) ChangeMe(ctx context.Context, r ChangeMeRequestObject) (ChangeM
 		return nil, err
 	}
 	v := viewer(ctx)
-	u, err := s.changedUser(ctx, v, r.Body)
+	u, setPassword, err := s.confirmed(ctx, v, r.Body)
 	if err != nil {
 		return nil, err
 	}
+	p, err := s.changeProfile(ctx, v, c)
+	if err != nil {
+		return nil, err
+	}
+	if err := setPassword(); err != nil { // last: what is invalid changes nothing
+		return nil, err
+	}
+	return asKept(meOf(u, p))
+}
+
+// confirmed returns the caller's account, and the function that sets a new password if one is requested.
+func (s *Server) confirmed(ctx context.Context, v chat.Viewer, b *ChangeMeJSONRequestBody) (u auth.User, set func() error, err error) {
+	switch {
+	case b.Password == nil && b.CurrentPassword == nil:
+		u, err = s.Auth.User(ctx, identityOf(v))
+		return u, func() error { return nil }, err
+	case b.Password == nil:
+		return u, nil, badField("password", "current_password requires a new password")
+	case b.CurrentPassword == nil:
+		return u, nil, badField("current_password", "a new password needs the current one")
+	}
+	return s.Auth.ConfirmPassword(ctx, identityOf(v), *b.CurrentPassword, *b.Password)
+}
+
+// changeProfile returns the caller's profile after a change, which may be empty.
+func (s *Server) changeProfile(ctx context.Context, v chat.Viewer, c chat.ProfileChange) (chat.Profile, error) {
 	if c.Empty() {
-		p, err := s.Chat.Profile(ctx, v)
-		if err != nil {
-			return nil, err
-		}
-		return asKept(meOf(u, p))
+		return s.Chat.Profile(ctx, v)
 	}
 	done, err := s.Chat.ChangeProfile(ctx, v, c)
 	if err != nil {
-		return nil, err
+		return chat.Profile{}, err
 	}
 	s.Hub.PublishAll(done.To, done.Event)
 	if done.At != 0 {
 		s.Hub.Reach(ctx, done.At) // here at once; elsewhere when the nodes get there
 	}
-	return asKept(meOf(u, done.Profile))
-}
-
-// changedUser returns the caller's account, with a new password if one is requested.
-func (s *Server) changedUser(ctx context.Context, v chat.Viewer, b *ChangeMeJSONRequestBody) (auth.User, error) {
-	switch {
-	case b.Password == nil && b.CurrentPassword == nil:
-		return s.Auth.User(ctx, identityOf(v))
-	case b.Password == nil:
-		return auth.User{}, badField("password", "current_password requires a new password")
-	case b.CurrentPassword == nil:
-		return auth.User{}, badField("current_password", "a new password needs the current one")
-	}
-	return s.Auth.ChangePassword(ctx, identityOf(v), *b.CurrentPassword, *b.Password)
+	return done.Profile, nil
 }
 
 // profileChange returns the requested change of the caller's profile, or why it is invalid.

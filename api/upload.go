@@ -79,11 +79,16 @@ func (s *Server) uploadTo(to func(c echo.Context) chat.FilePlace) echo.HandlerFu
 	}
 }
 
+var errEmptyFile = badField("file", "the file is empty")
+
 func (s *Server) upload(c echo.Context, to chat.FilePlace) (f chat.File, err error) {
 	r, h := c.Request(), c.Response().Header()
 	ctx, v := r.Context(), viewer(r.Context())
 	if err := s.Chat.MayUpload(ctx, v, to); err != nil {
 		return f, err
+	}
+	if r.ContentLength == 0 {
+		return f, errEmptyFile
 	}
 	allowed, err := s.allowUpload(ctx, h, v, r.ContentLength, isMultipart(r.Header.Get("Content-Type")))
 	if err != nil {
@@ -97,7 +102,7 @@ func (s *Server) upload(c echo.Context, to chat.FilePlace) (f chat.File, err err
 	defer func() { _ = in.Discard() }() // otherwise the next start does it
 	switch {
 	case in.Size == 0:
-		return f, badField("file", "the file is empty")
+		return f, errEmptyFile
 	case !s.Files.takes(in.Type), to == chat.FilePlace{} && !avatarTypes[in.Type]:
 		return f, &fault{http.StatusUnsupportedMediaType, "file_type", "File type not allowed", "Files of the type " + in.Type + " are not allowed here.", nil}
 	}

@@ -83,20 +83,20 @@ func (s *Service) User(ctx context.Context, id Identity) (User, error) {
 	return u, err
 }
 
-// ChangePassword changes id's password and ends all other sessions. It returns ErrWrongPassword, ErrBadPassword, or
-// ErrLoginClosed for an outside issuer's user, who has no password here.
-func (s *Service) ChangePassword(ctx context.Context, id Identity, current, password string) (User, error) {
+// ConfirmPassword checks id's current and new passwords, and returns the function that then sets the new one and ends all
+// other sessions. It returns ErrWrongPassword, ErrBadPassword, or ErrLoginClosed for an outside issuer's user, who has no
+// password here.
+func (s *Service) ConfirmPassword(ctx context.Context, id Identity, current, password string) (u User, set func() error, err error) {
 	if id.Session == 0 {
-		return User{}, ErrLoginClosed
+		return User{}, nil, ErrLoginClosed
 	}
 	if err := CheckPassword(password); err != nil {
-		return User{}, err
+		return User{}, nil, err
 	}
-	u, err := s.confirm(ctx, id, current)
-	if err != nil {
-		return User{}, err
+	if u, err = s.confirm(ctx, id, current); err != nil {
+		return User{}, nil, err
 	}
-	return u, s.setPassword(ctx, u, password, id.Session)
+	return u, func() error { return s.setPassword(ctx, u, password, id.Session) }, nil
 }
 
 // SetPassword sets a user's password and ends all of their sessions. It returns ErrBadPassword.

@@ -67,15 +67,11 @@ func (s *Service) VerifyCookie(ctx context.Context, value string) (Identity, err
 	if err != nil {
 		return Identity{}, ErrInvalidToken
 	}
-	n, err := s.sessions.get(ctx, id)
-	if err == nil && n.expired(s.now()) { // it may have been refreshed since it was cached, here or on another node
-		s.sessions.forget(id, 0)
-		n, err = s.sessions.get(ctx, id)
-	}
+	n, err := s.liveSession(ctx, id)
 	if err != nil {
-		return Identity{}, invalidIfGone(err)
+		return Identity{}, err
 	}
-	if n.Token != nil || n.expired(s.now()) || !hmac.Equal([]byte(value), []byte(s.cookie(n))) {
+	if n.Token != nil || !hmac.Equal([]byte(value), []byte(s.cookie(n))) {
 		return Identity{}, ErrInvalidToken
 	}
 	return identityOf(n, n.ExpiresAt), nil

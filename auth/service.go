@@ -131,8 +131,21 @@ func (s *Service) Alive(ctx context.Context, user, session int64) error {
 		_, err := s.User(ctx, Identity{User: user})
 		return err
 	}
-	_, err := s.sessions.get(ctx, session)
-	return invalidIfGone(err)
+	_, err := s.liveSession(ctx, session)
+	return err
+}
+
+// liveSession returns a session that has neither ended nor expired, or ErrInvalidToken.
+func (s *Service) liveSession(ctx context.Context, id int64) (Session, error) {
+	n, err := s.sessions.get(ctx, id)
+	if err == nil && n.expired(s.now()) { // it may have been refreshed since it was cached, here or on another node
+		s.sessions.forget(id, 0)
+		n, err = s.sessions.get(ctx, id)
+	}
+	if err == nil && n.expired(s.now()) {
+		err = ErrInvalidToken
+	}
+	return n, invalidIfGone(err)
 }
 
 // Forget drops a session from the cache, or all if a user is named: a control event says that they may have ended.

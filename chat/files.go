@@ -134,7 +134,7 @@ func (s *Service) File(ctx context.Context, v Viewer, id string) (File, error) {
 		if a, b := f.Topic.Between(); v.Only != nil || v.User == 0 || v.User != a && v.User != b {
 			err = ErrNoFile
 		}
-	case v.User == 0: // an avatar
+	case v.Only != nil || v.User == 0: // an avatar
 		err = ErrNoFile
 	}
 	if err != nil {

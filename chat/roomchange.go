@@ -56,7 +56,7 @@ func (s *Service) Change(ctx context.Context, v Viewer, room string, c RoomChang
 		return err
 	})
 	if err == nil {
-		view.Unread, err = s.store.Unread(ctx, v.User, RoomTopic(view.ID))
+		err = s.count(ctx, v, &view)
 	}
 	return view, err
 }

@@ -355,7 +355,12 @@ func (s *Store) MarkRead(ctx context.Context, user int64, topic chat.Topic, id i
 	// A message in a thread is not in the main history, but may be the latest that mentions the user.
 	_, err := s.Message(ctx, topic, id)
 	if at = id; errors.Is(err, chat.ErrNoMessage) {
-		err = s.queryRow(ctx, `SELECT id`+s.dialect.messages(topic, markerOf, `?3`, true)+` LIMIT 1`, int64(topic), user, id).Scan(&at)
+		column, only := messagesOf(topic)
+		if topic.IsConversation() {
+			only += ` AND also IS NOT NULL` // the index's condition
+		}
+		err = s.queryRow(ctx, `SELECT id FROM events WHERE `+s.dialect.within(column, `?1`, markerOf, `?3`)+` AND `+only+`
+			ORDER BY `+column+` DESC, id DESC LIMIT 1`, int64(topic), user, id).Scan(&at)
 	}
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil

@@ -30,7 +30,8 @@ func (s *Store) Report(ctx context.Context, g chat.Guard, topic chat.Topic, mess
 	return changed, nil
 }
 
-// report records that a user, or 0 for a hook, reports a message; false if they already have.
+// report records that a user, or 0 for a hook, reports a message; false if they already have, unless the report was closed and
+// the message edited since.
 func (t *tx) report(topic chat.Topic, message, user int64, reason string) (bool, error) {
 	now := t.now.UnixMilli()
 	if _, err := t.exec(`INSERT INTO reports (topic, message_id, event_id, state, created_at) VALUES (?, ?, ?, ?, ?)
@@ -43,8 +44,11 @@ func (t *tx) report(topic chat.Topic, message, user int64, reason string) (bool,
 		message).Scan(&id, &known); err != nil {
 		return false, unavailable(err)
 	}
-	n, err := affected(t, `INSERT INTO reporters (report_id, user_id, reason, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		id, user, reason, now)
+	n, err := affected(t, `INSERT INTO reporters (report_id, user_id, reason, at) VALUES (?1, ?2, ?3, ?4)
+		ON CONFLICT (report_id, user_id) DO UPDATE SET reason = excluded.reason, at = excluded.at
+		WHERE EXISTS (SELECT 1 FROM reports r WHERE r.id = ?1 AND r.state <> ?5
+			AND r.event_id < (SELECT max(event_id) FROM edits WHERE message_id = r.message_id))`,
+		id, user, reason, now, chat.ReportOpen)
 	if err != nil || n == 0 {
 		return false, err
 	}

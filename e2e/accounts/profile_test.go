@@ -86,6 +86,23 @@ func TestProfile(t *testing.T) {
 	ada.Token(harness.Fields{"name": "bot"}).Do("PATCH", "/v1/me", harness.Fields{"display_name": "x"}).WantProblem(403, "token_scope", "")
 }
 
+// A refused change of the profile leaves the password as it was.
+func TestRefusedChangeKeepsThePassword(t *testing.T) {
+	t.Parallel()
+	p := harness.StartProgram(t)
+	ada := p.Signup(t, "ada")
+	for field, value := range map[string]string{"avatar": strings.Repeat("A", 22), "display_name": strings.Repeat("x", 200)} {
+		ada.Do("PATCH", "/v1/me", harness.Fields{"current_password": ada.Password, "password": "another horse", field: value}).WantProblem(400, "", field)
+	}
+	p.Login(t, "ada", ada.Password)
+	p.Visitor(t).Do("POST", "/v1/auth/login", harness.Credentials{Username: "ada", Password: "another horse"}).WantProblem(401, "bad_credentials", "")
+	ada.ChangeMe(harness.Fields{"current_password": ada.Password, "password": "another horse", "display_name": "Ada"})
+	p.Login(t, "ada", "another horse")
+	if me := ada.Me(); me.DisplayName != "Ada" {
+		t.Errorf("display name after a change of both: got %q, want Ada", me.DisplayName)
+	}
+}
+
 // One call looks up several users by name. Duplicates and unknown names are left out.
 func TestUsersByName(t *testing.T) {
 	t.Parallel()

@@ -246,6 +246,17 @@ func TestLinkEndsWithTheAccess(t *testing.T) {
 			t.Errorf("%s: link returned %s", c.name, got)
 		}
 	}
+	// A link made with an API token ends with it.
+	brief := ada.Token(map[string]any{"name": "brief", "expires_in": 15})
+	var made struct {
+		URL       string `json:"url"`
+		ExpiresIn int    `json:"expires_in"`
+	}
+	if brief.Do("POST", harness.FilePath(f)+"/link", nil).Want(200).Into(&made); made.ExpiresIn > 15 {
+		t.Errorf("expires_in of a link made with a token for 15 s: got %d, want at most 15", made.ExpiresIn)
+	}
+	nobody.Do("GET", made.URL, nil).Want(200)
+	harness.Eventually(t, "the link ends with its token", func() bool { return nobody.Do("GET", made.URL, nil).Status == 401 })
 	link := ada.Link(f)
 	elsewhere := p.OnTheSameData(t)
 	elsewhere.Visitor(t).Do("GET", link, nil).Want(200)

@@ -38,6 +38,7 @@ func TestBadUploadsAreRefused(t *testing.T) {
 	}{
 		{"no body", lobby, nil, "", 400, "invalid_request", "file"},
 		{"an empty body", lobby, harness.OnlyReader(""), "", 400, "invalid_request", "file"},
+		{"no form", lobby, nil, asForm, 400, "invalid_request", "file"},
 		{"too large", lobby, harness.Raw(over), "", 413, "file_too_large", ""},
 		{"too large, without a Content-Length", lobby, harness.OnlyReader(over), "", 413, "file_too_large", ""},
 		{"too large in a form", lobby, harness.Raw(form(part("file", over))), asForm, 413, "file_too_large", ""},

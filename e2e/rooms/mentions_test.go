@@ -161,3 +161,23 @@ func TestMentionsAreListedAndCounted(t *testing.T) {
 		t.Errorf("bob's mentions after leaving the lobby = %v, want none", got)
 	}
 }
+
+// A read marker beyond the last message includes threads, and a change of the room answers with the counts of a GET.
+func TestMentionsInThreadsAreReadWithEverythingElse(t *testing.T) {
+	t.Parallel()
+	p := harness.StartProgram(t)
+	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")
+	ada.Enter("lobby")
+	bob.Enter("lobby")
+	root := ada.Post("lobby", "about this")
+	bob.PostJSON("lobby", harness.Fields{"message": "@ada", "thread": root.ID})
+	var changed struct{ Mentions int }
+	ada.Do("PATCH", harness.RoomPath("lobby"), harness.Fields{"title": "Lobby"}).Want(200).Into(&changed)
+	if changed.Mentions != 1 || ada.Mentions("lobby") != 1 {
+		t.Errorf("mentions in the answer to a change of the room: got %d, and %d by GET, want 1", changed.Mentions, ada.Mentions("lobby"))
+	}
+	ada.Do("PUT", harness.RoomPath("lobby")+"/read", harness.Fields{"id": int64(1)<<53 - 1}).Want(204)
+	if n := ada.Mentions("lobby"); n != 0 {
+		t.Errorf("mentions after reading everything: got %d, want 0", n)
+	}
+}

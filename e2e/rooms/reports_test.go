@@ -147,6 +147,21 @@ func TestPrivateMessagesAreReportedToAdmins(t *testing.T) {
 	}
 	root.Do("PATCH", fmt.Sprint("/v1/admin/reports/", items[0].ID), harness.Fields{"state": "resolved"}).Want(200)
 	s.OpenReports("", 0)
+	// Nobody else could report what the message becomes.
+	again := func(reason string) {
+		ada.Do("POST", fmt.Sprint(harness.PrivatePath("bob"), "/messages/", m.ID, "/report"), harness.Fields{"reason": reason}).Want(204)
+	}
+	again("the same text")
+	if items, _ := root.Reports("/v1/admin/reports?state=open"); len(items) != 0 {
+		t.Errorf("reports of the same text: got %+v, want none", items)
+	}
+	bob.Do("PATCH", fmt.Sprint(harness.PrivatePath("ada"), "/messages/", m.ID), harness.Fields{"message": "something worse"}).Want(200)
+	again("worse threats")
+	s.OpenReports("", 1)
+	if items, _ := root.Reports("/v1/admin/reports?state=open"); len(items) != 1 || items[0].Message.Message != "something worse" ||
+		!slices.Equal(items[0].By(), []string{"ada: worse threats"}) {
+		t.Errorf("reports of the edited text: got %+v, want one by ada", items)
+	}
 	ada.Do("GET", "/v1/admin/reports", nil).WantProblem(403, "forbidden", "")
 	// A user cannot report what they cannot read.
 	eve := p.Signup(t, "eve")

@@ -72,7 +72,7 @@ func read(header http.Header, body []byte) (text string, resent bool, err error)
 }
 
 func readJSON(body []byte) (text string, resent bool, err error) {
-	var has struct {
+	var m struct {
 		Message     json.RawMessage `json:"message"`
 		Text        json.RawMessage `json:"text"`
 		Blocks      json.RawMessage `json:"blocks"`
@@ -82,22 +82,27 @@ func readJSON(body []byte) (text string, resent bool, err error) {
 		Alerts      json.RawMessage `json:"alerts"`
 		RuleName    json.RawMessage `json:"ruleName"`
 	}
-	if json.Unmarshal(body, &has) != nil {
+	if json.Unmarshal(body, &m) != nil {
 		return "", false, ErrNotUnderstood
 	}
+	has := func(member json.RawMessage) bool { // many senders write null or [] for what they do not use
+		return len(member) > 0 && string(member) != "null" && string(member) != "[]"
+	}
 	switch {
-	case has.Alerts != nil: // Grafana's also have a message
+	case has(m.Alerts): // Grafana's also have a message
 		text, err = alerts(body)
 		return text, true, err
-	case has.RuleName != nil:
+	case has(m.RuleName):
 		text, err = legacyGrafana(body)
 		return text, true, err
-	case has.Text != nil || has.Blocks != nil || has.Attachments != nil:
+	case has(m.Text) || has(m.Blocks):
 		text, err = slack(body)
-	case has.Content != nil || has.Embeds != nil:
+	case has(m.Content) || has(m.Embeds): // Discord's may have attachments too
 		text, err = discord(body)
-	case has.Message != nil:
-		if json.Unmarshal(has.Message, &text) != nil {
+	case has(m.Attachments):
+		text, err = slack(body)
+	case has(m.Message):
+		if json.Unmarshal(m.Message, &text) != nil {
 			err = ErrNotUnderstood
 		}
 	default:

@@ -119,6 +119,15 @@ func (c *Client) CheckURL(ctx context.Context, raw string) error {
 	return nil
 }
 
+// CheckForm returns why a URL cannot be called wherever its host is, in words for the URL's owner.
+func CheckForm(raw string) error {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return errors.New("it is not a URL")
+	}
+	return checkForm(u)
+}
+
 func checkForm(u *url.URL) error {
 	switch {
 	case u.Scheme != "http" && u.Scheme != "https":

@@ -2,11 +2,9 @@ package program
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"net/url"
 
 	"tandem/beforepost"
 	"tandem/chat"
@@ -25,8 +23,8 @@ func (s Settings) asking(rooms, site *outbound.Client, logger *slog.Logger) (a c
 	if s.BeforePostURL == "" {
 		return a, nil
 	}
-	if u, err := url.Parse(s.BeforePostURL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		return a, errors.New("before-post-url is a URL, https://…")
+	if err := outbound.CheckForm(s.BeforePostURL); err != nil {
+		return a, fmt.Errorf("before-post-url: %w", err)
 	}
 	if err := beforepost.CheckSecret(s.BeforePostSecret); err != nil {
 		return a, fmt.Errorf("before-post-url needs before-post-secret: %w", err)

@@ -35,7 +35,7 @@ func (s *Service) CreateToken(ctx context.Context, id Identity, t NewToken) (Ses
 
 // Tokens lists id's API tokens by number, starting after after.
 func (s *Service) Tokens(ctx context.Context, id Identity, after int64, limit int) ([]Session, error) {
-	return s.store.Tokens(ctx, id.User, after, limit)
+	return s.store.Tokens(ctx, id.User, after, s.now(), limit)
 }
 
 // RevokeToken ends an API token of id, or returns ErrNoToken.

@@ -110,9 +110,9 @@ type Store interface {
 	// Session and SessionByToken return ErrNoSession.
 	Session(ctx context.Context, id int64) (Session, error)
 	SessionByToken(ctx context.Context, hash []byte) (Session, error)
-	// Tokens lists a user's API tokens by id, starting after after. Logins lists their sessions that have not expired
-	// at now.
-	Tokens(ctx context.Context, user, after int64, limit int) ([]Session, error)
+	// Tokens lists a user's API tokens by id, starting after after, and Logins their sessions: those that have not
+	// expired at now.
+	Tokens(ctx context.Context, user, after int64, now time.Time, limit int) ([]Session, error)
 	Logins(ctx context.Context, user, after int64, now time.Time, limit int) ([]Session, error)
 	// Rotate stores the times, the generation and the device of s if the session has the generation before; otherwise
 	// another call was faster, and it changes nothing.

@@ -214,8 +214,11 @@ func insertSession(t *tx, n auth.Session) (int64, error) {
 		return made, t.endOldSessions(n.User)
 	}
 	return made, t.within(t.w.bounds.Tokens, "a user can have %d API tokens",
-		`SELECT count(*) FROM sessions WHERE user_id = ? AND token IS NOT NULL`, n.User)
+		`SELECT count(*) FROM sessions WHERE user_id = ? AND token IS NOT NULL AND `+unexpired, n.User, t.now.UnixMilli())
 }
+
+// unexpired takes the time: the sweep has not yet removed all that have expired.
+const unexpired = `(expires_at IS NULL OR expires_at >= ?)`
 
 const selectSessions = `SELECT s.id, s.user_id, u.name, s.seed, s.generation, s.created_at, s.rotated_at, s.expires_at, s.token, s.name, s.rooms, s.rotated_before,
 	s.scopes, coalesce(s.agent, ''), coalesce(s.address, ''), coalesce(s.made_by, 0)
@@ -264,15 +267,15 @@ func (s *Store) SessionByToken(ctx context.Context, hash []byte) (auth.Session, 
 }
 
 // Tokens implements auth.Store.
-func (s *Store) Tokens(ctx context.Context, user, after int64, limit int) ([]auth.Session, error) {
-	return list(ctx, s, scanSession, selectSessions+` WHERE s.user_id = ? AND s.id > ? AND s.token IS NOT NULL ORDER BY s.id LIMIT ?`,
-		user, after, limit)
+func (s *Store) Tokens(ctx context.Context, user, after int64, now time.Time, limit int) ([]auth.Session, error) {
+	return list(ctx, s, scanSession, selectSessions+` WHERE s.user_id = ? AND s.id > ? AND s.token IS NOT NULL
+		AND `+unexpired+` ORDER BY s.id LIMIT ?`, user, after, now.UnixMilli(), limit)
 }
 
 // Logins implements auth.Store.
 func (s *Store) Logins(ctx context.Context, user, after int64, now time.Time, limit int) ([]auth.Session, error) {
 	return list(ctx, s, scanSession, selectSessions+` WHERE s.user_id = ? AND s.id > ? AND s.token IS NULL
-		AND (s.expires_at IS NULL OR s.expires_at >= ?) ORDER BY s.id LIMIT ?`, user, after, now.UnixMilli(), limit)
+		AND `+unexpired+` ORDER BY s.id LIMIT ?`, user, after, now.UnixMilli(), limit)
 }
 
 // Rotate implements auth.Store.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"tandem/e2e/harness"
+	"tandem/program"
 )
 
 func TestLogoutEndsTheSessionItsTokensAndItsStreams(t *testing.T) {
@@ -206,6 +207,21 @@ func TestAPITokens(t *testing.T) {
 	}
 	ada.Post("ops", "go on")
 	tiedStream.UntilMessage("go on")
+}
+
+// An expired token makes room for another at once, before the sweep removes it.
+func TestExpiredAPITokensDoNotCount(t *testing.T) {
+	t.Parallel()
+	p := harness.StartProgram(t, func(cfg *program.Settings) { cfg.LimitTokens = 2 })
+	ada := p.Signup(t, "ada")
+	ada.Token(map[string]any{"name": "lasting"})
+	short := ada.Token(map[string]any{"name": "short", "expires_in": 1})
+	harness.Eventually(t, "the token expires", func() bool { return short.Do("GET", "/v1/me", nil).Status == 401 })
+	if listed := string(ada.Do("GET", "/v1/tokens", nil).Want(200).Body); strings.Contains(listed, `"short"`) {
+		t.Errorf("tokens after one has expired: got %s, want only the lasting one", listed)
+	}
+	ada.Token(map[string]any{"name": "next"})
+	ada.Do("POST", "/v1/tokens", map[string]any{"name": "third"}).WantProblem(409, "limit_reached", "")
 }
 
 func TestAPITokensExpire(t *testing.T) {

@@ -3,7 +3,9 @@ package api
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/labstack/echo/v4"
@@ -14,7 +16,8 @@ import (
 const maxParameters = 256
 
 // checkQuery removes empty parameters from the query. It refuses a query that cannot be parsed, part of which net/url
-// would drop silently, and access tokens in it: URLs end up in logs, histories and Referer headers.
+// would drop silently, access tokens in it, since URLs end up in logs, histories and Referer headers, and values that
+// are no text for PostgreSQL.
 func checkQuery(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		u := c.Request().URL
@@ -35,6 +38,11 @@ func checkQuery(next echo.HandlerFunc) echo.HandlerFunc {
 				f.code, f.title = "token_in_url", "Token in the URL"
 				return f
 			}
+			for name, values := range query {
+				if slices.ContainsFunc(values, notText) {
+					return badField(name, "write %s in UTF-8, without the character U+0000", name)
+				}
+			}
 		}
 		return next(c)
 	}
@@ -51,6 +59,8 @@ func withoutEmpty(query string) string {
 	}
 	return strings.Join(kept, "&")
 }
+
+func notText(s string) bool { return !utf8.ValidString(s) || strings.ContainsRune(s, 0) }
 
 func isTokenName(name string) bool {
 	switch strings.ToLower(name) {

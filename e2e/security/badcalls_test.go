@@ -182,7 +182,15 @@ func badQueries() []badCall {
 		add(harness.Posting+"?after="+id, "after")
 	}
 	add(harness.Posting+"?before=0", "before")
-	add("/v1/rooms?after=%FF", "after")
+	// PostgreSQL refuses such texts, which would be a 503.
+	for _, text := range []string{"%FF", "a%00", "%C3"} {
+		for _, list := range []string{"/v1/rooms", "/v1/users", "/v1/me/blocks", "/v1/rooms/lobby/members", "/v1/rooms/lobby/bans", "/v1/rooms/lobby/mutes"} {
+			add(list+"?after="+text, "after")
+		}
+		add("/v1/users?q="+text, "q")
+		add("/v1/users?names=ada,"+text, "names")
+		add(harness.Posting+"?q="+text, "q")
+	}
 	add("/v1/rooms?after="+strings.Repeat("a", 65), "after")
 	add("/v1/rooms?limit=%zz", "")
 	calls = append(calls, badCall{name: "before and after", method: "GET", target: harness.Posting + "?before=5&after=1", status: 400, code: "invalid_request", field: "before"})

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/labstack/echo/v4"
+
 	"tandem/chat"
 )
 
@@ -59,16 +61,34 @@ func newRequest(ctx context.Context, cmd command, u *url.URL) *http.Request {
 
 var errNotOverSocket = errors.New("this is not available over the WebSocket; call it over HTTP")
 
-// overSocket reports whether a path may be called over the WebSocket: calls that return credentials or streams, or
-// transfer files, may not.
+// overSocket reports whether a path is in a part of the API that may be called over the WebSocket. The others return
+// credentials or streams.
 func overSocket(path string) bool {
 	rest, in := strings.CutPrefix(path, "/v1/")
 	first, _, _ := strings.Cut(rest, "/")
-	if first == "files" {
-		return in && strings.HasSuffix(rest, "/link")
+	return in && first != "auth" && first != "tokens" && first != "events"
+}
+
+// offSocket are the other operations that may not: they return credentials, or transfer files.
+var offSocket = []string{"createSession", "createInlet", "uploadFile", "uploadPrivateFile", "uploadMyFile", "getFile"}
+
+// keepOffSocket refuses commands that call one of offSocket, by the route that the router has found.
+func (s *Server) keepOffSocket() echo.MiddlewareFunc {
+	off := make(map[string]bool)
+	for _, id := range offSocket {
+		r := s.operations[id].route
+		path := s.base + strings.NewReplacer("{", ":", "}", "").Replace(r.Path) // as Echo writes it
+		off[r.Method+" "+path] = true
 	}
-	return in && first != "auth" && first != "tokens" && first != "events" && rest != "admin/sessions" &&
-		!strings.HasSuffix(rest, "/files") && !strings.HasSuffix(rest, "/inlets")
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			r := c.Request()
+			if r.Context().Value(socketKey{}) != nil && off[r.Method+" "+c.Path()] {
+				return errNotOverSocket
+			}
+			return next(c)
+		}
+	}
 }
 
 // refuse returns err as a problem for the client.

@@ -95,7 +95,7 @@ func New(cfg Config) (*Server, error) {
 	e.IPExtractor = func(r *http.Request) string { return trusted.client(r).String() }
 	// Echo wraps the handler in its middleware for each request. Ours is wrapped once, around the handler that Echo
 	// finds.
-	found := chain(func(c echo.Context) error { return c.Handler()(c) }, s.observe, secure, s.cors(), s.awaken, checkQuery)
+	found := chain(func(c echo.Context) error { return c.Handler()(c) }, s.observe, secure, s.cors(), s.awaken, s.keepOffSocket(), checkQuery)
 	e.Use(func(echo.HandlerFunc) echo.HandlerFunc { return found })
 
 	guards := make(map[string][]echo.MiddlewareFunc, len(s.operations))

@@ -53,7 +53,7 @@ func TestEveryOperationBehavesTheSameOverTheSocket(t *testing.T) {
 				first = segments[2]
 			}
 			ofBytes := strings.HasSuffix(pattern, "/files") || pattern == "/v1/files/{id}"
-			givesCredentials := strings.HasSuffix(pattern, "/inlets") || pattern == "/v1/admin/sessions"
+			givesCredentials := method+" "+pattern == "POST /v1/rooms/{room}/inlets" || pattern == "/v1/admin/sessions"
 			if ofBytes || givesCredentials || slices.Contains([]string{"", "auth", "tokens", "events"}, first) {
 				got.WantProblem(400, "not_over_socket", "path")
 				continue
@@ -93,6 +93,32 @@ func TestSocketCallsReachOnlyTheAPI(t *testing.T) {
 	if got := s.Call("DELETE", "/v1/rooms", nil); got.WantProblem(405, "method_not_allowed", "").Detail == "" || !strings.Contains(got.Header.Get("Allow"), "POST") {
 		t.Errorf("Allow = %q", got.Header.Get("Allow"))
 	}
+}
+
+// What is refused over the socket are calls, not names: rooms and users may be called files or inlets.
+func TestCommandsReachWhatIsNamedLikeARefusedCall(t *testing.T) {
+	t.Parallel()
+	p, _, s := lobbyStream(t)
+	p.Signup(t, "files")
+	for _, call := range []struct {
+		method, path string
+		body         any
+		status       int
+	}{
+		{"PUT", "/v1/rooms/inlets", nil, 201},
+		{"PUT", "/v1/rooms/files", nil, 201},
+		{"GET", "/v1/rooms/files", nil, 200},
+		{"GET", "/v1/rooms/inlets/inlets", nil, 200},
+		{"GET", "/v1/users/files", nil, 200},
+		{"PUT", "/v1/rooms/lobby/members/files", map[string]any{"role": "member"}, 200},
+		{"PUT", "/v1/me/blocks/files", nil, 204},
+	} {
+		if got := s.Call(call.method, call.path, call.body); got.Status != call.status {
+			t.Errorf("%s %s over the WebSocket got %d %s, want %d", call.method, call.path, got.Status, got.Body, call.status)
+		}
+	}
+	s.Call("POST", "/v1/rooms/files/inlets", map[string]any{"name": "in"}).WantProblem(400, "not_over_socket", "path")
+	s.Call("POST", "/v1/rooms/inlets/files", map[string]any{"a": 1}).WantProblem(400, "not_over_socket", "path")
 }
 
 func TestCommandPostsAndReturnsItsEvent(t *testing.T) {

@@ -1882,9 +1882,11 @@ export interface paths {
          *
          *     A WebSocket also accepts commands. Each text frame from the client is a Command: a call of this API as the user who
          *     opened the stream, or a short form of one. Each command gets one Reply, in the order of the frames. A command's own
-         *     event may arrive before or after its reply. Calls that return credentials or streams (`/v1/auth/…`, `/v1/tokens`,
-         *     `/v1/events` and the like) are refused with `not_over_socket`. Commands stop working when the session ends or the token
-         *     expires.
+         *     event may arrive before or after its reply. Commands stop working when the session ends or the token expires.
+         *
+         *     Refused with `not_over_socket` are calls that return credentials or streams (`/v1/auth/…`, `/v1/tokens`, `/v1/events`,
+         *     `POST /v1/admin/sessions` and `POST /v1/rooms/{room}/inlets`), and uploads and downloads of files (`POST …/files` and
+         *     `GET /v1/files/{id}`).
          *
          *     The frame limit is ten times the post limit per second, with bursts of twice that. Above it the reply is 429
          *     `rate_limited`; a client that keeps sending is closed with 1008. Binary frames close the connection with 1003, invalid

@@ -136,6 +136,9 @@ func setDisabled(t *tx, user int64, disabled, deleted bool) error {
 		if err := leaveAll(t, user); err != nil {
 			return err
 		}
+		if err := endRefusals(t, user); err != nil {
+			return err
+		}
 		if err := t.removeFilesOf(user); err != nil {
 			return err
 		}
@@ -162,6 +165,26 @@ func leaveAll(t *tx, user int64) error {
 			return err
 		}
 	}
+}
+
+// endRefusals removes what is kept about a user whose account is being deleted, and nobody could remove afterwards.
+func endRefusals(t *tx, user int64) error {
+	for _, where := range []string{`bans WHERE user_id = ?`, `mutes WHERE user_id = ?`, `blocks WHERE user_id = ?`, `blocks WHERE blocked_id = ?`} {
+		if _, err := t.exec(`DELETE FROM `+where, user); err != nil {
+			return unavailable(err)
+		}
+	}
+	return nil
+}
+
+// exists returns ErrUserNotFound if the account has been deleted since the decision.
+func (t *tx) exists(user int64) error {
+	var deleted bool
+	err := t.queryRow(`SELECT deleted FROM users WHERE id = ?`, user).Scan(&deleted)
+	if err == nil && deleted {
+		return chat.ErrUserNotFound
+	}
+	return unavailable(err)
 }
 
 // CreateSession implements auth.Store.

@@ -148,6 +148,9 @@ func (s *Store) SetBlock(ctx context.Context, user, other int64, blocked bool) e
 		query = `INSERT INTO blocks (user_id, blocked_id) VALUES (?, ?) ON CONFLICT DO NOTHING`
 	}
 	return s.log.do(ctx, func(t *tx) error {
+		if err := t.exists(other); err != nil {
+			return err
+		}
 		n, err := affected(t, query, user, other)
 		if err != nil || n == 0 {
 			return err

@@ -12,6 +12,9 @@ import (
 // Mute implements chat.Store.
 func (s *Store) Mute(ctx context.Context, g chat.Guard, room, user int64, until time.Time, e chat.Event) error {
 	return s.change(ctx, g, func(t *tx) (bool, error) {
+		if err := t.exists(user); err != nil {
+			return false, err
+		}
 		now := t.now.UnixMilli()
 		if _, err := t.exec(`DELETE FROM mutes WHERE room_id = ? AND until <= ?`, room, now); err != nil {
 			return false, unavailable(err)

@@ -47,6 +47,9 @@ func (s *Store) RemoveMember(ctx context.Context, g chat.Guard, room, user int64
 // Ban implements chat.Store.
 func (s *Store) Ban(ctx context.Context, g chat.Guard, room, user int64, events []chat.Event) error {
 	return s.change(ctx, g, func(t *tx) (bool, error) {
+		if err := t.exists(user); err != nil {
+			return false, err
+		}
 		n, err := affected(t, `INSERT INTO bans (room_id, user_id, by_id, since) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 			room, user, g.User, t.now.UnixMilli())
 		if err != nil || n == 0 {

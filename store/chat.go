@@ -85,6 +85,9 @@ func (s *Store) SetMember(ctx context.Context, g chat.Guard, room, user int64, f
 		if err := t.check(g); err != nil {
 			return err
 		}
+		if err := t.exists(user); err != nil {
+			return err
+		}
 		var have chat.Role
 		err := t.queryRow(`SELECT role FROM members WHERE room_id = ? AND user_id = ?`, room, user).Scan(&have)
 		switch {

@@ -117,9 +117,10 @@ export interface paths {
         post?: never;
         /**
          * Delete the current account
-         * @description Ends all sessions, API tokens and memberships. Messages stay, and the username is never reused. The last enabled admin
-         *     must make another user an admin first (409 `last_admin`). Where another service signs users in, no password is needed:
-         *     send `{}`.
+         * @description Ends all sessions, API tokens and memberships. Messages stay, and the username is never reused. Rooms that lose their last
+         *     owner make the moderator who has been a member longest their owner, else the member (`member_added`). Others' bans,
+         *     blocks and mutes of the account end. The last enabled admin must make another user an admin first (409 `last_admin`).
+         *     Where another service signs users in, no password is needed: send `{}`.
          */
         delete: operations["deleteMe"];
         options?: never;

@@ -103,7 +103,8 @@ type Call struct {
 const MaxAnswer = 32 << 20
 
 // Do makes a call and decodes its response into out, unless that is nil. It returns a *Problem for status 300 and
-// above, ErrUnreachable if there is no response, and ErrLoggedOut if no token is accepted.
+// above, ErrUnreachable if there is no response, and ErrLoggedOut if no token is accepted. Anything but JSON is an
+// error: a captive portal answers every call with 200 and a page.
 func (c *Client) Do(ctx context.Context, call Call, out any) error {
 	resp, err := c.Send(ctx, call)
 	if err != nil {
@@ -114,15 +115,25 @@ func (c *Client) Do(ctx context.Context, call Call, out any) error {
 	if err != nil {
 		return &unreachable{err}
 	}
-	if out == nil || len(text) == 0 {
+	if out == nil {
 		return nil
+	}
+	if err := decode(resp.Header, text, out); err != nil {
+		return fmt.Errorf("%s %s: the response is not from tandem: %w", call.Method, call.Path, err)
+	}
+	return nil
+}
+
+func decode(header http.Header, text []byte, out any) error {
+	kind := header.Get("Content-Type")
+	if name, _, _ := mime.ParseMediaType(kind); name != "application/json" {
+		return fmt.Errorf("its content type is %q, not application/json", kind)
+	}
+	if err := json.Unmarshal(text, out); err != nil {
+		return err
 	}
 	if raw, is := out.(*json.RawMessage); is {
 		*raw = bytes.TrimSpace(text)
-		return nil
-	}
-	if err := json.Unmarshal(text, out); err != nil {
-		return fmt.Errorf("%s %s: the response is not from tandem: %w", call.Method, call.Path, err)
 	}
 	return nil
 }

@@ -270,6 +270,39 @@ func TestTailLosesNothingOverBadProxies(t *testing.T) {
 	}
 }
 
+// TestPostFailsIfTandemDidNotAnswer posts through what answers every call with success, as a captive portal does.
+func TestPostFailsIfTandemDidNotAnswer(t *testing.T) {
+	t.Parallel()
+	p := harness.StartProgram(t)
+	file := filepath.Join(t.TempDir(), "report.txt")
+	if err := os.WriteFile(file, []byte("all is well"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, response := range []struct {
+		status     int
+		kind, body string
+	}{
+		{200, "text/html", "<html>Log in to the network</html>"},
+		{200, "text/html", ""},
+		{201, "application/json", ""},
+		{201, "application/json", "<html>"},
+		{201, "text/plain", "{}"},
+	} {
+		portal := startBadProxy(t, p.URL, faults{intercept: func(w http.ResponseWriter, _ *http.Request) bool {
+			w.Header().Set("Content-Type", response.kind)
+			w.WriteHeader(response.status)
+			_, _ = io.WriteString(w, response.body)
+			return true
+		}})
+		s := harness.NewShell(t, "TANDEM_SERVER="+portal.URL, "TANDEM_TOKEN=x")
+		for _, args := range [][]string{{"post", "lobby", "x"}, {"post", "lobby", "-f", file}, {"private", "bob", "x"}} {
+			if got := s.Run(args...); got.Code != 1 || !strings.Contains(got.Errors, "not from tandem") {
+				t.Errorf("%v answered by %+v: got exit code %d and %q, want 1 and “not from tandem”", args, response, got.Code, got.Errors)
+			}
+		}
+	}
+}
+
 func TestPostIsRetriedUnderOneKey(t *testing.T) {
 	t.Parallel()
 	p, ada, _ := terminalTest(t)

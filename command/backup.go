@@ -18,7 +18,7 @@ type exportCommand struct {
 
 // Run writes to standard output.
 func (c *exportCommand) Run() error {
-	return c.withContext(context.Background(), func(ctx context.Context, a *program.Admin) error {
+	return c.withContext(context.Background(), program.OpenAdmin, func(ctx context.Context, a *program.Admin) error {
 		to := bufio.NewWriterSize(os.Stdout, 64<<10)
 		return errors.Join(a.Export(ctx, to, c.Private), to.Flush(), c.copy(ctx, a, c.Private))
 	})
@@ -32,7 +32,7 @@ type backupCommand struct {
 
 // Run copies the database first: the copy does not know later posts, and does not have files deleted later.
 func (c *backupCommand) Run() error {
-	return c.withContext(context.Background(), func(ctx context.Context, a *program.Admin) error {
+	return c.withContext(context.Background(), program.OpenAdmin, func(ctx context.Context, a *program.Admin) error {
 		if err := a.Backup(ctx, c.File); err != nil {
 			return err
 		}

@@ -41,7 +41,11 @@ func (c *importCommand) Run() error {
 	if c.Name == "" {
 		c.Name = c.From
 	}
-	err = c.withContext(context.Background(), func(ctx context.Context, a *program.Admin) error {
+	open := program.OpenOrCreateAdmin
+	if c.DryRun {
+		open = program.OpenAdmin
+	}
+	err = c.withContext(context.Background(), open, func(ctx context.Context, a *program.Admin) error {
 		report, err := a.Import(ctx, from, program.ImportOptions{Name: c.Name, DryRun: c.DryRun})
 		printImport(os.Stdout, report, c.DryRun)
 		if err != nil {

@@ -19,18 +19,21 @@ type data struct {
 	DataDir string `default:"./data" env:"TANDEM_DATA_DIR" type:"path" help:"The server's data directory."`
 }
 
+// opener is program.OpenAdmin or program.OpenOrCreateAdmin.
+type opener func(context.Context, program.Settings) (*program.Admin, error)
+
 // with runs f on the server's data.
-func (d data) with(f func(ctx context.Context, a *program.Admin) error) error {
+func (d data) with(open opener, f func(ctx context.Context, a *program.Admin) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	return d.withContext(ctx, f)
+	return d.withContext(ctx, open, f)
 }
 
 // withContext is with for operations that may take long.
-func (d data) withContext(ctx context.Context, f func(ctx context.Context, a *program.Admin) error) error {
+func (d data) withContext(ctx context.Context, open opener, f func(ctx context.Context, a *program.Admin) error) error {
 	settings := program.Defaults()
 	settings.DataDir = d.DataDir
-	a, err := program.OpenAdmin(ctx, settings)
+	a, err := open(ctx, settings)
 	if err != nil {
 		return err
 	}
@@ -55,7 +58,7 @@ func (c *addUserCommand) Run() error {
 	if err != nil {
 		return err
 	}
-	return c.with(func(ctx context.Context, a *program.Admin) error {
+	return c.with(program.OpenOrCreateAdmin, func(ctx context.Context, a *program.Admin) error {
 		return a.AddUser(ctx, c.Username, password, c.Admin)
 	})
 }
@@ -67,7 +70,7 @@ type promoteCommand struct {
 }
 
 func (c *promoteCommand) Run() error {
-	return c.with(func(ctx context.Context, a *program.Admin) error { return a.SetAdmin(ctx, c.Username, !c.Undo) })
+	return c.with(program.OpenAdmin, func(ctx context.Context, a *program.Admin) error { return a.SetAdmin(ctx, c.Username, !c.Undo) })
 }
 
 type disableCommand struct {
@@ -77,7 +80,7 @@ type disableCommand struct {
 }
 
 func (c *disableCommand) Run() error {
-	return c.with(func(ctx context.Context, a *program.Admin) error { return a.SetDisabled(ctx, c.Username, !c.Undo) })
+	return c.with(program.OpenAdmin, func(ctx context.Context, a *program.Admin) error { return a.SetDisabled(ctx, c.Username, !c.Undo) })
 }
 
 type passwordCommand struct {
@@ -90,7 +93,7 @@ func (c *passwordCommand) Run() error {
 	if err != nil {
 		return err
 	}
-	return c.with(func(ctx context.Context, a *program.Admin) error { return a.SetPassword(ctx, c.Username, password) })
+	return c.with(program.OpenAdmin, func(ctx context.Context, a *program.Admin) error { return a.SetPassword(ctx, c.Username, password) })
 }
 
 type tokenCommand struct {
@@ -107,7 +110,7 @@ type createTokenCommand struct {
 }
 
 func (c *createTokenCommand) Run() error {
-	return c.with(func(ctx context.Context, a *program.Admin) error {
+	return c.with(program.OpenAdmin, func(ctx context.Context, a *program.Admin) error {
 		token, err := a.CreateToken(ctx, c.Username, c.Name, c.ExpiresIn, c.Rooms, c.Scopes)
 		if err == nil {
 			fmt.Println(token)

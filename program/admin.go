@@ -23,13 +23,20 @@ type Admin struct {
 	rooms    *chat.Service
 }
 
-// OpenAdmin opens the data of a server with these settings, which may be running.
-func OpenAdmin(ctx context.Context, cfg Settings) (_ *Admin, err error) {
+// OpenAdmin opens the data of a server with these settings, which may be running. Data that does not exist is an error.
+func OpenAdmin(ctx context.Context, cfg Settings) (*Admin, error) { return openAdmin(ctx, cfg, true) }
+
+// OpenOrCreateAdmin is OpenAdmin for what may come before a server's first start: it creates data that does not exist.
+func OpenOrCreateAdmin(ctx context.Context, cfg Settings) (*Admin, error) {
+	return openAdmin(ctx, cfg, false)
+}
+
+func openAdmin(ctx context.Context, cfg Settings, existing bool) (_ *Admin, err error) {
 	if cfg, err = cfg.complete(); err != nil {
 		return nil, err
 	}
 	a := &Admin{settings: cfg}
-	if a.store, err = store.Open(ctx, store.Config{URL: cfg.DatabaseURL, Dir: cfg.DataDir, Now: time.Now}); err != nil {
+	if a.store, err = store.Open(ctx, store.Config{URL: cfg.DatabaseURL, Dir: cfg.DataDir, Existing: existing, Now: time.Now}); err != nil {
 		return nil, err
 	}
 	defer func() {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -42,10 +44,13 @@ var sqliteDialect = &dialect{
 
 // openSQLite opens the database below cfg.Dir, and returns its name for errors.
 func openSQLite(_ context.Context, cfg Config) (*Store, string, error) {
+	file := filepath.Join(cfg.Dir, "tandem.db")
+	if _, err := os.Stat(file); cfg.Existing && errors.Is(err, fs.ErrNotExist) {
+		return nil, "", fmt.Errorf("there is no tandem.db in %s: is this the server's data directory?", cfg.Dir)
+	}
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, "", fmt.Errorf("create the data directory: %w", err)
 	}
-	file := filepath.Join(cfg.Dir, "tandem.db")
 	// The file has the secret that signs tokens; SQLite gives the files beside it the same mode.
 	if f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600); err != nil {
 		return nil, "", fmt.Errorf("make the database: %w", err)

@@ -35,7 +35,9 @@ type Config struct {
 	// PostgresWait is how long PostgreSQL may take; 0 is 1.9 s, so that a request fails within 2 s if it is gone.
 	PostgresWait time.Duration
 	Dir          string // for SQLite's files; created if missing
-	Now          func() time.Time
+	// Existing refuses a Dir without SQLite's database, rather than create one.
+	Existing bool
+	Now      func() time.Time
 	// Committed is called with the name of the log and the events of each commit, ordered by id, after they are durable
 	// and before their writers are answered. It must not block.
 	Committed func(log string, events []chat.Event)

@@ -1,7 +1,11 @@
 package operate
 
 import (
+	"errors"
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -94,4 +98,42 @@ func TestCommandLineOnARunningServersData(t *testing.T) {
 	fails("disabled", "", "token", "create", "ada", "--name", "x")
 	must("", "user", "disable", "ada", "--undo")
 	login()
+}
+
+func TestCommandsFailOnADataDirectoryWithoutData(t *testing.T) {
+	t.Parallel()
+	if harness.OnPostgres {
+		t.Skip("the data is not in the data directory")
+	}
+	dir := filepath.Join(t.TempDir(), "typo")
+	export := filepath.Join(t.TempDir(), "export.jsonl")
+	if err := os.WriteFile(export, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run := func(args ...string) (string, error) {
+		cmd := exec.Command(harness.Binary(t), append(args, "--data-dir", dir)...)
+		cmd.Env, cmd.Stdin = harness.WithoutSettings(), strings.NewReader("correct horse\n")
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	for _, args := range [][]string{
+		{"backup", filepath.Join(t.TempDir(), "copy.db")}, {"export"}, {"import", "tandem", export, "--dry-run"},
+		{"user", "promote", "ada"}, {"user", "disable", "ada"}, {"user", "password", "ada"},
+		{"token", "create", "ada", "--name", "x"},
+	} {
+		if out, err := run(args...); err == nil || !strings.Contains(out, "there is no tandem.db in "+dir) {
+			t.Errorf("tandem %v: got %v, %q, want an error that there is no tandem.db in %s", args, err, out, dir)
+		}
+		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+			t.Fatalf("data directory after tandem %v: got error %v, want that it does not exist", args, err)
+		}
+	}
+	for _, args := range [][]string{{"import", "tandem", export}, {"user", "add", "ada"}} { // before the first start
+		if out, err := run(args...); err != nil {
+			t.Errorf("tandem %v: got %v, %q, want success", args, err, out)
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

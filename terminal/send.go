@@ -13,6 +13,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"tandem/client"
 )
@@ -27,6 +28,9 @@ type sending struct {
 	Timeout time.Duration `default:"2m" help:"How long to keep trying."`
 	Result  bool          `help:"Print the message's event as a line of JSON."`
 }
+
+// longest is the server's limit for a message, in characters.
+const longest = 4000
 
 // most is the server's limit for a message, in bytes of its longest characters, and some more, so that the server
 // reports what is too long.
@@ -69,17 +73,39 @@ func (s *sending) send(ctx context.Context, c *client.Client, to string, words [
 
 // each posts line by line; empty lines of a program's output are not messages.
 func (s *sending) each(ctx context.Context, c *client.Client, to string, from io.Reader) error {
-	in := bufio.NewScanner(from)
-	in.Buffer(nil, most)
-	for in.Scan() {
-		if strings.TrimSpace(in.Text()) == "" {
-			continue
+	in := bufio.NewReader(from)
+	for {
+		line, end := nextLine(in)
+		if line != "" {
+			if err := s.post(ctx, c, to, line, nil, rand.Text()); err != nil {
+				return err
+			}
 		}
-		if err := s.post(ctx, c, to, in.Text(), nil, rand.Text()); err != nil {
-			return err
+		if end != nil {
+			return ignoreEnd(end)
 		}
 	}
-	return in.Err()
+}
+
+// nextLine returns the next line, or "" for a blank one. It cuts a line to the server's limit, so that a long one does not
+// stop those after it.
+func nextLine(in *bufio.Reader) (string, error) {
+	var line []byte
+	for {
+		part, err := in.ReadSlice('\n')
+		line = append(line, part[:min(len(part), most-len(line))]...)
+		if errors.Is(err, bufio.ErrBufferFull) {
+			continue
+		}
+		text := strings.TrimSuffix(strings.TrimSuffix(string(line), "\n"), "\r")
+		switch {
+		case strings.TrimSpace(text) == "":
+			return "", err
+		case utf8.RuneCountInString(text) > longest:
+			text = string([]rune(text)[:longest-1]) + "…"
+		}
+		return text, err
+	}
 }
 
 func (s *sending) post(ctx context.Context, c *client.Client, to, text string, files []string, key string) error {

@@ -270,6 +270,26 @@ func TestTailLosesNothingOverBadProxies(t *testing.T) {
 	}
 }
 
+func TestPostCutsLinesThatAreTooLong(t *testing.T) {
+	t.Parallel()
+	_, ada, s := terminalTest(t)
+	fits := strings.Repeat("é", 4000)
+	cut := strings.Repeat("é", 3999) + "…"
+	s.Pipe(strings.Join([]string{
+		"first", fits, fits + "é", "a\r", strings.Repeat("é", 1<<20), strings.Repeat(" ", 1<<20), fits + "\r", "last",
+	}, "\n"), "post", "lobby", "--lines").Want(0)
+	want := []string{"first", fits, cut, "a", cut, fits, "last"}
+	got := ada.WholeHistory("lobby")
+	if len(got) != len(want) {
+		t.Fatalf("messages in the lobby: got %d, want %d", len(got), len(want))
+	}
+	for i, e := range got {
+		if e.Message != want[i] {
+			t.Errorf("message %d: got %s (%d bytes), want %s (%d bytes)", i, harness.Clip([]byte(e.Message)), len(e.Message), harness.Clip([]byte(want[i])), len(want[i]))
+		}
+	}
+}
+
 // TestPostFailsIfTandemDidNotAnswer posts through what answers every call with success, as a captive portal does.
 func TestPostFailsIfTandemDidNotAnswer(t *testing.T) {
 	t.Parallel()

@@ -212,7 +212,7 @@ func (p *Private) Run() error {
 		switch {
 		case p.Name == "":
 			return p.list(ctx, c)
-		case len(p.Message) == 0 && len(p.File) == 0:
+		case len(p.Message) == 0 && len(p.File) == 0 && !p.Lines:
 			return p.conversation(ctx, c, p.Name)
 		}
 		return p.send(ctx, c, user(p.Name), p.Message)

@@ -1,6 +1,7 @@
 package operate
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -287,6 +288,35 @@ func TestPostCutsLinesThatAreTooLong(t *testing.T) {
 		if e.Message != want[i] {
 			t.Errorf("message %d: got %s (%d bytes), want %s (%d bytes)", i, harness.Clip([]byte(e.Message)), len(e.Message), harness.Clip([]byte(want[i])), len(want[i]))
 		}
+	}
+}
+
+func TestPrivateSendsLines(t *testing.T) {
+	t.Parallel()
+	p, ada, s := terminalTest(t)
+	p.Signup(t, "bob").Send("ada", "psst")
+	cmd := s.Command("private", "bob", "--lines")
+	cmd.Stdin = strings.NewReader("one\ntwo\n")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	if line, _ := bufio.NewReader(out).ReadString('\n'); line != "" { // it follows the conversation, and never ends
+		t.Fatalf("private --lines: got the output %q, want none", line)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("private --lines: got %v, want success", err)
+	}
+	var got []string
+	for _, e := range ada.Page(harness.PrivatePath("bob")+"/messages", "").Items {
+		got = append(got, e.Message)
+	}
+	if want := []string{"psst", "one", "two"}; !slices.Equal(got, want) {
+		t.Errorf("conversation with bob: got %q, want %q", got, want)
 	}
 }
 

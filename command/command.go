@@ -3,6 +3,8 @@
 package command
 
 import (
+	"strings"
+
 	"github.com/alecthomas/kong"
 
 	"tandem/doctor"
@@ -41,5 +43,26 @@ func Run(spec []byte) {
 	run := kong.Parse(&line{}, kong.Name("tandem"), kong.UsageOnError(),
 		kong.Description("A self-hosted chat backend: the same typed events over WebSocket and plain HTTP."),
 		kong.Bind(contract(spec)))
-	run.FatalIfErrorf(run.Run())
+	run.FatalIfErrorf(plain(run.Run()))
 }
+
+// plain returns err with a text that has no effect on a terminal: it can have data of others, such as names of files.
+// Lines stay: an error may join several.
+func plain(err error) error {
+	if err == nil {
+		return nil
+	}
+	lines := strings.Split(err.Error(), "\n")
+	for i, line := range lines {
+		lines[i] = terminal.Plain(line)
+	}
+	return &plainError{err, strings.Join(lines, "\n")}
+}
+
+type plainError struct {
+	error
+	text string
+}
+
+func (p *plainError) Error() string { return p.text }
+func (p *plainError) Unwrap() error { return p.error }

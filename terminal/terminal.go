@@ -29,6 +29,8 @@ type failure struct {
 	code int
 }
 
+// Error returns a text without effect on a terminal, because much of it comes from servers.
+func (f *failure) Error() string { return Plain(f.error.Error()) }
 func (f *failure) ExitCode() int { return f.code }
 func (f *failure) Unwrap() error { return f.error }
 

@@ -2,6 +2,8 @@ package operate
 
 import (
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -49,6 +51,31 @@ func TestTerminalColours(t *testing.T) {
 	}
 	if got := s.Screen("rooms").Shows("lobby"); !strings.Contains(got, "ROOM") {
 		t.Errorf("room list without a heading: %q", got)
+	}
+}
+
+func TestErrorsDoNotControlTheTerminal(t *testing.T) {
+	t.Parallel()
+	p := harness.StartProgram(t)
+	server := startBadProxy(t, p.URL, faults{intercept: func(w http.ResponseWriter, _ *http.Request) bool {
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, `{"code": "forbidden", "detail": "no\u001b[2J\u009b31m\nLogged in as ada."}`)
+		return true
+	}})
+	s := harness.NewShell(t, "TANDEM_SERVER="+server.URL, "TANDEM_TOKEN=x")
+	for _, run := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"post", "lobby", "x"}, `no\x1b[2J\x9b31m\x0aLogged in as ada.`},
+		{[]string{"tail", "lobby"}, `no\x1b[2J\x9b31m\x0aLogged in as ada.`},
+		{[]string{"export", "--data-dir", filepath.Join(t.TempDir(), "no-\x1b[2J")}, `no-\x1b[2J`},
+	} {
+		got := s.Run(run.args...)
+		if got.Code == 0 || !strings.Contains(got.Errors, run.want) || strings.ContainsAny(got.Errors, "\x1b\u009b") {
+			t.Errorf("%q: got exit code %d and %q, want an error with %q", run.args, got.Code, got.Errors, run.want)
+		}
 	}
 }
 

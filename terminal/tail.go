@@ -44,7 +44,8 @@ where it was: nothing is lost and nothing is printed twice. It ends when the roo
 func (t *Tail) Run() error {
 	return t.with(func(ctx context.Context, c *client.Client) error {
 		p := t.printer()
-		p.rooms = len(t.Rooms) > 1 || t.Rooms[0] == "*" || t.Private
+		all := slices.Contains(t.Rooms, "*")
+		p.rooms = len(t.Rooms) > 1 || all || t.Private
 		f := t.follower(c)
 		f.Rooms, f.Since = t.Rooms, t.Since
 		if t.Cursor != "" && t.Since == "" {
@@ -63,7 +64,7 @@ func (t *Tail) Run() error {
 					fmt.Fprintf(os.Stderr, "%s can no longer be followed.\n", Plain(name))
 				}
 			}
-			ours := e.Room != "" && (t.Rooms[0] == "*" || slices.Contains(left, e.Room)) || e.Room == "" && (t.Private || !about(e))
+			ours := e.Room != "" && (all || slices.Contains(left, e.Room)) || e.Room == "" && (t.Private || !about(e))
 			if ours {
 				if err := p.Print(e); err != nil {
 					return err
@@ -77,7 +78,7 @@ func (t *Tail) Run() error {
 			if e.Type == "room_deleted" || e.Type == "member_removed" && e.Target == me && !readable(ctx, c, e.Room) {
 				left = slices.DeleteFunc(left, func(r string) bool { return r == e.Room })
 			}
-			if len(left) == 0 && t.Rooms[0] != "*" {
+			if len(left) == 0 && !all {
 				return errors.New("there is no room left to follow")
 			}
 			return nil

@@ -189,6 +189,41 @@ func TestTailPrintsHistoryAndNewEvents(t *testing.T) {
 	}
 }
 
+func TestTailOfAllRoomsPrintsRoomsJoinedLater(t *testing.T) {
+	t.Parallel()
+	_, ada, s := terminalTest(t)
+	for i, rooms := range [][]string{{"*"}, {"lobby", "*"}} {
+		l := s.Tail(append([]string{"tail", "-n", "0"}, rooms...)...)
+		joined := fmt.Sprint("garden-", i)
+		begun := false
+		for !begun { // nothing may be missing after the first message that it prints
+			ada.Post("lobby", "are you there?")
+			select {
+			case <-l.Lines:
+				begun = true
+			case <-time.After(300 * time.Millisecond):
+			}
+		}
+		ada.Enter(joined)
+		ada.Post(joined, "hi")
+		ada.Post("lobby", "the end")
+		var got []string
+		for {
+			line := l.Line()
+			if strings.Contains(line, "the end") {
+				break
+			}
+			got = append(got, line)
+		}
+		if !slices.ContainsFunc(got, func(line string) bool { return strings.Contains(line, joined) && strings.HasSuffix(line, "ada: hi") }) {
+			t.Errorf("tail %q: got %q, want the message in %s", rooms, got, joined)
+		}
+		if err := l.Cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestTailAsJSONHasTheServersBytes(t *testing.T) {
 	t.Parallel()
 	_, ada, s := terminalTest(t)

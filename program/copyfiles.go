@@ -43,8 +43,10 @@ func (a *Admin) CopyFiles(ctx context.Context, to string, private bool) (copied,
 			for _, name := range names {
 				made, err := copyBlob(ctx, from, target, name)
 				if errors.Is(err, files.ErrNotFound) { // deleted meanwhile, or lost
-					missing++
-					break
+					if name == f.ID {
+						missing++
+					}
+					continue
 				}
 				if err != nil {
 					return copied, missing, err

@@ -116,3 +116,34 @@ func TestBackupIsRestoredOntoAnotherLayout(t *testing.T) {
 	}
 	bob.PostFiles(lobby, bob.Upload(lobby, "d.txt", "new bytes"))
 }
+
+// A preview can be lost without its file. The copy has the file all the same.
+func TestCopyOfFilesWithoutPreviews(t *testing.T) {
+	t.Parallel()
+	p := harness.StartProgram(t)
+	ada := p.Signup(t, "ada")
+	ada.Enter("lobby")
+	lobby := harness.RoomPath("lobby")
+	cat := harness.Picture(t, 700, 700)
+	whole, lost := ada.Upload(lobby, "a.png", cat), ada.Upload(lobby, "b.png", harness.Picture(t, 701, 700))
+	ada.PostFiles(lobby, whole, lost)
+	for _, name := range []string{whole.ID + ".preview", lost.ID, lost.ID + ".preview"} {
+		if err := os.Remove(filepath.Join(p.Settings.DataDir, "files", name[:2], name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	to := t.TempDir()
+	cmd := exec.Command(harness.Binary(t), "export", "--data-dir", p.Settings.DataDir, "--files", to)
+	cmd.Env = append(harness.WithoutSettings(), "TANDEM_DATABASE_URL="+p.Settings.DatabaseURL)
+	var report bytes.Buffer
+	cmd.Stderr = &report
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("export: got %v\n%s", err, report.Bytes())
+	}
+	if want := "1 files copied\n1 files have no bytes: they were just deleted, or are lost\n"; report.String() != want {
+		t.Errorf("report: got %q, want %q", report.String(), want)
+	}
+	if data, err := os.ReadFile(filepath.Join(to, "files", whole.ID[:2], whole.ID)); err != nil || string(data) != cat {
+		t.Errorf("copy of the file without a preview: got %d bytes, %v, want %d bytes", len(data), err, len(cat))
+	}
+}

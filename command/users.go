@@ -31,7 +31,10 @@ func (d data) with(open opener, f func(ctx context.Context, a *program.Admin) er
 
 // withContext is with for operations that may take long.
 func (d data) withContext(ctx context.Context, open opener, f func(ctx context.Context, a *program.Admin) error) error {
-	settings := program.Defaults()
+	settings, err := program.Defaults()
+	if err != nil {
+		return err
+	}
 	settings.DataDir = d.DataDir
 	a, err := open(ctx, settings)
 	if err != nil {

@@ -3,6 +3,7 @@ package program
 import (
 	"cmp"
 	"crypto/x509"
+	"errors"
 	"os"
 	"path/filepath"
 	"time"
@@ -121,15 +122,16 @@ func ListenAddr(addr string) string {
 // defaultIssuer is the iss of our own tokens, which no outside issuer uses.
 const defaultIssuer = "tandem"
 
-// Defaults returns the settings of an empty command line, with the environment's.
-func Defaults() Settings {
+// Defaults returns the settings of an empty command line, with the environment's, which may be invalid.
+func Defaults() (Settings, error) {
 	var line struct {
 		Settings `embed:""`
 	}
 	if _, err := kong.Must(&line).Parse(nil); err != nil {
-		panic(err) // the defaults above are valid
+		// Not kong's error, with which the command would print the usage of the server.
+		return Settings{}, errors.New(err.Error())
 	}
-	return line.Settings
+	return line.Settings, nil
 }
 
 // Place describes where the data is, without secrets.

@@ -189,7 +189,7 @@ func TestOtherOriginsMayCallWhenConfigured(t *testing.T) {
 		t.Errorf("without configured origins the preflight allows %s, want none", got)
 	}
 	for _, bad := range []string{"*", "null", "app.example.com", "https://app.example.com/", "https://App.example.com", "ftp://x", "https://u@x.example"} {
-		cfg := program.Defaults()
+		cfg := harness.Defaults()
 		cfg.Addr, cfg.DataDir, cfg.Origins = "127.0.0.1:0", t.TempDir(), []string{bad}
 		if running, err := program.Start(t.Context(), cfg, harness.ReadSpec(t), slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(fmt.Sprint(err), "origin") {
 			t.Errorf("origins %q: %v", bad, err)

@@ -211,7 +211,7 @@ func TestTicketExpires(t *testing.T) {
 
 func TestShortSecretsAreRefusedAtStart(t *testing.T) {
 	t.Parallel()
-	cfg := program.Defaults()
+	cfg := harness.Defaults()
 	cfg.Addr, cfg.DataDir = "127.0.0.1:0", t.TempDir()
 	cfg.JWTSecret = strings.Repeat("s", 31)
 	logs := harness.NewLogBook(t)

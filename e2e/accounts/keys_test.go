@@ -174,7 +174,7 @@ func TestUnusableKeyFilesPreventTheStart(t *testing.T) {
 		"the same":       {good, good},
 		"is a directory": {t.TempDir()},
 	} {
-		cfg := program.Defaults()
+		cfg := harness.Defaults()
 		cfg.Addr, cfg.DataDir, cfg.JWTKeyFiles = "127.0.0.1:0", t.TempDir(), files
 		p, err := program.Start(context.Background(), cfg, harness.ReadSpec(t), slog.New(slog.DiscardHandler))
 		if err == nil {

@@ -213,7 +213,7 @@ func TestOutsidersNeverReachALocalAccount(t *testing.T) {
 	}
 	// Without the issuer ada is who she was, and outside users have no password.
 	p.Stop(t)
-	p.Settings.JWKSURL, p.Settings.JWTIssuer, p.Settings.JWTAudience = "", program.Defaults().JWTIssuer, program.Defaults().JWTAudience
+	p.Settings.JWKSURL, p.Settings.JWTIssuer, p.Settings.JWTAudience = "", harness.Defaults().JWTIssuer, harness.Defaults().JWTAudience
 	p = p.Again(t)
 	again := p.Visitor(t)
 	again.Do("POST", "/v1/auth/login", harness.Credentials{Username: "ada", Password: local.Password}).Want(200).Into(&again.Session)
@@ -493,7 +493,7 @@ func TestUnusableIssuersPreventTheStart(t *testing.T) {
 			withKeyFiles(newSigningKey(t, "EdDSA").file(t))(cfg)
 		},
 	} {
-		cfg := program.Defaults()
+		cfg := harness.Defaults()
 		cfg.Addr, cfg.DataDir = "127.0.0.1:0", t.TempDir()
 		change(&cfg)
 		p, err := program.Start(context.Background(), cfg, harness.ReadSpec(t), slog.New(slog.DiscardHandler))

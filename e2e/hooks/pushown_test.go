@@ -420,7 +420,7 @@ func TestBadPushSettings(t *testing.T) {
 		"fcm-credentials-file": func(s *program.Settings) { s.FCMCredentials = writeFile(t, "x.json", `{"type":"user"}`) },
 		"apns-key-file":        func(s *program.Settings) { s.APNsKeyFile = writeFile(t, "x.p8", "no key") },
 	} {
-		cfg := program.Defaults()
+		cfg := harness.Defaults()
 		cfg.DataDir = t.TempDir()
 		change(&cfg)
 		if wrong := cfg.Check(harness.ReadSpec(t)); len(wrong) != 1 || !strings.Contains(wrong[0].Error(), want) {

@@ -137,3 +137,12 @@ func TestCommandsFailOnADataDirectoryWithoutData(t *testing.T) {
 		}
 	}
 }
+
+func TestCommandsReportAnInvalidVariable(t *testing.T) {
+	t.Parallel()
+	const want = "tandem: error: --limit-posts: expected a valid 64 bit int but got \"abc\" (from envar TANDEM_LIMIT_POSTS=\"abc\")\n"
+	got := harness.NewShell(t, "TANDEM_LIMIT_POSTS=abc").Run("user", "promote", "ada", "--data-dir", t.TempDir()).Want(1)
+	if got.Out != "" || got.Errors != want {
+		t.Errorf("user promote with TANDEM_LIMIT_POSTS=abc: got %q and the error %q, want only %q", got.Out, got.Errors, want)
+	}
+}

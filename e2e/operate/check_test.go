@@ -21,7 +21,7 @@ func TestCheckReportsAllErrors(t *testing.T) {
 		}
 		return path
 	}
-	good := program.Defaults()
+	good := harness.Defaults()
 	good.DataDir = filepath.Join(dir, "not", "yet", "there")
 	if wrong := good.Check(harness.ReadSpec(t)); len(wrong) > 0 {
 		t.Errorf("the defaults: %v, want none", wrong)

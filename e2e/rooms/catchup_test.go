@@ -12,7 +12,7 @@ import (
 // Catching up after a long absence takes many pages, whether from the log or from the ring. The events are as small as
 // possible, so that pages end by count and not by size.
 func TestLongAbsenceIsReplayedInFull(t *testing.T) {
-	for _, ring := range []int{program.Defaults().RingBytes, 0, 50_000} {
+	for _, ring := range []int{harness.Defaults().RingBytes, 0, 50_000} {
 		t.Run(fmt.Sprint("ring of ", ring), func(t *testing.T) {
 			t.Parallel()
 			p := harness.StartProgram(t, func(cfg *program.Settings) { cfg.RingBytes = ring })
@@ -49,7 +49,7 @@ func TestLongAbsenceIsReplayedInFull(t *testing.T) {
 // again, even if the program has not delivered it yet.
 func TestCursorOfAnAcknowledgedPostIsExact(t *testing.T) {
 	t.Parallel()
-	for _, ring := range []int{program.Defaults().RingBytes, 0} {
+	for _, ring := range []int{harness.Defaults().RingBytes, 0} {
 		p := harness.StartProgram(t, func(cfg *program.Settings) { cfg.RingBytes = ring })
 		ada := p.Signup(t, "ada")
 		ada.Enter("lobby")

@@ -30,7 +30,7 @@ func TestLogLinesCannotBeForged(t *testing.T) {
 		if format == "json" {
 			handler = slog.NewJSONHandler(&locked{&mu, &out}, &slog.HandlerOptions{Level: slog.LevelDebug})
 		}
-		cfg := program.Defaults()
+		cfg := harness.Defaults()
 		cfg.Addr, cfg.DataDir = "127.0.0.1:0", t.TempDir()
 		cfg.DatabaseURL = harness.DatabaseOf(t, cfg.DataDir)
 		cfg.LimitPosts, cfg.LimitLogins, cfg.LimitSignups, cfg.LimitStreams = 0, 0, 0, 0

@@ -244,7 +244,7 @@ func TestRetentionSettings(t *testing.T) {
 	t.Parallel()
 	dataDir := t.TempDir()
 	for value, fits := range map[string]bool{"": true, "1d": true, "90d": true, "3650d": true, "0d": false, "3651d": false, "90": false, "1h": false, "-1d": false, "99999999d": false} {
-		cfg := program.Defaults()
+		cfg := harness.Defaults()
 		cfg.DataDir, cfg.Retention = dataDir, value
 		if wrong := cfg.Check(harness.ReadSpec(t)); (len(wrong) == 0) != fits {
 			t.Errorf("retention %q: problems = %v", value, wrong)

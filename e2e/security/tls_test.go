@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"tandem/e2e/harness"
-	"tandem/program"
 	"tandem/testservers"
 )
 
@@ -88,14 +87,14 @@ func TestMismatchedCertificateIsReported(t *testing.T) {
 		"not a pair":  {cert, oldKey, "tls-cert and tls-key: "},
 		"expired":     {old, oldKey, "tls-cert: it expired"},
 	} {
-		cfg := program.Defaults()
+		cfg := harness.Defaults()
 		cfg.DataDir, cfg.TLSCert, cfg.TLSKey = t.TempDir(), test.cert, test.key
 		wrong := cfg.Check(harness.ReadSpec(t))
 		if len(wrong) != 1 || !strings.Contains(wrong[0].Error(), test.want) {
 			t.Errorf("%s: Check: got %v, want one error with %q", name, wrong, test.want)
 		}
 	}
-	cfg := program.Defaults()
+	cfg := harness.Defaults()
 	cfg.DataDir, cfg.TLSCert, cfg.TLSKey = t.TempDir(), cert, key
 	if wrong := cfg.Check(harness.ReadSpec(t)); len(wrong) != 0 {
 		t.Errorf("a good pair: %v, want none", wrong)

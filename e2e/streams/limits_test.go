@@ -238,7 +238,7 @@ func TestInvalidSettingsAreRefused(t *testing.T) {
 		"trusted-proxies": func(cfg *program.Settings) { cfg.TrustedProxies = []string{"10.0.0.0/8", "proxy.example"} },
 		"limit":           func(cfg *program.Settings) { cfg.LimitStreams = -1 },
 	} {
-		cfg := program.Defaults()
+		cfg := harness.Defaults()
 		cfg.Addr, cfg.DataDir = "127.0.0.1:0", t.TempDir()
 		change(&cfg)
 		running, err := program.Start(t.Context(), cfg, harness.ReadSpec(t), slog.New(slog.DiscardHandler))
@@ -268,7 +268,7 @@ func TestPasswordConfirmationsAreLimitedByAccount(t *testing.T) {
 // A stream that starts with history counts as a read too. Its answer names both limits.
 func TestStreamWithHistoryReportsBothLimits(t *testing.T) {
 	t.Parallel()
-	limits := program.Defaults()
+	limits := harness.Defaults()
 	p := harness.StartProgram(t, func(cfg *program.Settings) { cfg.LimitStreams, cfg.LimitReads = limits.LimitStreams, limits.LimitReads })
 	ada := p.Signup(t, "ada")
 	ada.Enter("lobby")

@@ -103,7 +103,7 @@ func TestPollerIsPresentBetweenPolls(t *testing.T) {
 // An answer is limited in size, and the next one continues after it, until everything has arrived once.
 func TestPollAnswersAreBounded(t *testing.T) {
 	t.Parallel()
-	for _, ring := range []int{program.Defaults().RingBytes, 0} {
+	for _, ring := range []int{harness.Defaults().RingBytes, 0} {
 		p := harness.StartProgram(t, func(cfg *program.Settings) { cfg.RingBytes = ring })
 		ada := p.Signup(t, "ada")
 		ada.Enter("lobby")

@@ -71,7 +71,7 @@ func TestStalledReaderDelaysNobodyAndVanishedOneIsDropped(t *testing.T) {
 // A reader that falls far behind loses nothing: it continues in order, and ends with the right list of users, though
 // users joined and left meanwhile. With a small ring it must read from the log.
 func TestSlowReaderCatchesUpWithoutGap(t *testing.T) {
-	for _, ring := range []int{program.Defaults().RingBytes, 100_000} {
+	for _, ring := range []int{harness.Defaults().RingBytes, 100_000} {
 		t.Run(fmt.Sprint("ring of ", ring), func(t *testing.T) {
 			t.Parallel()
 			p := harness.StartProgram(t, func(cfg *program.Settings) { cfg.RingBytes = ring })

@@ -351,21 +351,17 @@ func (s *Store) Unread(ctx context.Context, user int64, topic chat.Topic) (int, 
 
 // MarkRead implements chat.Store.
 func (s *Store) MarkRead(ctx context.Context, user int64, topic chat.Topic, id int64) (int64, error) {
-	var at int64
-	// A message in a thread is not in the main history, but may be the latest that mentions the user.
+	at := id
 	_, err := s.Message(ctx, topic, id)
-	if at = id; errors.Is(err, chat.ErrNoMessage) {
-		column, only := messagesOf(topic)
-		if topic.IsConversation() {
-			only += ` AND also IS NOT NULL` // the index's condition
-		}
-		err = s.queryRow(ctx, `SELECT id FROM events WHERE `+s.dialect.within(column, `?1`, markerOf, `?3`)+` AND `+only+`
-			ORDER BY `+column+` DESC, id DESC LIMIT 1`, int64(topic), user, id).Scan(&at)
+	if errors.Is(err, chat.ErrNoMessage) {
+		// The latest before it. Those in threads are not in the main history, but may mention the user.
+		err = s.queryRow(ctx, `SELECT coalesce(max(id), 0) FROM (SELECT id FROM (
+				SELECT id`+s.dialect.messages(topic, markerOf, `?3`, true)+` LIMIT 1) main
+			UNION ALL SELECT max(message_id) FROM mentions WHERE topic = ?1 AND user_id = ?2 AND message_id > `+markerOf+` AND message_id <= ?3
+			UNION ALL SELECT max(message_id) FROM mentions WHERE topic = ?1 AND user_id = 0 AND message_id > `+markerOf+` AND message_id <= ?3) latest`,
+			int64(topic), user, id).Scan(&at)
 	}
-	if errors.Is(err, sql.ErrNoRows) {
-		return 0, nil
-	}
-	if err != nil {
+	if err != nil || at == 0 {
 		return 0, unavailable(err)
 	}
 	moved := false

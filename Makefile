@@ -36,9 +36,9 @@ STREAM_TESTS = Stream|Socket|Frame|Slow|Stalled|Vanish|Conformance|SameBytes|Res
 TEST_EVENTS = bin/test-events.json
 GO_TEST = CGO_ENABLED=1 GOFLAGS= $$(go tool -modfile=tools/go.mod -n gotestsum) --format pkgname --format-hide-empty-pkg --jsonfile
 
-# make lint has run go vet. At least four packages are tested at once, since their tests often wait, and the longest start
+# make lint has run go vet. At least three packages are tested at once, since their tests often wait, and the longest start
 # first.
-GO_TEST_FLAGS = -vet=off $(RACE) -timeout 40m -p $$(n=$$(nproc); echo $$((n > 4 ? n : 4)))
+GO_TEST_FLAGS = -vet=off $(RACE) -timeout 40m -p $$(n=$$(nproc); echo $$((n > 3 ? n : 3)))
 LONGEST = ./e2e/streams ./e2e/cluster ./e2e/security ./e2e/rooms ./e2e/hooks ./e2e/accounts ./store
 
 # With TANDEM_REQUIRE=all a test fails, rather than being skipped, if a program it needs is missing.

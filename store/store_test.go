@@ -80,7 +80,7 @@ func postgresPlace(t *testing.T) place {
 }
 
 // atOnce is how many tests run in parallel at least: many wait, for locks and servers.
-const atOnce = 6
+const atOnce = 4
 
 func TestMain(m *testing.M) {
 	if os.Getenv(followerNodeEnv) != "" {

@@ -78,6 +78,7 @@ func TestConformanceOverHTTP2(t *testing.T) {
 // conform runs the suite, which must not fail.
 func conform(t *testing.T, cfg suite.Config) *suite.Report {
 	t.Helper()
+	cfg.Patience = harness.Patience
 	report, err := suite.Run(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -73,6 +73,7 @@ export class Tandem implements Host {
   #timing: Timing;
   #always: string[]; // followed whatever is shown
   #conversations = new Map<string, Conversation>();
+  #all = new Set<Conversation>(); // also those that an app has kept from before a login
   #watched = new Map<Conversation, number>(); // how many watch each
   #events = new Set<(event: TandemEvent) => void>();
   #live?: Stream;
@@ -100,14 +101,16 @@ export class Tandem implements Host {
       (...args) => this.call(...args),
       (path, call) => this.#rest.open('GET', path, call, this.#tokens),
     );
-    this.#account?.changed.add(() => {
+    let before = this.#account?.user;
+    this.#account?.changed.add((user) => {
       this.people.clear();
       this.files.clear();
       this.#live?.close(); // it belongs to the previous user
       this.#live = undefined;
       const gone = new TandemError('signed_out', 'Logged out.', 401);
       // The previous user's messages must not go out under the next user's name.
-      this.#conversations.forEach((c) => c.drop(gone));
+      if (before) this.#all.forEach((c) => c.drop(gone));
+      before = user;
       this.#conversations.clear();
       for (const c of this.#watched.keys()) c.followed = false;
       this.#follow();
@@ -228,7 +231,10 @@ export class Tandem implements Host {
 
   #conversation<C extends Conversation>(key: string, make: () => C): C {
     let c = this.#conversations.get(key) as C | undefined;
-    if (!c) this.#conversations.set(key, (c = make()));
+    if (!c) {
+      this.#conversations.set(key, (c = make()));
+      this.#all.add(c);
+    }
     return c;
   }
 
@@ -331,7 +337,7 @@ export class Tandem implements Host {
   }
 
   #wake(): void {
-    this.#conversations.forEach((c) => c.wake());
+    this.#all.forEach((c) => c.wake());
   }
 
   #receive(event: TandemEvent): void {
@@ -343,7 +349,10 @@ export class Tandem implements Host {
     if (event.type === 'user_updated') this.people.changed(event.user);
     // Presence is announced once, but may be requested later.
     if (event.type.startsWith('user_')) {
-      if (room) this.room(room).receive(event);
+      if (room) {
+        this.room(room);
+        this.#all.forEach((c) => c instanceof RoomHandle && c.concerns(event) && c.receive(event));
+      }
     } else this.#watched.forEach((_, c) => this.#pass(event, c));
     this.#events.forEach((fn) => fn(event));
   }

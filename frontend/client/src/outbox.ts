@@ -164,10 +164,8 @@ export class Outbox<E extends Posted, B extends object = Body> {
   async #upload(item: Outgoing<E, B>, files: Uploads): Promise<void> {
     item.state = 'uploading';
     try {
-      const ids = await files.run();
+      await files.run();
       if (!this.items.includes(item)) return;
-      const body: Body = Object.assign(item.body, { files: ids.length ? ids : undefined });
-      if (!ids.length && !body.message && !body.data) return this.drop(item); // all were left out
       item.state = 'queued';
       void this.#work();
     } catch (err) {
@@ -184,6 +182,11 @@ export class Outbox<E extends Posted, B extends object = Body> {
   }
 
   async #deliver(item: Outgoing<E, B>): Promise<void> {
+    if (item.files) {
+      const ids = item.files.take();
+      const body: Body = Object.assign(item.body, { files: ids.length ? ids : undefined });
+      if (!ids.length && !body.message && !body.data) return this.drop(item); // all were left out
+    }
     item.state = 'sending';
     for (let n = 0; this.items.includes(item); n++) {
       try {
@@ -194,6 +197,7 @@ export class Outbox<E extends Posted, B extends object = Body> {
         if (!this.items.includes(item)) return;
         const error = failure(err);
         if (error.final || !(err instanceof TandemError)) {
+          if (item.files) item.files.taken = false;
           this.#settle(item, 'failed', error);
           return this.changed();
         }

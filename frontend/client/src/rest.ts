@@ -150,14 +150,19 @@ export class Rest {
   /** A call with a JSON response, or none. Also throws TandemError `timeout`. */
   async json(method: string, path: string, call: Call, tokens?: Tokens): Promise<unknown> {
     const cut = child(call.signal);
+    // Without progress, the time covers the whole upload: 8 kB/s must be enough.
+    const upload = call.raw && !(call.progress && this.#xhr) ? call.raw.size / 8 : 0;
     let late = false;
     let timer: ReturnType<typeof setTimeout>;
     const watch = () => {
       clearTimeout(timer);
-      timer = setTimeout(() => {
-        late = true;
-        cut.abort();
-      }, call.timeout ?? 15_000);
+      timer = setTimeout(
+        () => {
+          late = true;
+          cut.abort();
+        },
+        call.timeout ?? 15_000 + upload,
+      );
     };
     watch();
     const progress = call.progress && ((bytes: number) => (watch(), call.progress!(bytes)));

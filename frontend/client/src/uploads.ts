@@ -47,6 +47,8 @@ export class Uploads {
   #now?: Entry; // under way
   #cut = child(); // ends it
   #nap = child();
+  /** Whether a post has them, which may have arrived: none can be left out any more. */
+  taken = false;
 
   /** @param changed is called after every change */
   constructor(
@@ -73,8 +75,8 @@ export class Uploads {
     return this.#entries.every(({ upload }) => upload.file);
   }
 
-  /** Uploads what is missing, and returns all ids. Throws if one is refused. */
-  async run(): Promise<string[]> {
+  /** Uploads what is missing. Throws if one is refused. */
+  async run(): Promise<void> {
     for (let n = 0; !this.done;) {
       const entry = (this.#now = this.#entries.find(({ upload }) => !upload.file)!);
       const source = entry.source as File;
@@ -98,6 +100,11 @@ export class Uploads {
         this.#cut.abort(); // lets go of the end's
       }
     }
+  }
+
+  /** Returns the ids to post. */
+  take(): string[] {
+    this.taken = true;
     return this.#entries.map(({ upload }) => upload.file!.id);
   }
 
@@ -117,6 +124,7 @@ export class Uploads {
   }
 
   #cancel(entry: Entry): void {
+    if (this.taken) return;
     this.#entries = this.#entries.filter((e) => e !== entry);
     if (entry === this.#now) this.#cut.abort();
     this.changed();

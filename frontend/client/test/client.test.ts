@@ -236,6 +236,28 @@ describe('what one has written and not got out', () => {
     expect(await history('handed-on')).toEqual(['theirs']);
   });
 
+  test('in a room kept since before a login, does not go out as the next user either', async () => {
+    let away = true;
+    const { fetch } = faulty((path, go) => (away && path.endsWith('/messages') ? lost() : go()));
+    const client = await person(running.now.url, { fetch });
+    await client.room('kept').enter();
+    await client.logout();
+    await client.signup(`second-${Date.now()}`, PASSWORD);
+    const kept = client.room('kept');
+    await client.logout();
+    const again = client.room('kept');
+    await client.signup(`third-${Date.now()}`, PASSWORD);
+    kept.subscribe(() => {});
+    await until('a room kept from earlier shows who is there', () => kept.getSnapshot().users.length === 1);
+    const mine = [kept.send('mine'), again.send('mine too')];
+    await until('the messages wait', () => mine.every((one) => one.error?.code === 'unreachable'));
+    await client.logout();
+    away = false;
+    await client.signup(`fourth-${Date.now()}`, PASSWORD);
+    for (const one of mine) await expect(one.sent()).rejects.toMatchObject({ code: 'signed_out' });
+    expect(await history('kept')).toEqual([]);
+  });
+
   test('does not go out as a user who has logged in in another tab unnoticed', async () => {
     const [mine, theirs] = [memoryStore(), memoryStore()];
     const client = await person(running.now.url, { session: mine });

@@ -141,6 +141,21 @@ describe('is cancelled', () => {
     expect(last().files!.map(({ name }) => name)).toEqual(['small']);
   });
 
+  test('a file that is uploaded, while its message waits', async () => {
+    let away = true;
+    const spy = faulty((path, go) => (away && posts.test(path) ? lost() : go()));
+    const { room, last } = await place('cancel-uploaded', { fetch: spy.fetch });
+    const first = room.send('first');
+    await until('a message waits', () => first.error?.code === 'unreachable');
+    const item = room.send('second', { files: [text('wrong'), text('right')] });
+    await until('its files are uploaded', () => item.state === 'queued');
+    item.uploads[0]!.cancel();
+    away = false;
+    await item.sent();
+    await until('the message arrives', () => last()?.message === 'second');
+    expect(last().files!.map(({ name }) => name)).toEqual(['right']);
+  });
+
   test('the only content of a message, and with it the message', async () => {
     const { fetch, aborted, started } = hanging();
     const { room } = await place('cancel-all', { fetch });

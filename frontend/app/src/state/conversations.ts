@@ -23,11 +23,14 @@ export function createConversations(tandem: Tandem, seen: Ref<string | undefined
   function receive(event: TandemEvent): void {
     const me = tandem.user;
     switch (event.type) {
-      case 'private_message':
+      case 'private_message': {
+        // As on the server: replies in threads do not count.
+        const counts = typeof event.thread !== 'number' && !event.deleted && seen.value !== `private ${event.user}`;
         return change(event.user, ({ unread }) => ({
           last_id: event.id,
-          unread: event.user === me ? 0 : seen.value === `private ${event.user}` ? unread : unread + 1,
+          unread: event.user === me ? 0 : unread + Number(counts),
         }));
+      }
       case 'private_message_delivered':
         return change(event.target, () => ({ last_id: event.message_id }));
       case 'message_read':

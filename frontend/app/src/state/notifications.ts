@@ -109,16 +109,14 @@ export function createNotifications(tandem: Tandem, user: string, router: Router
     });
   }
 
-  let live = false;
   function receive(event: TandemEvent): void {
-    // Earlier messages were missed, and are counted elsewhere.
-    if (event.type === 'stream_open') live = !event.resumed;
-    if (event.type === 'ping' || event.type === 'user_list') live = true;
     if (!document.hidden || !supported) return;
     const about = news(event);
     if (!about || !('id' in event) || !event.id) return;
     missed.value = true;
-    if (live && !pushed.value && wanted()) void tell(event.id, about);
+    // Older messages were missed, and are counted elsewhere.
+    const recent = 'sent_at' in event && Date.now() - Date.parse(event.sent_at) < TOLD;
+    if (recent && !pushed.value && wanted()) void tell(event.id, about);
   }
 
   /** Ends push on this device too, unless it is on. */

@@ -62,7 +62,8 @@ function create() {
   });
   void load();
 
-  const look = () => void (document.hidden || rooms.load().catch(() => {}));
+  // Conversations too: what another device has read meanwhile is not announced again after an interruption.
+  const look = () => void (document.hidden || load());
   const timer = setInterval(look, LOOK);
   document.addEventListener('visibilitychange', look);
   onScopeDispose(() => {

@@ -7,6 +7,7 @@ export class LiveValue<T> {
   readonly #listeners = new Listeners<[]>();
   #value?: T;
   #loads = 0;
+  #early?: TandemEvent[]; // came while it was being loaded; the response may or may not include them
   #subscribers = 0;
   #unwatch?: Unsubscribe;
 
@@ -38,9 +39,9 @@ export class LiveValue<T> {
   /** @internal */
   receive(event: TandemEvent): void {
     if (!this.#subscribers) return;
+    if (this.#early) return void this.#early.push(event);
     const now = this.#value && this.after(this.#value, event);
-    if (now === undefined)
-      void this.reload(); // also while it is loading: the change may or may not be included
+    if (now === undefined) void this.reload();
     else this.#set(now);
   }
 
@@ -48,8 +49,14 @@ export class LiveValue<T> {
   async reload(): Promise<void> {
     const mine = ++this.#loads;
     const wanted = () => mine === this.#loads && this.#subscribers > 0;
+    this.#early = [];
     const value = await insist(this.load, wanted);
-    if (value !== undefined && wanted()) this.#set(value);
+    if (mine !== this.#loads) return;
+    const early = this.#early;
+    this.#early = undefined;
+    if (value === undefined || !wanted()) return;
+    this.#set(value);
+    early.forEach((event) => this.receive(event));
   }
 
   #set(value: T): void {

@@ -294,11 +294,40 @@ describe('a room', () => {
     expect(room.getSnapshot().hasEarlier).toBe(false);
     room.send('mine');
     await ada.room('shown').send('theirs').sent();
-    await until('both messages are sent', () => room.getSnapshot().messages.filter((m) => m.state === 'sent').length === 62);
+    await until(
+      'both messages are sent',
+      () => room.getSnapshot().messages.filter((m) => m.state === 'sent').length === 62,
+    );
     expect(keys.get('mine')?.size).toBe(1);
     expect(room.getSnapshot().users).toEqual([bob.user]);
     off();
     await until('the stream is closed without watchers', () => bob.status.state === 'closed');
+  });
+
+  test('with many events loads its pins with few requests', async () => {
+    const { fetch, calls } = faulty((path, go) =>
+      path.endsWith('/pins') ? new Promise((r) => setTimeout(r, 200)).then(go) : go(),
+    );
+    const [ada, bob] = [await person(running.now.url, { fetch }), await person(running.now.url)];
+    const [room, other] = [ada.room('busy-pins'), bob.room('busy-pins')];
+    await room.enter();
+    await other.enter();
+    const ids: number[] = [];
+    for (const text of ['one', 'two']) ids.push((await other.send(text).sent()).id);
+    await room.pin(ids[0]!);
+    room.pins.subscribe(() => {});
+    await until('the room is followed', () => ada.live?.status.state === 'live');
+    let writing = true;
+    const writer = (async () => {
+      while (writing) await other.send('more').sent();
+    })();
+    await until('the pin is shown', () => room.pins.getSnapshot()?.length === 1);
+    await room.pin(ids[1]!);
+    await until('both pins are shown', () => room.pins.getSnapshot()?.length === 2);
+    writing = false;
+    await writer;
+    const pins = calls.filter((path) => path.endsWith('/pins')).length;
+    expect(pins).toBeLessThan(10);
   });
 
   test('that does not exist reports its error, and appears when it is created; others continue', async () => {

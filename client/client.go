@@ -129,13 +129,7 @@ func decode(header http.Header, text []byte, out any) error {
 	if name, _, _ := mime.ParseMediaType(kind); name != "application/json" {
 		return fmt.Errorf("its content type is %q, not application/json", kind)
 	}
-	if err := json.Unmarshal(text, out); err != nil {
-		return err
-	}
-	if raw, is := out.(*json.RawMessage); is {
-		*raw = bytes.TrimSpace(text)
-	}
-	return nil
+	return json.Unmarshal(text, out)
 }
 
 // Send makes a call and returns a response below 300, whose body the caller must close. A refused token is refreshed

@@ -23,8 +23,8 @@ docs: frontend/node_modules ## the guide, embedded by the next make build and se
 run: build ## build, then serve on :8080 with ./data
 	bin/tandem
 
-# Do not race-instrument SQLite (translated from C, with its library), argon2, and the decoders of pictures and packed data: that would double
-# the time of the tests, and a race in them is not ours to fix.
+# Do not race-instrument SQLite (translated from C, with its library), argon2, and the decoders of pictures and packed
+# data: that would double the time of the tests, and a race in them is not ours to fix.
 NO_RACE = modernc.org/sqlite/lib modernc.org/libc modernc.org/memory golang.org/x/crypto/argon2 golang.org/x/image/... image/... compress/...
 RACE = -race $(foreach package,$(NO_RACE),-gcflags=$(package)=-race=false)
 

@@ -52,9 +52,10 @@ func runFollowerNode() {
 	must(json.Unmarshal([]byte(os.Getenv(followerNodeEnv)), &spec))
 	diary, err := os.OpenFile(spec.Diary, os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o600)
 	must(err)
-	s, err := Open(context.Background(), Config{URL: spec.URL, Dir: spec.Dir, PostgresWait: 5 * time.Second, Now: time.Now})
+	p := place{URL: spec.URL, Dir: spec.Dir, PostgresWait: 5 * time.Second}
+	s, err := p.try(Config{})
 	for tries := 1; err != nil && tries < 20; tries++ { // the database is slow on a busy machine
-		s, err = Open(context.Background(), Config{URL: spec.URL, Dir: spec.Dir, PostgresWait: 5 * time.Second, Now: time.Now})
+		s, err = p.try(Config{})
 	}
 	must(err)
 	r := followers.New(s, s, followers.Config{Lease: nodeLease})

@@ -51,14 +51,7 @@ func (p place) refused(t *testing.T, words ...string) {
 // writes checks that a store can do what a server needs: an account, a room, a post, an edit, a read marker.
 func writes(t *testing.T, s *Store, name string) {
 	t.Helper()
-	a, _, err := s.CreateUser(t.Context(), name, "hash", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	u, err := s.User(t.Context(), a.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
+	u := addUser(t, s, name)
 	r := makeRoom(t, s, u, "room-of-"+name)
 	e, _, err := s.Post(t.Context(), guardOf(u, r), message(u, r, "hi"), &chat.Key{Name: "k", Fingerprint: []byte{1}})
 	if err != nil {

@@ -16,19 +16,6 @@ func device(u chat.User, id string) push.Subscription {
 	return push.Subscription{User: u.ID, ID: id, Kind: push.WebPush, Service: "push.example.com", Target: "https://push.example.com/" + u.Name + "/" + id}
 }
 
-func addUser(t *testing.T, s *Store, name string) chat.User {
-	t.Helper()
-	a, _, err := s.CreateUser(t.Context(), name, "hash", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	u, err := s.User(t.Context(), a.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return u
-}
-
 // The log is followed for notifications while there is a subscription.
 func TestPushFollowerStartsAndStops(t *testing.T) { onBoth(t, testPushFollowerStartsAndStops) }
 

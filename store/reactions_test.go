@@ -11,11 +11,7 @@ import (
 func TestOldReactionsAreReadQualified(t *testing.T) {
 	onBoth(t, func(t *testing.T, p place) {
 		s, ada, r := world(t, p, nil)
-		made, _, err := s.CreateUser(t.Context(), "bob", "hash", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		bob := chat.User{ID: made.ID, Name: "bob"}
+		bob := addUser(t, s, "bob")
 		m, _, err := s.Post(t.Context(), guardOf(ada, r), message(ada, r, "hi"), nil)
 		if err != nil {
 			t.Fatal(err)

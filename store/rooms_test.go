@@ -13,11 +13,7 @@ func TestGuardSeesEveryLostRight(t *testing.T) { onBoth(t, testGuardSeesEveryLos
 
 func testGuardSeesEveryLostRight(t *testing.T, p place) {
 	s, ada, _ := world(t, p, nil)
-	a, _, err := s.CreateUser(t.Context(), "bob", "hash", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	bob := chat.User{ID: a.ID, Name: "bob"}
+	bob := addUser(t, s, "bob")
 	none := chat.Guard{}
 	event := func(r chat.Room) chat.Event {
 		return chat.Event{Topic: chat.RoomTopic(r.ID), Type: "x", Author: ada.ID, Body: `"x":1}`}
@@ -48,6 +44,7 @@ func testGuardSeesEveryLostRight(t *testing.T, p place) {
 		if err := s.SetMember(t.Context(), none, r.ID, bob.ID, "", chat.RoleModerator, event(r)); err != nil {
 			t.Fatal(err)
 		}
+		var err error
 		if bob, err = s.User(t.Context(), bob.ID); err != nil {
 			t.Fatal(err)
 		}

@@ -98,7 +98,13 @@ func TestMain(m *testing.M) {
 func world(t testing.TB, p place, committed func(string, []chat.Event)) (*Store, chat.User, chat.Room) {
 	t.Helper()
 	s := p.open(t, Config{Committed: committed})
-	a, _, err := s.CreateUser(t.Context(), "ada", "hash", nil)
+	u := addUser(t, s, "ada")
+	return s, u, makeRoom(t, s, u, "lobby")
+}
+
+func addUser(t testing.TB, s *Store, name string) chat.User {
+	t.Helper()
+	a, _, err := s.CreateUser(t.Context(), name, "hash", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +112,7 @@ func world(t testing.TB, p place, committed func(string, []chat.Event)) (*Store,
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s, u, makeRoom(t, s, u, "lobby")
+	return u
 }
 
 func makeRoom(t testing.TB, s *Store, u chat.User, name string) chat.Room {

@@ -90,17 +90,40 @@ async function subscribed(name, options) {
   });
   await cdp.send('ServiceWorker.enable');
   await until('the worker is registered', () => registrationId);
+  const worker = await until('the worker runs', () => win.context.serviceWorkers()[0]);
+  await worker.evaluate(() => {
+    globalThis.handled = 0;
+    const { waitUntil } = ExtendableEvent.prototype;
+    ExtendableEvent.prototype.waitUntil = function counted(work) {
+      if (this.type === 'push') work.finally(() => { handled += 1; });
+      waitUntil.call(this, work);
+    };
+    const { showNotification } = registration;
+    // Otherwise Chromium removes it after 25 s.
+    registration.showNotification = (title, how) => showNotification.call(registration, title, { ...how, requireInteraction: true });
+  });
   const origin = server.url.slice(0, -1);
-  const deliver = (news) => cdp.send('ServiceWorker.deliverPushMessage', { origin, registrationId, data: JSON.stringify(news) });
+  let sent = 0;
+  /** Delivers pushes at once, and waits until they are handled: Chromium forgets a notification if shown() looks before. */
+  const deliver = async (...all) => {
+    sent += all.length;
+    await Promise.all(all.map((news) => cdp.send('ServiceWorker.deliverPushMessage', { origin, registrationId, data: JSON.stringify(news) })));
+    await until('the pushes are handled', async () => (await worker.evaluate(() => handled)) === sent);
+  };
   const shown = () => beside.evaluate(async () => {
     const registration = await navigator.serviceWorker.getRegistration('/');
     return (await registration.getNotifications()).map(({ title, body, tag }) => [title, body, tag]);
   });
-  return { win, beside, deliver, shown };
+  /** Waits until the worker sees no page of the app: one that was left stays for a moment. */
+  const left = () => until('no page of the app is left', () => worker.evaluate(async () => {
+    const pages = await clients.matchAll({ type: 'window', includeUncontrolled: true });
+    return pages.every(({ url }) => new URL(url).pathname !== '/');
+  }));
+  return { win, worker, beside, deliver, shown, left };
 }
 
 test('messages while the app is closed are notified, counted, and withdrawn', async () => {
-  const { win, deliver, shown } = await subscribed('ada');
+  const { win, deliver, shown, left } = await subscribed('ada');
   const bob = await server.person('bob');
   await bob.enter('ring');
   const ada = await server.person('ada', 'login');
@@ -110,13 +133,14 @@ test('messages while the app is closed are notified, counted, and withdrawn', as
   assert.equal(items[0].kind, 'webpush');
 
   await win.page.close();
+  await left();
   await bob.say('ring', 'nobody is meant');
   await bob.say('ring', '@ada are you there?');
   const { id } = await bob.say('ring', '@ada hello?');
   await bob.call('POST', 'v1/private/ada/messages', { message: 'psst' });
   const next = (what, check) => until(what, () => pushes.find(check));
-  await deliver(await next('the message of the room is pushed', (one) => one.room === 'ring'));
-  await deliver(await next('the private message is pushed', (one) => !one.room && one.user === 'bob'));
+  const ofRoom = await next('the message of the room is pushed', (one) => one.text === '@ada hello?');
+  await deliver(ofRoom, await next('the private message is pushed', (one) => !one.room && one.user === 'bob'));
   await until('both notifications are shown', async () => (await shown()).length === 2);
   assert.deepEqual((await shown()).sort(), [['bob in ring (2)', '@ada hello?', 'room:ring'], ['bob', 'psst', 'user:bob']].sort());
 
@@ -131,18 +155,19 @@ test('messages while the app is closed are notified, counted, and withdrawn', as
 const news = (message_id, more) => ({ type: 'mention', room: 'комната', user: 'bob', message_id, text: `message ${message_id}`, unread: 1, ...more });
 
 test('one notification per room, none while the app is visible, and in the language of the app', async () => {
-  const { win, beside, deliver, shown } = await subscribed('cy', { locale: 'ru-RU' });
+  const { win, beside, deliver, shown, left } = await subscribed('cy', { locale: 'ru-RU' });
   await win.page.bringToFront();
   await deliver(news(1));
+  assert.equal((await shown()).length, 0);
   await win.page.goto('about:blank');
+  await left();
   await deliver(news(2));
   await until('the second notification is shown', async () => (await shown()).length === 1);
   assert.deepEqual(await shown(), [['bob, комната', 'message 2', 'room:комната']]);
   await deliver(news(5, { unread: 3 }));
   await until('the latest message replaces the notification', async () => (await shown())[0]?.[1] === 'message 5');
   assert.deepEqual(await shown(), [['bob, комната (3)', 'message 5', 'room:комната']]);
-  await deliver(news(4, { unread: 2 })); // repeated, or late
-  await deliver(news(6, { room: 'other', text: undefined }));
+  await deliver(news(4, { unread: 2 }), news(6, { room: 'other', text: undefined })); // the fourth is late
   await until('the notification of the other room is shown', async () => (await shown()).length === 2);
   assert.deepEqual((await shown()).map(([, body]) => body).sort(), ['message 5', 'Новое сообщение']);
   await deliver({ type: 'read', room: 'комната', message_id: 4, unread: 1 }); // the fifth is still unread
@@ -154,9 +179,21 @@ test('one notification per room, none while the app is visible, and in the langu
   await beside.close();
 });
 
+test('pushes that arrive together are shown, the latest of each room', async () => {
+  const { win, beside, deliver, shown, left } = await subscribed('gus');
+  await win.page.goto('about:blank');
+  await left();
+  for (let round = 1; round <= 30; round++) {
+    const id = round * 10;
+    await deliver(news(id + 1), news(id + 2, { unread: 2 }), news(id), news(id + 3, { room: 'other' }));
+    assert.deepEqual((await shown()).map(([title]) => title).sort(), ['bob in other', 'bob in комната (2)']);
+    await beside.evaluate(async () => (await (await navigator.serviceWorker.getRegistration('/')).getNotifications()).forEach((one) => one.close()));
+    await until('they are closed', async () => (await shown()).length === 0);
+  }
+});
+
 test('a notification leads to its message, in the open app or in a new window', async () => {
-  const { win, deliver, shown } = await subscribed('dan');
-  const [worker] = win.context.serviceWorkers();
+  const { win, worker, deliver, shown, left } = await subscribed('dan');
   const press = () => worker.evaluate(async () => {
     const [notification] = await registration.getNotifications();
     clients.openWindow = async (url) => { globalThis.opened = url; };
@@ -164,6 +201,7 @@ test('a notification leads to its message, in the open app or in a new window', 
   });
   await server.person('eve').then(({ enter, say }) => enter('quiet').then(() => say('quiet', 'hello')));
   await win.page.goto('about:blank');
+  await left();
   await deliver(news(7, { room: 'quiet' }));
   await until('the notification is shown', async () => (await shown()).length === 1);
   await press();

@@ -80,6 +80,17 @@ export function handlePush(options: PushOptions): void {
   const shown = async (tag?: string) =>
     (await registration.getNotifications({ tag })).map((one) => ({ one, ...(one.data as PushNews) }));
 
+  /**
+   * Does one thing after another, in the order the pushes come: with two at once, the older could be shown last, and
+   * Chromium forgets a notification if they are listed while it is being shown.
+   */
+  let last: Promise<unknown> = Promise.resolve();
+  function inTurn(work: () => Promise<void>): Promise<void> {
+    const done = last.then(work);
+    last = done.catch(() => {}); // the browser reports it
+    return done;
+  }
+
   /** The number on the app's icon. Open pages know it better. */
   async function count(): Promise<void> {
     const { navigator } = worker;
@@ -120,10 +131,10 @@ export function handlePush(options: PushOptions): void {
 
   addEventListener('push', (event) => {
     const { data } = event as Pushed;
-    if (data) (event as Pushed).waitUntil(show(data.json() as PushNews));
+    if (data) (event as Pushed).waitUntil(inTurn(() => show(data.json() as PushNews)));
   });
   addEventListener('notificationclick', (event) => {
     (event as Pressed).waitUntil(press((event as Pressed).notification));
   });
-  addEventListener('notificationclose', (event) => (event as Pressed).waitUntil(count()));
+  addEventListener('notificationclose', (event) => (event as Pressed).waitUntil(inTurn(count)));
 }

@@ -35,7 +35,7 @@ func benchDeliveries(ctx context.Context, o *options, r *report) error {
 		{o.crowd, []pace{{"5 posts/s", 5, 4}}},
 	}
 	table := r.section("deliveries", "deliveries/s", "server CPU each", "net of posts", "p50", "p99",
-		"posts/s", "floor CPU each", "floor p50", "floor p99", "times floor")
+		"posts/s", "floor CPU each", "floor deliveries per write", "floor p50", "floor p99", "times floor")
 	for _, run := range runs {
 		for i := range transports {
 			if err := deliver(ctx, o, r, table, &transports[i], run.readers, run.paces); err != nil {
@@ -128,7 +128,7 @@ func (f *figures) print(table *section, perPost time.Duration, fl floor) {
 		floorP50, floorP99 = millis(fl.p50), millis(fl.p99)
 	}
 	table.add(f.name, thousands(float64(f.deliveries)/f.took.Seconds()), micros(each), net, p50, p99,
-		thousands(f.rate), micros(fl.each), floorP50, floorP99, fmt.Sprintf("%.2f", each/fl.each))
+		thousands(f.rate), micros(fl.each), fmt.Sprintf("%.2f", fl.perWrite), floorP50, floorP99, fmt.Sprintf("%.2f", each/fl.each))
 }
 
 // audience is the readers of a room: most scan, some parse.

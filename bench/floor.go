@@ -21,15 +21,17 @@ import (
 // connections at the same pace. A connection that is behind gets everything that it misses in one write, as from a
 // server that batches.
 type floor struct {
-	each   float64 // ns of CPU per delivery
-	p50    time.Duration
-	p99    time.Duration
-	opened float64 // connections a second
+	each     float64 // ns of CPU per delivery
+	perWrite float64 // deliveries; more than 1 if it fell behind
+	p50      time.Duration
+	p99      time.Duration
+	opened   float64 // connections a second
 }
 
 // floorResult is the child's last line.
 type floorResult struct {
 	Messages int
+	Writes   int
 	CPU      time.Duration
 }
 
@@ -84,7 +86,13 @@ func runFloor(ctx context.Context, frame []byte, n int, rate float64, d time.Dur
 		return floor{}, fmt.Errorf("%d deliveries of %d", rs.seen.Load(), total)
 	}
 	latency := rs.latencies()
-	return floor{float64(result.CPU) / float64(total), percentile(latency, 0.5), percentile(latency, 0.99), opened}, nil
+	return floor{
+		each:     float64(result.CPU) / float64(total),
+		perWrite: float64(total) / float64(result.Writes),
+		p50:      percentile(latency, 0.5),
+		p99:      percentile(latency, 0.99),
+		opened:   opened,
+	}, nil
 }
 
 // shortest is a message about as long as a ping.
@@ -122,11 +130,11 @@ func serveFloor(args []string) error {
 		return err
 	}
 	before := ownCPU()
-	messages, err := writeLoop(fds, frame, rate, d)
+	messages, writes, err := writeLoop(fds, frame, rate, d)
 	if err != nil {
 		return err
 	}
-	return json.NewEncoder(os.Stdout).Encode(floorResult{messages, ownCPU() - before})
+	return json.NewEncoder(os.Stdout).Encode(floorResult{messages, writes, ownCPU() - before})
 }
 
 // listen opens a listening socket and prints its port on stdout.
@@ -170,14 +178,14 @@ func acceptAll(n int) ([]int, error) {
 	return fds, nil
 }
 
-// writeLoop writes rate messages per second to every descriptor for d, and returns their number.
-func writeLoop(fds []int, frame []byte, rate float64, d time.Duration) (int, error) {
+// writeLoop writes rate messages per second to every descriptor for d, and returns their number and that of the writes.
+func writeLoop(fds []int, frame []byte, rate float64, d time.Duration) (all, writes int, err error) {
 	const most = 64 << 10 // the most per write
 	batch := max(1, most/len(frame))
 	frames := bytes.Repeat(frame, batch)
 	stamp := bytes.Index(frames, stampStart) + len(stampStart)
 
-	all := max(1, int(d.Seconds()*rate))
+	all = max(1, int(d.Seconds()*rate))
 	sent := make([]int, len(fds))
 	began := time.Now()
 	for done := 0; done < all; {
@@ -187,7 +195,10 @@ func writeLoop(fds []int, frame []byte, rate float64, d time.Duration) (int, err
 			time.Sleep(time.Until(next))
 			continue
 		}
-		digits(frames[stamp:stamp+stampDigits], time.Now().UnixMicro())
+		now := time.Now().UnixMicro()
+		for at := stamp; at < min(batch, made-done)*len(frame); at += len(frame) {
+			digits(frames[at:at+stampDigits], now)
+		}
 		done = all
 		for i, fd := range fds {
 			if made == sent[i] {
@@ -195,11 +206,12 @@ func writeLoop(fds []int, frame []byte, rate float64, d time.Duration) (int, err
 			}
 			k := min(batch, made-sent[i])
 			if err := writeAll(fd, frames[:k*len(frame)]); err != nil {
-				return 0, err
+				return 0, 0, err
 			}
+			writes++
 			sent[i] += k
 			done = min(done, sent[i])
 		}
 	}
-	return all, nil
+	return all, writes, nil
 }

@@ -36,10 +36,10 @@ func plot(in io.Reader, out io.Writer) error {
 	if len(figures) == 0 {
 		return fmt.Errorf("there is no summary in it")
 	}
-	const row, left, bound, most = 22, 600, 160, 2.4 // px; a bar that equals its bound; the longest bar, in bounds
+	const row, left, bound, most = 22, 630, 160, 2.4 // px; a bar that equals its bound; the longest bar, in bounds
 	height := row*len(figures) + 40
-	fmt.Fprintf(out, `<svg xmlns="http://www.w3.org/2000/svg" width="1130" height="%d" font-family="sans-serif" font-size="12">`+"\n", height)
-	fmt.Fprintf(out, `<rect width="1130" height="%d" fill="#fff"/>`+"\n", height)
+	fmt.Fprintf(out, `<svg xmlns="http://www.w3.org/2000/svg" width="1160" height="%d" font-family="sans-serif" font-size="12">`+"\n", height)
+	fmt.Fprintf(out, `<rect width="1160" height="%d" fill="#fff"/>`+"\n", height)
 	for i, f := range figures {
 		y, color := 30+row*i, "#2a7a4b"
 		if f.missed() {

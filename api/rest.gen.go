@@ -511,7 +511,7 @@ type MentionPage struct {
 // Mentions Users whose `@name` is in the text and who can read it.
 type Mentions = []string
 
-// MentionsAll The text has `@all`, by a user who may use it.
+// MentionsAll The text has `@all`, by a moderator, owner or site admin, or by anyone in a room of at most 100 members.
 type MentionsAll bool
 
 // MessageChange defines model for MessageChange.
@@ -983,7 +983,7 @@ type SlowMode = int
 
 // Stats defines model for Stats.
 type Stats struct {
-	// DeliveriesPerSecond Events written to streams in the last 10 seconds
+	// DeliveriesPerSecond Events written to streams per second
 	DeliveriesPerSecond float64 `json:"deliveries_per_second"`
 
 	// Head The id of the latest event in the log
@@ -992,7 +992,7 @@ type Stats struct {
 	// Online Users with an open stream
 	Online int `json:"online"`
 
-	// PostsPerSecond Messages posted in the last 10 seconds
+	// PostsPerSecond Messages posted per second
 	PostsPerSecond float64 `json:"posts_per_second"`
 	Rooms          int64   `json:"rooms"`
 
@@ -7080,6 +7080,22 @@ func (response ListMentions401ApplicationProblemPlusJSONResponse) VisitListMenti
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMentions403ApplicationProblemPlusJSONResponse struct {
+	TokenScopeApplicationProblemPlusJSONResponse
+}
+
+func (response ListMentions403ApplicationProblemPlusJSONResponse) VisitListMentionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
 }

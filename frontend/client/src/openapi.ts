@@ -335,8 +335,9 @@ export interface paths {
         /**
          * Create an API token
          * @description For scripts and bots. The token is shown once. Use it in place of an access token: `curl -d "deploy done" -H
-         *     "Authorization: Bearer $T" …/v1/rooms/ops/messages`. It cannot be used on `/v1/auth/…` and `/v1/tokens`, nor to change
-         *     `/v1/me`. A token limited to rooms only reaches those rooms and `GET /v1/me`.
+         *     "Authorization: Bearer $T" …/v1/rooms/ops/messages`. It cannot be used on `/v1/auth/…`, `/v1/tokens` and what belongs to
+         *     the account: its sessions, blocks, avatar and push subscriptions, and changes to `/v1/me`. A token limited to rooms
+         *     reaches only those rooms, their streams and files, `GET /v1/rooms` and `GET /v1/me`.
          *
          *     `scopes: ["sessions"]` creates a token for your app's backend: it can call `POST /v1/admin/sessions` and nothing else
          *     (403 `token_scope`). Only admins can create one, and it works only while they are admins.
@@ -2636,12 +2637,12 @@ export interface components {
             };
             /**
              * Format: double
-             * @description Messages posted in the last 10 seconds
+             * @description Messages posted per second
              */
             posts_per_second: number;
             /**
              * Format: double
-             * @description Events written to streams in the last 10 seconds
+             * @description Events written to streams per second
              */
             deliveries_per_second: number;
             /**
@@ -2717,7 +2718,7 @@ export interface components {
         /** @description Users whose `@name` is in the text and who can read it. */
         Mentions: string[];
         /**
-         * @description The text has `@all`, by a user who may use it.
+         * @description The text has `@all`, by a moderator, owner or site admin, or by anyone in a room of at most 100 members.
          * @enum {boolean}
          */
         MentionsAll: true;
@@ -3260,8 +3261,8 @@ export interface components {
             sent_at: string;
         };
         /**
-         * @description The number of open reports, sent to a room's owners and moderators. Without `room`: those of private messages, sent to
-         *     site admins. Supersedes the previous one.
+         * @description The number of open reports, sent to a room's owners and moderators and to site admins. Without `room`: those of private
+         *     messages, sent to site admins only. Supersedes the previous one.
          */
         ReportsUpdated: {
             /**
@@ -4107,6 +4108,7 @@ export interface operations {
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
+            403: components["responses"]["TokenScope"];
             429: components["responses"]["RateLimited"];
             default: components["responses"]["OtherProblem"];
         };
@@ -7334,7 +7336,10 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description WebSocket. With too many open streams it closes at once with 4429 */
+            /**
+             * @description WebSocket. With too many open streams it closes at once with 4429. After other `stream_close` events it closes with
+             *     4401 (`token_expired`, `signed_out`), 4403 (`disabled`) or 1012.
+             */
             101: {
                 headers: {
                     "RateLimit-Policy": components["headers"]["RateLimit-Policy"];

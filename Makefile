@@ -114,7 +114,7 @@ fuzz: ## run each fuzz target for FUZZTIME (1m); failing inputs are kept in test
 audit: frontend/node_modules ## check dependencies for known vulnerabilities and unpinned versions
 	scripts/audit
 
-release: app ## build dist/: binaries for each system, checksums, SBOMs; TARGETS="linux/amd64" for some only
+release: docs app ## build dist/: binaries for each system, checksums, SBOMs; TARGETS="linux/amd64" for some only
 	scripts/release
 
 clean: ## remove build output, never data

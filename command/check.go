@@ -24,6 +24,6 @@ func (c *checkCommand) Run(text contract) error {
 	if len(wrong) > 0 {
 		return fmt.Errorf("%d of the settings are invalid", len(wrong))
 	}
-	fmt.Println("the settings fit")
+	fmt.Println("the settings are valid")
 	return nil
 }

@@ -58,20 +58,20 @@ func (c *importCommand) Run() error {
 
 func printImport(to io.Writer, r program.ImportReport, dry bool) {
 	if dry {
-		fmt.Fprintln(to, "Nothing is written; this would come:")
+		fmt.Fprintln(to, "Dry run: nothing is written. This would be imported:")
 	}
 	for _, line := range []struct {
 		n    int
 		what string
 	}{
-		{r.People, "people"}, {r.Matched, "people who have an account here"}, {r.Rooms, "rooms"}, {r.RoomsHere, "rooms that had come before"},
-		{r.Messages, "messages"}, {r.Private, "of them private"}, {r.Threads, "of them in threads"}, {r.Here, "messages that had come before"},
+		{r.People, "people"}, {r.Matched, "people who have an account here"}, {r.Rooms, "rooms"}, {r.RoomsHere, "rooms imported earlier"},
+		{r.Messages, "messages"}, {r.Private, "of them private"}, {r.Threads, "of them in threads"}, {r.Here, "messages imported earlier"},
 		{r.Files, "files"}, {r.Reactions, "reactions"}, {r.Pins, "pins"},
 	} {
 		fmt.Fprintf(to, "%8d  %s\n", line.n, line.what)
 	}
 	if len(r.Renamed) > 0 {
-		fmt.Fprintf(to, "\nOther names:\n  %s\n", strings.Join(r.Renamed, "\n  "))
+		fmt.Fprintf(to, "\nRenamed:\n  %s\n", strings.Join(r.Renamed, "\n  "))
 	}
 	if len(r.LeftOut) > 0 {
 		fmt.Fprintln(to, "\nLeft out:")

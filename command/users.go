@@ -16,7 +16,7 @@ import (
 
 // data is the server's data directory; the server may be running.
 type data struct {
-	DataDir string `default:"./data" env:"TANDEM_DATA_DIR" type:"path" help:"The server's data directory."`
+	DataDir string `default:"./data" env:"TANDEM_DATA_DIR" type:"path" help:"The server's data directory. With PostgreSQL, also set TANDEM_DATABASE_URL, as for the server."`
 }
 
 // opener is program.OpenAdmin or program.OpenOrCreateAdmin.

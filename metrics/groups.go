@@ -98,8 +98,8 @@ func apiMetrics(s Sources) group {
 
 var (
 	followersRun     = gauge("followers", "Followers of the log that this process runs, such as hooks, by kind.", "kind")
-	followersFailing = gauge("followers_failing", "Those of them whose last try failed, by kind.", "kind")
-	followersLag     = gauge("followers_lag_events", "How many events the one of them that is the farthest behind has to go, by kind.", "kind")
+	followersFailing = gauge("followers_failing", "Followers whose last try failed, by kind.", "kind")
+	followersLag     = gauge("followers_lag_events", "Events that the slowest follower of a kind has not handled yet, by kind.", "kind")
 )
 
 // followerMetrics are by kind, since a site may have a thousand hooks.
@@ -129,11 +129,11 @@ func followerMetrics(s Sources) group {
 
 var (
 	busConnected = gauge("bus_connected", "1 while there is a connection to Valkey, else 0; a node that sleeps has none. Absent without valkey-url, as are those below.")
-	busSent      = counter("bus_sent_total", "Letters sent to the other nodes since the start.")
-	busReceived  = counter("bus_received_total", "Letters that came from other nodes since the start.")
-	busFailed    = counter("bus_failures_total", "Letters that could not be sent since the start; the other nodes read the log instead.")
+	busSent      = counter("bus_sent_total", "Messages sent to the other nodes since the start.")
+	busReceived  = counter("bus_received_total", "Messages received from other nodes since the start.")
+	busFailed    = counter("bus_failures_total", "Messages that could not be sent since the start; the other nodes read the log instead.")
 	busDropped   = counter("bus_dropped_total", "Messages that were dropped since the start because too many waited to be sent.")
-	busForged    = counter("bus_forged_total", "Letters since the start whose signature did not fit: nodes with another jwt-secret, or an intruder.")
+	busForged    = counter("bus_forged_total", "Messages since the start whose signature was wrong: nodes with another jwt-secret, or an intruder.")
 )
 
 func busMetrics(s Sources) group {

@@ -53,7 +53,7 @@ func New() *Metrics {
 			Buckets: prometheus.ExponentialBuckets(1, 2, 10),
 		}),
 		failed: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "tandem_commit_failures_total", Help: "Writes that the database did not do, or whose end is unknown; their callers got 503.",
+			Name: "tandem_commit_failures_total", Help: "Writes that failed, or whose outcome is unknown; their callers got 503.",
 		}),
 		latency: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "tandem_post_delivery_seconds", Help: "How long after it was posted an event was handed to a stream that was open by then. " +

@@ -17,13 +17,13 @@ type Settings struct {
 	MetricsAddr      string   `env:"TANDEM_METRICS_ADDR" placeholder:"ADDR" help:"The address to serve /metrics for Prometheus on; off by default."`
 	TLSCert          string   `env:"TANDEM_TLS_CERT" type:"path" placeholder:"FILE" help:"Serve HTTPS and HTTP/2 with this certificate: PEM, with the chain. Needs --tls-key."`
 	TLSKey           string   `env:"TANDEM_TLS_KEY" type:"path" placeholder:"FILE" help:"The certificate's private key, PEM."`
-	DataDir          string   `default:"./data" env:"TANDEM_DATA_DIR" type:"path" help:"The folder for the search index, and for the SQLite database without database-url; created if missing."`
+	DataDir          string   `default:"./data" env:"TANDEM_DATA_DIR" type:"path" help:"The folder for the search index, uploaded files, and the SQLite database without database-url; created if missing."`
 	DatabaseURL      string   `name:"database-url" env:"TANDEM_DATABASE_URL" placeholder:"postgres://…" help:"A PostgreSQL database instead of SQLite; several nodes can share it."`
 	DatabaseURLFile  string   `name:"database-url-file" env:"TANDEM_DATABASE_URL_FILE" type:"path" placeholder:"FILE" help:"A file with the database's URL."`
 	DatabasePooler   bool     `name:"database-pooler" env:"TANDEM_DATABASE_POOLER" help:"PostgreSQL is behind a pooler that shares sessions between transactions, such as PgBouncer; detected by default."`
 	ValkeyURL        string   `name:"valkey-url" env:"TANDEM_VALKEY_URL" placeholder:"valkey://…" help:"A Valkey server, or the hosts of a cluster separated by commas, that carries events and presence between nodes; valkeys:// for TLS. Needs --database-url."`
 	ValkeyURLFile    string   `name:"valkey-url-file" env:"TANDEM_VALKEY_URL_FILE" type:"path" placeholder:"FILE" help:"A file with Valkey's URL."`
-	FilesURL         string   `name:"files-url" env:"TANDEM_FILES_URL" placeholder:"s3://…" help:"An S3-compatible store for uploaded files, s3://bucket/prefix?endpoint=&region=; by default, the folder files in the data dir. Required if nodes share a database."`
+	FilesURL         string   `name:"files-url" env:"TANDEM_FILES_URL" placeholder:"s3://…" help:"An S3-compatible store for uploaded files, s3://bucket/prefix?endpoint=&region=; by default, the folder files in the data dir. Nodes that share a database need it, or a shared folder there."`
 	FileTypes        []string `name:"file-types" env:"TANDEM_FILE_TYPES" placeholder:"TYPE" help:"Allowed media types of uploads, detected from their bytes, such as image/*,application/pdf; all by default."`
 	PushContent      string   `default:"on" enum:"on,off" env:"TANDEM_PUSH_CONTENT" help:"Whether notifications contain the beginning of the message: on or off."`
 	PushContact      string   `env:"TANDEM_PUSH_CONTACT" placeholder:"mailto:…" help:"A contact for the push services of browsers: mailto: or https:."`

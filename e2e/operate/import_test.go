@@ -159,7 +159,7 @@ func TestExportIsImportedIntoAnotherSite(t *testing.T) {
 		t.Fatalf("export after a dry run = %s, %v, want nothing", out, err)
 	}
 	report := imported(t, q.Settings.DataDir, "tandem", lines, "--files", copied)
-	wantLines(t, report, "2 people", "3 rooms", "11 messages", "2 of them private", "2 of them in threads", "1 files", "2 reactions", "3 pins", "0 messages that had come before")
+	wantLines(t, report, "2 people", "3 rooms", "11 messages", "2 of them private", "2 of them in threads", "1 files", "2 reactions", "3 pins", "0 messages imported earlier")
 	if strings.Contains(report, "Left out") {
 		t.Errorf("the report says that something was left out:\n%s", report)
 	}
@@ -178,7 +178,7 @@ func TestExportIsImportedIntoAnotherSite(t *testing.T) {
 		}
 	}
 	check()
-	wantLines(t, imported(t, q.Settings.DataDir, "tandem", lines, "--files", copied), "0 messages", "11 messages that had come before", "0 pins", "0 files", "0 people")
+	wantLines(t, imported(t, q.Settings.DataDir, "tandem", lines, "--files", copied), "0 messages", "11 messages imported earlier", "0 pins", "0 files", "0 people")
 	check()
 
 	// Imported messages read like any others: with their files, found by search, and not unread.
@@ -265,7 +265,7 @@ func TestSlackIsImported(t *testing.T) {
 		t.Errorf("conversation = %s", got.Body)
 	}
 	// Repeating the import adds nothing. Under another name it counts as another site's.
-	wantLines(t, imported(t, p.Settings.DataDir, "slack", file), "0 people", "0 messages", "13 messages that had come before", "0 pins", "0 files")
+	wantLines(t, imported(t, p.Settings.DataDir, "slack", file), "0 people", "0 messages", "13 messages imported earlier", "0 pins", "0 files")
 	wantLines(t, imported(t, p.Settings.DataDir, "slack", file, "--name", "another", "--dry-run"), "13 messages")
 	if got := textsIn(t, bob, "general-2"); len(got) != len(want) {
 		t.Errorf("messages in general = %q", got)
@@ -301,5 +301,5 @@ func TestMattermostIsImported(t *testing.T) {
 	if got := knows(t, p, "carol").Do("GET", "/v1/private/ada/messages", nil).Want(200); !bytes.Contains(got.Body, []byte("only you")) || !bytes.Contains(got.Body, []byte(`"count":1`)) {
 		t.Errorf("conversation = %s", got.Body)
 	}
-	wantLines(t, imported(t, p.Settings.DataDir, "mattermost", file), "0 people", "0 messages", "8 messages that had come before", "0 pins", "0 files")
+	wantLines(t, imported(t, p.Settings.DataDir, "mattermost", file), "0 people", "0 messages", "8 messages imported earlier", "0 pins", "0 files")
 }

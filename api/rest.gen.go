@@ -983,7 +983,7 @@ type SlowMode = int
 
 // Stats defines model for Stats.
 type Stats struct {
-	// DeliveriesPerSecond Events written to streams per second
+	// DeliveriesPerSecond Events written to streams per second in the last 10 seconds
 	DeliveriesPerSecond float64 `json:"deliveries_per_second"`
 
 	// Head The id of the latest event in the log
@@ -992,7 +992,7 @@ type Stats struct {
 	// Online Users with an open stream
 	Online int `json:"online"`
 
-	// PostsPerSecond Messages posted per second
+	// PostsPerSecond Messages posted per second in the last 10 seconds
 	PostsPerSecond float64 `json:"posts_per_second"`
 	Rooms          int64   `json:"rooms"`
 

@@ -2637,12 +2637,12 @@ export interface components {
             };
             /**
              * Format: double
-             * @description Messages posted per second
+             * @description Messages posted per second in the last 10 seconds
              */
             posts_per_second: number;
             /**
              * Format: double
-             * @description Events written to streams per second
+             * @description Events written to streams per second in the last 10 seconds
              */
             deliveries_per_second: number;
             /**

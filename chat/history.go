@@ -111,6 +111,12 @@ func TextAndMentions(e Event) (txt string, mentions []string, err error) {
 	return t.Message, t.Mentions, err
 }
 
+// UserOf returns the name under which a message was posted: a user's, or an inlet's.
+func UserOf(e Event) (string, error) {
+	t, err := parseText(e)
+	return t.User, err
+}
+
 // upToText returns the beginning of an event's body up to its text, as a complete object: what follows may be long and
 // is not needed. The keys before it have names and numbers as values, in which nothing is escaped.
 func upToText(body string) string {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/SherClockHolmes/webpush-go"
@@ -38,8 +39,9 @@ type webPush struct {
 func (w *webPush) Send(ctx context.Context, s Subscription, n *Notice) error {
 	o := &webpush.Options{
 		HTTPClient: w.client, RecordSize: recordSize, TTL: int(keepFor / time.Second), Urgency: webpush.UrgencyNormal,
-		Topic:      n.topic, // a later one replaces one that a device has not fetched
-		Subscriber: w.contact, VAPIDPublicKey: w.key.public, VAPIDPrivateKey: w.key.private,
+		Topic: n.topic, // a later one replaces one that a device has not fetched
+		// The library adds mailto:.
+		Subscriber: strings.TrimPrefix(w.contact, "mailto:"), VAPIDPublicKey: w.key.public, VAPIDPrivateKey: w.key.private,
 	}
 	if n.urgent() {
 		o.Urgency = webpush.UrgencyHigh

@@ -139,6 +139,20 @@ func testPushNoticesAreRecordedOnce(t *testing.T, p place) {
 		t.Fatalf("message read during delivery is not due again: %+v", due)
 	}
 	end(4, due[0], push.End{Over: true, At: now})
+
+	// Decided on an older message than the one that caused the notice, which was deleted.
+	fourth, fifth := post(), post()
+	note(fifth)
+	due = claim(5, now)
+	end(5, due[0], push.End{Notified: fourth.ID, At: now})
+	nothing("it is told of the older one", now.Add(24*time.Hour))
+	if _, err := s.MarkRead(ctx, bob.ID, topic, fourth.ID); err != nil {
+		t.Fatal(err)
+	}
+	if due = claim(6, now); len(due) != 1 || due[0].Notified != fourth.ID {
+		t.Fatalf("a told message that was read is not due again: %+v", due)
+	}
+	end(6, due[0], push.End{Over: true, At: now})
 	if next, err := s.NextPush(ctx); err != nil || !next.IsZero() {
 		t.Errorf("NextPush = %s, %v, want none", next, err)
 	}

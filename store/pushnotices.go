@@ -252,9 +252,11 @@ func (s *Store) EndDue(ctx context.Context, by int64, d push.Due, e push.End) er
 			}
 			_, err = t.exec(`UPDATE push_notices SET claim = 0, again = FALSE, due_at = ?, tries = 0`+ofDue, append([]any{e.At.UnixMilli()}, of...)...)
 		case e.Notified != 0:
-			_, err = t.exec(`UPDATE push_notices SET told_id = ?1, message_id = CASE WHEN message_id > ?1 THEN message_id ELSE ?1 END, claim = 0, again = FALSE, tries = 0,
-				due_at = CASE WHEN again THEN 0 WHEN message_id > ?1 THEN CAST(?2 AS bigint) END, since = ?2
-				WHERE user_id = ?3 AND topic = ?4 AND subscription_id = ?5 AND claim = ?6`, append([]any{e.Notified, e.At.UnixMilli()}, of...)...)
+			// Due again if a message arrived meanwhile. The one that caused the notice may be newer than Notified: deleted, say.
+			_, err = t.exec(`UPDATE push_notices SET told_id = ?1, message_id = CASE WHEN message_id > ?7 THEN message_id ELSE ?1 END, claim = 0, again = FALSE, tries = 0,
+				due_at = CASE WHEN again THEN 0 WHEN message_id > ?7 THEN CAST(?2 AS bigint) END, since = ?2
+				WHERE user_id = ?3 AND topic = ?4 AND subscription_id = ?5 AND claim = ?6`,
+				append(append([]any{e.Notified, e.At.UnixMilli()}, of...), max(d.Message, e.Notified))...)
 		case e.GivenUp:
 			_, err = t.exec(`UPDATE push_notices SET claim = 0, again = FALSE, tries = 0, due_at = CASE WHEN again THEN CAST(0 AS bigint) END`+ofDue, of...)
 		default:
@@ -347,6 +349,6 @@ func (s *Store) PushedMessage(ctx context.Context, id int64) (m push.Message, er
 	if m.Text, m.Mentions, err = chat.TextAndMentions(events[len(events)-1]); err != nil {
 		return m, err
 	}
-	err = s.queryRow(ctx, `SELECT name FROM users WHERE id = ?`, events[0].Author).Scan(&m.Author)
-	return m, unavailable(err)
+	m.Author, err = chat.UserOf(events[0])
+	return m, err
 }

@@ -78,6 +78,23 @@ func TestPushNotifiesThoseConcerned(t *testing.T) {
 	}
 }
 
+// Inlets post under a name that no user has. Those who want all messages of the room are notified of theirs too.
+func TestPushNotifiesOfInlets(t *testing.T) {
+	t.Parallel()
+	p := harness.StartProgram(t, harness.AllowLoopback, shortGrace, func(cfg *program.Settings) { cfg.PushContact = "mailto:ops@example.com" })
+	service := newPushService(t)
+	ada, bob := p.Signup(t, "ada"), p.Signup(t, "bob")
+	ada.Enter("ops")
+	bob.Enter("ops")
+	service.subscribe(bob, "phone")
+	bob.Notify(harness.RoomPath("ops"), "all").Want(204)
+	p.Deliver(t, ada.Inlet("ops", "CI"), "built", asText).Want(200)
+	posted := bob.WholeHistory("ops")[0]
+	if got, want := service.await(bob, "phone", 1)[0].brief(), fmt.Sprintf(`chat_message room=ops user=CI[bot] %d "built" unread=1`, posted.ID); got != want {
+		t.Errorf("bob got %s, want %s", got, want)
+	}
+}
+
 // Several messages in one place are one notification with a count, which later ones replace. Reading elsewhere
 // withdraws it, and so do the level none and deleting the message.
 func TestPushCountsAndWithdrawsNotifications(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"io"
 	"math/big"
 	"net/http"
+	"net/mail"
 	"net/http/httptest"
 	"regexp"
 	"strconv"
@@ -173,7 +174,12 @@ func checkVAPID(authorization, origin, key string, now time.Time) error {
 		return fmt.Errorf("aud = %v, want %s", claims["aud"], origin)
 	case !end.After(now) || end.After(now.Add(24*time.Hour)):
 		return fmt.Errorf("exp = %s", end)
-	case !strings.HasPrefix(sub, "mailto:") && !strings.HasPrefix(sub, "https://"):
+	}
+	if address, ok := strings.CutPrefix(sub, "mailto:"); ok {
+		_, err := mail.ParseAddress(address)
+		return err
+	}
+	if !strings.HasPrefix(sub, "https://") {
 		return fmt.Errorf("sub = %q", sub)
 	}
 	return nil

@@ -32,6 +32,17 @@ type Files struct {
 	LinkKey  []byte   // signs links; the same on all nodes
 }
 
+// largest returns the most bytes that a file can have. One that exceeds the quota of a day never fits.
+func (f Files) largest() int64 {
+	most := int64(math.MaxInt64 - 1)
+	for _, limit := range []int64{f.MaxSize, f.MaxDaily} {
+		if limit > 0 {
+			most = min(most, limit)
+		}
+	}
+	return most
+}
+
 // CheckTypes checks Types.
 func (f Files) CheckTypes() error {
 	for _, t := range f.Types {
@@ -139,10 +150,7 @@ type allowance struct {
 // allowUpload returns how many bytes the caller may upload now, and counts them. length is the body's, -1 if unknown; a
 // form is slightly longer than its file.
 func (s *Server) allowUpload(ctx context.Context, h http.Header, v chat.Viewer, length int64, form bool) (*allowance, error) {
-	a := &allowance{server: s, user: v, size: math.MaxInt64 - 1}
-	if s.Files.MaxSize > 0 {
-		a.size = s.Files.MaxSize
-	}
+	a := &allowance{server: s, user: v, size: s.Files.largest()}
 	most := a.size
 	if form {
 		most += formOverhead
@@ -153,7 +161,7 @@ func (s *Server) allowUpload(ctx context.Context, h http.Header, v chat.Viewer, 
 	if s.Files.MaxDaily == 0 {
 		return a, nil
 	}
-	want := min(a.size, s.Files.MaxDaily)
+	want := a.size
 	if length >= 0 {
 		want = min(want, length)
 	}
@@ -182,7 +190,7 @@ func (a *allowance) settle(ctx context.Context, h http.Header, used int64) {
 	if most == 0 {
 		return
 	}
-	if back := min(a.size, most) - used; back > 0 {
+	if back := a.size - used; back > 0 {
 		a.left += back
 		a.size = used
 		if _, err := a.server.Chat.UseUpload(ctx, a.user, -back, most); err != nil {
@@ -215,7 +223,7 @@ func setLimit(h http.Header, name, policy, left string) {
 }
 
 func (s *Server) errFileTooLarge() *fault {
-	return &fault{http.StatusRequestEntityTooLarge, "file_too_large", "File too large", fmt.Sprintf("A file can have at most %d bytes.", s.Files.MaxSize), nil}
+	return &fault{http.StatusRequestEntityTooLarge, "file_too_large", "File too large", fmt.Sprintf("A file can have at most %d bytes.", s.Files.largest()), nil}
 }
 
 // receiveFile reads the file of a request, from its body or from the one part of a form.

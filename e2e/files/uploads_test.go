@@ -135,8 +135,9 @@ func TestUploadsPerDayAreLimited(t *testing.T) {
 	ada.Do("POST", harness.PrivatePath("bob")+"/files", harness.Raw(content(200_000))).WantProblem(429, "rate_limited", "")
 	ada.Do("POST", "/v1/me/files", harness.Raw(content(200_000))).WantProblem(429, "rate_limited", "")
 	near("another user", left(bob.Do("POST", lobby+"/files", harness.Raw(content(500_000))).Want(201)), 500_000)
-	// More than a day's allowance never fits: there is no Retry-After.
-	bob.Do("POST", lobby+"/files", harness.Raw(content(1_100_000))).WantProblem(429, "rate_limited", "")
+	// More than a day's allowance never fits, so trying again is no use.
+	bob.Do("POST", lobby+"/files", harness.Raw(content(1_100_000))).WantProblem(413, "file_too_large", "")
+	p.Signup(t, "cyd").Do("POST", lobby+"/files", harness.OnlyReader(content(1_100_000))).WantProblem(413, "file_too_large", "")
 	near("another node", left(ada.On(p.OnTheSameData(t).Server).Do("POST", lobby+"/files", harness.Raw("x")).Want(201)), 9_000)
 }
 

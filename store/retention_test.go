@@ -140,6 +140,13 @@ func testInterruptedRetentionContinues(t *testing.T, p place) {
 			t.Errorf("%d was announced %d times", message, times)
 		}
 	}
+	// The pinned ones go with the room.
+	if err := s.DeleteRoom(t.Context(), guardOf(u, lobby), lobby.ID, chat.Event{Topic: chat.RoomTopic(lobby.ID), Type: chat.TypeRoomDeleted, Body: `"x":1}`}); err != nil {
+		t.Fatal(err)
+	}
+	if n := count0(); n != 0 {
+		t.Errorf("after the room is deleted, %d of its expired messages are left", n)
+	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -99,12 +99,22 @@ func (s *Store) DeleteRoom(ctx context.Context, g chat.Guard, room int64, e chat
 		if err := t.removeHooks(`room_id = ?`, room); err != nil {
 			return err
 		}
+		// What had expired and was only kept because it was pinned goes now, while the room still says what had expired.
+		pinned, err := listIn(t, scanOne[int64], `DELETE FROM pins WHERE topic = ? RETURNING message_id`, int64(e.Topic))
+		if err != nil {
+			return err
+		}
+		for _, message := range pinned {
+			if err := t.expireUnpinned(e.Topic, message); err != nil {
+				return err
+			}
+		}
 		// Idempotency keys belong to their topic, which no other room gets, and the sweep deletes them.
 		var name string
 		if err := t.queryRow(`DELETE FROM rooms WHERE id = ? RETURNING name`, room).Scan(&name); err != nil {
 			return unavailable(err)
 		}
-		for _, q := range []string{`DELETE FROM pins WHERE topic = ?`, `DELETE FROM push_notices WHERE topic = ?`, `DELETE FROM notify_levels WHERE topic = ?`,
+		for _, q := range []string{`DELETE FROM push_notices WHERE topic = ?`, `DELETE FROM notify_levels WHERE topic = ?`,
 			`DELETE FROM reports WHERE topic = ?`} {
 			if _, err := t.exec(q, int64(e.Topic)); err != nil {
 				return unavailable(err)

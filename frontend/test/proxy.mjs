@@ -48,7 +48,9 @@ export async function startProxy(port, faults = {}) {
   server.on('connection', (socket) => {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
-    if (proxy.faults.cut) setTimeout(() => socket.destroy(), proxy.faults.cut);
+    const opened = Date.now();
+    const timer = setInterval(() => { if (Date.now() - opened > proxy.faults.cut) socket.destroy(); }, 50);
+    socket.on('close', () => clearInterval(timer));
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -162,10 +162,12 @@ test('the better transport is tried again later, and taken without a gap', async
 });
 
 test.each(ALL)('a proxy that cuts every 700 ms: %s stays usable', async (transport) => {
-  const proxy = await through({ cut: 700 });
+  const proxy = await through({});
   const room = `cut-${transport}`;
   const writer = await lobby(room);
-  const stream = follow(await person(proxy.url), { rooms: [room], transport });
+  const reader = await person(proxy.url);
+  proxy.faults.cut = 700; // not before: on a busy machine signing up may take longer
+  const stream = follow(reader, { rooms: [room], transport });
   const said = texts(stream);
   await live(stream);
   let cuts = 0;

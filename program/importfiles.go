@@ -2,6 +2,7 @@ package program
 
 import (
 	"errors"
+	"math"
 
 	"tandem/chat"
 	"tandem/files"
@@ -22,7 +23,11 @@ func (i *importer) file(f imports.File, topic chat.Topic) (*chat.StoredFile, err
 		return nil, err
 	}
 	defer from.Close()
-	in, err := i.ingest.Receive(i.ctx, from, f.Name, i.admin.settings.LimitFileSize)
+	limit := i.admin.settings.LimitFileSize
+	if limit == 0 { // none
+		limit = math.MaxInt64 - 1
+	}
+	in, err := i.ingest.Receive(i.ctx, from, f.Name, limit)
 	if errors.Is(err, files.ErrTooLarge) {
 		i.LeftOut("files beyond limit-file-size")
 		return nil, nil

@@ -1,0 +1,80 @@
+package operate
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"tandem/e2e/harness"
+	"tandem/imports"
+	"tandem/program"
+)
+
+// exportedAt is when everything in a written export happened.
+const exportedAt = "2024-03-01T09:00:00.000Z"
+
+// exportOf writes the lines of an export into a file. Each line is the inside of its JSON object, without the times.
+func exportOf(t *testing.T, lines ...string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "export.jsonl")
+	var all strings.Builder
+	for _, line := range lines {
+		fmt.Fprintf(&all, `{%s,"created_at":%q,"sent_at":%q}`+"\n", line, exportedAt, exportedAt)
+	}
+	if err := os.WriteFile(file, []byte(all.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// exportedRoom is a room's line; the first member owns it.
+func exportedRoom(name, visibility string, members ...string) string {
+	all := make([]string, len(members))
+	for i, m := range members {
+		role := "member"
+		if i == 0 {
+			role = "owner"
+		}
+		all[i] = fmt.Sprintf(`{"username":%q,"role":%q,"since":%q}`, m, role, exportedAt)
+	}
+	return fmt.Sprintf(`"type":"room","name":%q,"visibility":%q,"posting":"everyone","created_by":%q,"members":[%s]`,
+		name, visibility, members[0], strings.Join(all, ","))
+}
+
+// exportedMessage is the line of a message.
+func exportedMessage(id int, room, user, text, more string) string {
+	return fmt.Sprintf(`"type":"chat_message","id":%d,"room":%q,"user":%q,"message":%q%s`, id, room, user, text, more)
+}
+
+// Without a limit, files of any size are imported.
+func TestImportWithoutAFileLimitKeepsFiles(t *testing.T) {
+	t.Parallel()
+	p := harness.StartProgram(t)
+	id := strings.Repeat("a", 22)
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "files", "aa"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "files", "aa", id), []byte("what was said"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file := exportOf(t, exportedRoom("lobby", "public", "ada"), exportedMessage(1, "lobby", "ada", "", fmt.Sprintf(`,"files":[{"id":%q,"name":"notes.txt"}]`, id)))
+	from, err := imports.OpenTandem(file, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.Close()
+	settings := p.Settings
+	settings.LimitFileSize = 0
+	admin, err := program.OpenAdmin(t.Context(), settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	report, err := admin.Import(t.Context(), from, program.ImportOptions{Name: "tandem"})
+	if err != nil || report.Files != 1 || len(report.LeftOut) != 0 {
+		t.Errorf("report = %+v, %v, want 1 file and nothing left out", report, err)
+	}
+}

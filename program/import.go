@@ -115,10 +115,10 @@ func (i *importer) Message(m imports.Message) error {
 		}
 		topic = chat.ConversationTopic(out.Author.ID, out.To.ID)
 	}
-	for n, f := range m.Files {
-		if n == chat.MaxFiles { // PrepareImported reports it
-			out.Files = append(out.Files, chat.StoredFile{})
-			break
+	for _, f := range m.Files {
+		if len(out.Files) == chat.MaxFiles { // before the bytes of more are stored
+			i.LeftOut("files beyond the tenth of a message")
+			continue
 		}
 		file, err := i.file(f, topic)
 		if err != nil {

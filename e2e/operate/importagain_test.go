@@ -78,3 +78,36 @@ func TestImportWithoutAFileLimitKeepsFiles(t *testing.T) {
 		t.Errorf("report = %+v, %v, want 1 file and nothing left out", report, err)
 	}
 }
+
+// Files that are missing leave their names in the text, however many they are. Of those that are there, ten are kept.
+func TestImportOfAMessageWithManyFiles(t *testing.T) {
+	t.Parallel()
+	p := harness.StartProgram(t)
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "files", "aa"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var links, files, want []string
+	for n := range 12 {
+		want = append(want, fmt.Sprintf("📎 %d.txt", n))
+		links = append(links, fmt.Sprintf(`{"id":"missing-%d","name":"%d.txt"}`, n, n))
+		id := fmt.Sprintf("aa%020d", n)
+		files = append(files, fmt.Sprintf(`{"id":%q,"name":"%d.txt"}`, id, n))
+		if err := os.WriteFile(filepath.Join(dir, "files", "aa", id), []byte("text"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := exportOf(t, exportedRoom("lobby", "public", "ada"),
+		exportedMessage(1, "lobby", "ada", "links", fmt.Sprintf(`,"files":[%s]`, strings.Join(links, ","))),
+		exportedMessage(2, "lobby", "ada", "files", fmt.Sprintf(`,"files":[%s]`, strings.Join(files, ","))),
+		exportedMessage(3, "lobby", "ada", "after", ""))
+	report := imported(t, p.Settings.DataDir, "tandem", file, "--files", dir)
+	wantLines(t, report, "3 messages", "10 files", "12 files whose bytes the export does not have", "2 files beyond the tenth of a message")
+	history := knows(t, p, "ada").WholeHistory("lobby")
+	if got, want := history[0].Message, "links\n"+strings.Join(want, "\n"); got != want {
+		t.Errorf("text = %q, want %q", got, want)
+	}
+	if n := len(harness.FilesOf(t, history[1])); n != 10 {
+		t.Errorf("%d files, want 10", n)
+	}
+}

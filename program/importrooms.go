@@ -104,5 +104,5 @@ func (i *importer) Member(room string, m imports.Member) error {
 		return err
 	}
 	role := chat.Role(m.Role)
-	return i.admin.store.ImportMember(i.ctx, r.ID, u.ID, role, since, chat.ImportedMember(r, by, u, role, since))
+	return i.admin.store.ImportMember(i.ctx, i.options.Name, r.ID, u.ID, role, since, chat.ImportedMember(r, by, u, role, since))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"iter"
 	"time"
 
@@ -119,11 +120,22 @@ func (s *Store) ImportRoom(ctx context.Context, source, key string, r chat.Room,
 	return room, made, err
 }
 
-// ImportMember makes a user a member of a room, as e says, unless they are a member or banned.
-func (s *Store) ImportMember(ctx context.Context, room, user int64, role chat.Role, since time.Time, e chat.Event) error {
+// ImportMember makes a user a member of a room, as e says, unless they are a member or banned, the account is deleted, or
+// source has done so before: since then they may have left.
+func (s *Store) ImportMember(ctx context.Context, source string, room, user int64, role chat.Role, since time.Time, e chat.Event) error {
+	// Local ids, because keys can contain a slash.
+	item := fmt.Sprintf("member/%d/%d", room, user)
 	return s.log.do(ctx, func(t *tx) error {
+		before, err := t.imported(source, item)
+		if err != nil || before != 0 {
+			return err
+		}
+		if err := t.noteImport(source, item, user); err != nil {
+			return err
+		}
 		n, err := affected(t, `INSERT INTO members (room_id, user_id, role, since)
-			SELECT ?, id, ?, ? FROM users WHERE id = ? AND NOT EXISTS (SELECT 1 FROM bans WHERE room_id = ? AND user_id = users.id) ON CONFLICT DO NOTHING`,
+			SELECT ?, id, ?, ? FROM users WHERE id = ? AND NOT deleted AND NOT EXISTS (SELECT 1 FROM bans WHERE room_id = ? AND user_id = users.id)
+			ON CONFLICT DO NOTHING`,
 			room, role, since.UnixMilli(), user, room)
 		if err != nil || n == 0 {
 			return err

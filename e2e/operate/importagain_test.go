@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -46,6 +47,16 @@ func exportedRoom(name, visibility string, members ...string) string {
 // exportedMessage is the line of a message.
 func exportedMessage(id int, room, user, text, more string) string {
 	return fmt.Sprintf(`"type":"chat_message","id":%d,"room":%q,"user":%q,"message":%q%s`, id, room, user, text, more)
+}
+
+// membersOf returns the usernames of a room's members.
+func membersOf(c *harness.Client, room string) (names []string) {
+	var page struct{ Items []struct{ Username string } }
+	c.Do("GET", harness.RoomPath(room)+"/members", nil).Want(200).Into(&page)
+	for _, m := range page.Items {
+		names = append(names, m.Username)
+	}
+	return names
 }
 
 // Without a limit, files of any size are imported.
@@ -109,5 +120,26 @@ func TestImportOfAMessageWithManyFiles(t *testing.T) {
 	}
 	if n := len(harness.FilesOf(t, history[1])); n != 10 {
 		t.Errorf("%d files, want 10", n)
+	}
+}
+
+// Who has left a room since an import, or was removed, or has deleted the account, is not added again.
+func TestRepeatedImportLeavesPeopleWhereTheyAre(t *testing.T) {
+	t.Parallel()
+	p := harness.StartProgram(t)
+	file := exportOf(t, exportedRoom("den", "private", "ada", "bob", "mallory", "cyd", "gone"))
+	imported(t, p.Settings.DataDir, "tandem", file)
+	ada, cyd, gone := knows(t, p, "ada"), knows(t, p, "cyd"), knows(t, p, "gone")
+	ada.Do("DELETE", harness.RoomPath("den")+"/members/mallory", nil).Want(204)
+	cyd.Do("DELETE", harness.RoomPath("den")+"/members/cyd", nil).Want(204)
+	gone.Do("DELETE", "/v1/me", harness.Fields{"current_password": gone.Password}).Want(204)
+	// Since then, dan has joined there, and there is a room more.
+	file = exportOf(t, exportedRoom("den", "private", "ada", "bob", "mallory", "cyd", "gone", "dan"), exportedRoom("attic", "private", "ada", "mallory", "gone"))
+	imported(t, p.Settings.DataDir, "tandem", file)
+	if got := membersOf(ada, "den"); !slices.Equal(got, []string{"ada", "bob", "dan"}) {
+		t.Errorf("members of den = %q, want ada, bob and dan", got)
+	}
+	if got := membersOf(ada, "attic"); !slices.Equal(got, []string{"ada", "mallory"}) {
+		t.Errorf("members of attic = %q, want ada and mallory", got)
 	}
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -197,18 +198,18 @@ func (s *Store) Import(ctx context.Context, source string, messages []chat.Impor
 	var results []chat.ImportResult
 	err := s.log.do(ctx, func(t *tx) error {
 		results = make([]chat.ImportResult, len(messages))
-		last := map[chat.Topic]int64{}
+		made := map[chat.Topic][]int64{}
 		for i := range messages {
 			id, err := t.importMessage(source, &messages[i], &results[i])
 			if err != nil {
 				return err
 			}
 			if id != 0 {
-				last[messages[i].Topic] = id
+				made[messages[i].Topic] = append(made[messages[i].Topic], id)
 			}
 		}
-		for topic, id := range last {
-			if err := t.markImported(topic, id); err != nil {
+		for topic, ids := range made {
+			if err := t.markImported(topic, ids); err != nil {
 				return err
 			}
 		}
@@ -314,14 +315,22 @@ func (t *tx) importChanges(m *chat.ImportedMessage, message chat.Message) error 
 	return err
 }
 
-// markImported marks what was imported as read, so that it causes no notifications.
-func (t *tx) markImported(topic chat.Topic, id int64) error {
-	readers, args := `SELECT user_id AS id FROM members WHERE room_id = ?`, []any{int64(topic), id, topic.Number()}
+// markImported marks messages of a topic, oldest first, as read, so that they cause no notifications. A public room can
+// also notify users who are not members: those who are mentioned, or have asked for all messages.
+func (t *tx) markImported(topic chat.Topic, ids []int64) error {
+	numbers, err := json.Marshal(ids)
+	if err != nil {
+		return err
+	}
+	readers := `SELECT user_id AS id FROM members WHERE room_id = ?3
+		UNION SELECT user_id FROM notify_levels WHERE topic = ?1 AND level = 'all'
+		UNION SELECT user_id FROM mentions WHERE message_id IN (` + t.w.dialect.numbers(`?4`) + `) AND user_id <> 0`
+	args := []any{int64(topic), ids[len(ids)-1], topic.Number(), string(numbers)}
 	if topic.IsConversation() {
 		a, b := topic.Between()
-		readers, args = `SELECT id FROM users WHERE id = ? OR id = ?`, []any{int64(topic), id, a, b}
+		readers, args = `SELECT id FROM users WHERE id = ?3 OR id = ?4`, []any{args[0], args[1], a, b}
 	}
-	_, err := t.exec(`INSERT INTO markers (user_id, topic, message_id) SELECT r.id, CAST(? AS bigint), CAST(? AS bigint) FROM (`+readers+`) r WHERE true
+	_, err = t.exec(`INSERT INTO markers (user_id, topic, message_id) SELECT r.id, CAST(?1 AS bigint), CAST(?2 AS bigint) FROM (`+readers+`) r WHERE true
 		ON CONFLICT (user_id, topic) DO UPDATE SET message_id = excluded.message_id WHERE excluded.message_id > markers.message_id`, args...)
 	return unavailable(err)
 }

@@ -1,6 +1,7 @@
 package operate
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -141,5 +142,36 @@ func TestRepeatedImportLeavesPeopleWhereTheyAre(t *testing.T) {
 	}
 	if got := membersOf(ada, "attic"); !slices.Equal(got, []string{"ada", "mallory"}) {
 		t.Errorf("members of attic = %q, want ada and mallory", got)
+	}
+}
+
+// Imported messages count as read also for those who are no members: they can be mentioned in public rooms, and ask to
+// be notified of all messages there.
+func TestImportedMentionsAreReadByThoseWhoAreNoMembers(t *testing.T) {
+	t.Parallel()
+	p := harness.StartProgram(t)
+	bob, cyd := p.Signup(t, "bob"), p.Signup(t, "cyd")
+	lines := []string{exportedRoom("lobby", "public", "ada", "dan"), exportedMessage(1, "lobby", "ada", "@bob @bob @dan @all", ""), exportedMessage(2, "lobby", "dan", "@bob again", "")}
+	imported(t, p.Settings.DataDir, "tandem", exportOf(t, lines...))
+	cyd.Notify(harness.RoomPath("lobby"), "all").Want(204)
+	lines = append(lines, exportedMessage(3, "lobby", "ada", "@bob once more", ""), exportedMessage(4, "lobby", "ada", "the end", ""))
+	imported(t, p.Settings.DataDir, "tandem", exportOf(t, lines...))
+	for _, c := range []*harness.Client{bob, cyd, knows(t, p, "dan")} {
+		var room struct{ Unread, Mentions int }
+		c.Do("GET", harness.RoomPath("lobby"), nil).Want(200).Into(&room)
+		if room.Unread != 0 || room.Mentions != 0 {
+			t.Errorf("%s has %d unread messages and %d mentions, want none", c.User.Username, room.Unread, room.Mentions)
+		}
+	}
+	var mentions struct{ Items []json.RawMessage }
+	bob.Do("GET", "/v1/me/mentions", nil).Want(200).Into(&mentions)
+	if len(mentions.Items) != 3 {
+		t.Errorf("%d mentions in bob's list, want 3", len(mentions.Items))
+	}
+	ada := knows(t, p, "ada")
+	ada.Post("lobby", "@bob and now")
+	var room struct{ Mentions int }
+	if bob.Do("GET", harness.RoomPath("lobby"), nil).Want(200).Into(&room); room.Mentions != 1 {
+		t.Errorf("bob has %d mentions after a new one, want 1", room.Mentions)
 	}
 }

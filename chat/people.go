@@ -28,6 +28,8 @@ type People struct {
 	Among  []int64 // only these users; nil for all
 	Except []int64 // none of these
 	Limit  int
+
+	Disabled bool // disabled users, too; Accounts always lists them
 }
 
 // Accounts lists accounts, including disabled and deleted ones, for site admins. It returns ErrForbidden.

@@ -76,6 +76,7 @@ type Person struct {
 	Avatar      string
 	Data        json.RawMessage
 	LastSeen    time.Time // the end of their last stream; zero for never
+	Disabled    bool
 }
 
 // Profile returns v's own profile.

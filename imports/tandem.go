@@ -52,6 +52,7 @@ type tandemLine struct {
 	DisplayName string          `json:"display_name"`
 	Avatar      string          `json:"avatar"`
 	Data        json.RawMessage `json:"data"`
+	Disabled    bool            `json:"disabled"`
 
 	// chat_message, private_message
 	ID      int64  `json:"id"`
@@ -89,7 +90,7 @@ func (x *Tandem) Each(s Sink) error {
 		case "room":
 			return s.Room(l.room())
 		case "user":
-			p := Person{Key: l.Username, Name: l.Username, DisplayName: l.DisplayName, Data: l.Data}
+			p := Person{Key: l.Username, Name: l.Username, DisplayName: l.DisplayName, Data: l.Data, Disabled: l.Disabled}
 			if l.Avatar != "" {
 				p.Avatar = x.file(l.Avatar, l.Avatar)
 			}

@@ -33,11 +33,15 @@ type exportedMember struct {
 	Since    string    `json:"since"`
 }
 
-// Export writes JSON lines: every room, with its members and pins, by name; then profiles; then every message, in order
-// of id, as history shows it. With private, it includes private messages and, before them, the pins of conversations.
+// Export writes JSON lines: users with a profile or disabled, first, so that an import that is interrupted has disabled
+// whom it has created; then every room, with its members and pins, by name; then every message, in order of id, as
+// history shows it. With private, it includes private messages and, before them, the pins of conversations.
 func (a *Admin) Export(ctx context.Context, to io.Writer, private bool) error {
 	lines := json.NewEncoder(to)
 	lines.SetEscapeHTML(false)
+	if err := a.people(ctx, lines); err != nil {
+		return err
+	}
 	rooms := map[chat.Topic]bool{}
 	for after := ""; ; {
 		page, err := a.store.AllRooms(ctx, after, exportPage)
@@ -63,9 +67,6 @@ func (a *Admin) Export(ctx context.Context, to io.Writer, private bool) error {
 		if len(page) < exportPage {
 			break
 		}
-	}
-	if err := a.people(ctx, lines); err != nil {
-		return err
 	}
 	if private {
 		if err := a.conversations(ctx, lines); err != nil {

@@ -7,13 +7,14 @@ import (
 	"tandem/chat"
 )
 
-// exportedPerson is the line of a user with a profile.
+// exportedPerson is the line of a user who has a profile or is disabled.
 type exportedPerson struct {
 	Type        string          `json:"type"` // "user"
 	Username    string          `json:"username"`
 	DisplayName string          `json:"display_name,omitempty"`
 	Avatar      string          `json:"avatar,omitempty"`
 	Data        json.RawMessage `json:"data,omitempty"`
+	Disabled    bool            `json:"disabled,omitempty"` // or deleted
 }
 
 // exportedConversation is the line of a conversation with pinned messages.
@@ -23,17 +24,17 @@ type exportedConversation struct {
 	Pins  []int64  `json:"pins"`
 }
 
-// people writes users with a profile, by name.
+// people writes users who have a profile or are disabled, by name.
 func (a *Admin) people(ctx context.Context, lines *json.Encoder) error {
 	for after := ""; ; {
-		page, err := a.store.People(ctx, chat.People{After: after, Limit: exportPage})
+		page, err := a.store.People(ctx, chat.People{After: after, Limit: exportPage, Disabled: true})
 		if err != nil {
 			return err
 		}
 		for _, p := range page {
 			after = p.Name
-			line := exportedPerson{"user", p.Name, p.DisplayName, p.Avatar, p.Data}
-			if p.DisplayName == "" && p.Avatar == "" && p.Data == nil {
+			line := exportedPerson{"user", p.Name, p.DisplayName, p.Avatar, p.Data, p.Disabled}
+			if p.DisplayName == "" && p.Avatar == "" && p.Data == nil && !p.Disabled {
 				continue
 			}
 			if err := lines.Encode(line); err != nil {

@@ -46,6 +46,7 @@ type importer struct {
 	ingest  *files.Ingester
 
 	people  map[string]chat.User
+	made    map[string]bool // people whose accounts this run created
 	rooms   map[string]chat.Room
 	byID    map[int64]chat.Room
 	gone    map[string]bool   // rooms that were deleted after they were imported
@@ -57,7 +58,7 @@ type importer struct {
 // repeated.
 func (a *Admin) Import(ctx context.Context, from imports.Source, options ImportOptions) (ImportReport, error) {
 	i := &importer{
-		ctx: ctx, admin: a, options: options, people: map[string]chat.User{}, rooms: map[string]chat.Room{}, byID: map[int64]chat.Room{},
+		ctx: ctx, admin: a, options: options, people: map[string]chat.User{}, made: map[string]bool{}, rooms: map[string]chat.Room{}, byID: map[int64]chat.Room{},
 		gone: map[string]bool{}, renamed: map[string]string{}, report: ImportReport{LeftOut: map[string]int{}},
 	}
 	var err error

@@ -43,9 +43,10 @@ func (i *importer) Person(p imports.Person) error {
 	if !made && !known {
 		return nil
 	}
-	if err := i.profile(u, p); err != nil || !made || !p.Disabled {
+	if err := i.profile(u, p); err != nil || !p.Disabled || !i.made[p.Key] {
 		return err
 	}
+	delete(i.made, p.Key) // once is enough
 	return i.admin.store.SetDisabled(i.ctx, u.ID, true, false)
 }
 
@@ -69,6 +70,7 @@ func (i *importer) person(key, name string) (u chat.User, made bool, err error) 
 		return u, false, fmt.Errorf("the user %q: %w", name, err)
 	}
 	if made {
+		i.made[key] = true
 		i.report.People++
 	} else {
 		i.report.Matched++

@@ -37,10 +37,13 @@ func (s *Store) People(ctx context.Context, p chat.People) ([]chat.Person, error
 	if err != nil {
 		return nil, err
 	}
+	if !p.Disabled {
+		where = `NOT disabled AND ` + where
+	}
 	return list(ctx, s, func(row scanner) (p chat.Person, err error) {
 		var data sql.NullString
 		var seen sql.NullInt64
-		err = row.Scan(&p.ID, &p.Name, &p.DisplayName, &p.Avatar, &data, &seen)
+		err = row.Scan(&p.ID, &p.Name, &p.DisplayName, &p.Avatar, &data, &seen, &p.Disabled)
 		if data.Valid {
 			p.Data = json.RawMessage(data.String)
 		}
@@ -48,7 +51,7 @@ func (s *Store) People(ctx context.Context, p chat.People) ([]chat.Person, error
 			p.LastSeen = time.UnixMilli(seen.Int64)
 		}
 		return p, err
-	}, `SELECT id, name, coalesce(display_name, ''), coalesce(avatar, ''), data, last_seen FROM users WHERE NOT disabled AND `+where+` ORDER BY name LIMIT ?`,
+	}, `SELECT id, name, coalesce(display_name, ''), coalesce(avatar, ''), data, last_seen, disabled FROM users WHERE `+where+` ORDER BY name LIMIT ?`,
 		append(args, p.Limit)...)
 }
 

@@ -9,7 +9,8 @@ import (
 	"tandem/e2e/harness"
 )
 
-// An export has pins, read receipt settings and profiles, and nothing that was removed.
+// An export has pins, read receipt settings and profiles, and nothing that was removed. Of deleted accounts it has the
+// names, which stay taken.
 func TestExportContainsPinsAndMembers(t *testing.T) {
 	t.Parallel()
 	p := harness.StartProgram(t)
@@ -28,7 +29,7 @@ func TestExportContainsPinsAndMembers(t *testing.T) {
 	gone.ChangeMe(harness.Raw(`{"display_name":"canary","data":{"a":"canary"}}`))
 	gone.Do("DELETE", "/v1/me", harness.Fields{"current_password": gone.Password}).Want(204)
 	for _, private := range []bool{false, true} {
-		args, want := []string{"export"}, []string{`{"type":"user","username":"bob","display_name":"Bob <b>","data":{"n":1.0}}`}
+		args, want := []string{"export"}, []string{`{"type":"user","username":"bob","display_name":"Bob <b>","data":{"n":1.0}}`, `{"type":"user","username":"gone","disabled":true}`}
 		if private {
 			args = append(args, "--private")
 			want = append(want, fmt.Sprintf(`{"type":"conversation","users":["ada","bob"],"pins":[%d]}`, told.ID))

@@ -1,6 +1,7 @@
 package operate
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -173,5 +174,79 @@ func TestImportedMentionsAreReadByThoseWhoAreNoMembers(t *testing.T) {
 	var room struct{ Mentions int }
 	if bob.Do("GET", harness.RoomPath("lobby"), nil).Want(200).Into(&room); room.Mentions != 1 {
 		t.Errorf("bob has %d mentions after a new one, want 1", room.Mentions)
+	}
+}
+
+// Accounts that are disabled or deleted in one site are disabled in the other, unless they existed there.
+func TestDisabledPeopleStayDisabled(t *testing.T) {
+	t.Parallel()
+	p := harness.StartProgram(t)
+	ada, bob, eve, gone := p.Signup(t, "ada"), p.Signup(t, "bob"), p.Signup(t, "eve"), p.Signup(t, "gone")
+	p.Signup(t, "silent")
+	for _, c := range []*harness.Client{ada, bob, eve, gone} {
+		c.Enter("lobby")
+		c.Post("lobby", "I am "+c.User.Username)
+	}
+	bob.ChangeMe(harness.Raw(`{"display_name":"Bob B.","data":{"n":1}}`))
+	gone.ChangeMe(harness.Raw(`{"display_name":"canary"}`))
+	gone.Do("DELETE", "/v1/me", harness.Fields{"current_password": gone.Password}).Want(204)
+	for _, name := range []string{"bob", "eve", "silent"} {
+		if out, err := harness.Tandem(t, p.Settings.DataDir, "user", "disable", name); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	export, err := harness.Tandem(t, p.Settings.DataDir, "export")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var users []string
+	for line := range strings.Lines(string(export)) {
+		if strings.Contains(line, `"type":"user"`) {
+			users = append(users, strings.TrimSpace(line))
+		}
+	}
+	want := []string{`{"type":"user","username":"bob","display_name":"Bob B.","data":{"n":1},"disabled":true}`}
+	for _, name := range []string{"eve", "gone", "silent"} {
+		want = append(want, fmt.Sprintf(`{"type":"user","username":%q,"disabled":true}`, name))
+	}
+	if !slices.Equal(users, want) {
+		t.Errorf("export =\n%s\nwant\n%s", strings.Join(users, "\n"), strings.Join(want, "\n"))
+	}
+	file := filepath.Join(t.TempDir(), "export.jsonl")
+	if err := os.WriteFile(file, export, 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	q := harness.StartProgram(t, func(cfg *program.Settings) { cfg.Admin = "admin:correct horse of admin" })
+	eve = q.Signup(t, "eve") // another site may know her as well, and not have disabled her
+	imported(t, q.Settings.DataDir, "tandem", file)
+	imported(t, q.Settings.DataDir, "tandem", file) // changes nothing
+	// In what other programs write, a room can name people before their own lines.
+	imported(t, q.Settings.DataDir, "tandem", exportOf(t, exportedRoom("den", "public", "early", "ada"), `"type":"user","username":"early","disabled":true`,
+		`"type":"user","username":"ada","disabled":true`), "--name", "other")
+	admin := q.Admin(t)
+	var page struct {
+		Items []struct {
+			Username string
+			Disabled bool
+		}
+	}
+	admin.Do("GET", "/v1/admin/users", nil).Want(200).Into(&page)
+	disabled := map[string]bool{}
+	for _, u := range page.Items {
+		disabled[u.Username] = u.Disabled
+	}
+	for name, want := range map[string]bool{"ada": false, "bob": true, "eve": false, "gone": true, "silent": true, "early": true} {
+		if got, ok := disabled[name]; !ok || got != want {
+			t.Errorf("%s is disabled: %v, want %v; all: %v", name, got, want, disabled)
+		}
+	}
+	eve.Do("GET", "/v1/me", nil).Want(200)
+	back, err := harness.Tandem(t, q.Settings.DataDir, "export")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(back, []byte(want[0]+"\n")) {
+		t.Errorf("export after the import =\n%s\nwant it to have\n%s", back, want[0])
 	}
 }

@@ -87,12 +87,14 @@ func (g *Gate) wake(ctx context.Context) error {
 	if g.passing.Load() {
 		return nil // another request has woken the node
 	}
-	for _, f := range g.Wake {
-		if err := f(ctx); err != nil {
-			return err
+	if !g.Open() { // otherwise only Ready failed, and what Wake does has been done
+		for _, f := range g.Wake {
+			if err := f(ctx); err != nil {
+				return err
+			}
 		}
+		g.set(true)
 	}
-	g.set(true)
 	if g.Ready != nil {
 		if err := g.Ready(ctx); err != nil {
 			return err

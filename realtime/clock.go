@@ -69,7 +69,7 @@ func (s *Stream) closeIfStalled(stalled time.Duration) {
 		return // the usual case
 	}
 	s.mu.Lock()
-	conn, closing := s.conn, s.closing != ""
+	conn, closing := s.conn, s.closing != "" || s.ending != nil
 	s.mu.Unlock()
 	alive, known := awaitPeer(conn)
 	if known {

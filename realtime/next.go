@@ -52,7 +52,7 @@ func (s *Stream) next(ctx context.Context, buf []byte, mayRead bool) (out []byte
 			break
 		}
 	}
-	if ping && err == nil {
+	if ping { // even if it is behind: what it waits for takes time
 		p := chat.Ping(s.cursor())
 		out = s.framer.Frame(out, p.Type, s.cursor(), p.JSON)
 	}
@@ -85,7 +85,8 @@ func (s *Stream) fromRing(out []byte) []byte {
 				entries = append(entries, tail...)
 			} else {
 				for _, e := range tail {
-					if f.covers(e.at, e.id != 0) {
+					// In the inbox, presencePos says what came before the stream.
+					if f.covers(e.at, e.id != 0) || e.id == 0 && !f.topic.key.IsRoom() {
 						entries = append(entries, e)
 					}
 				}

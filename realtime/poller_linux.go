@@ -118,6 +118,7 @@ func (p *poller) take(s *Stream, conn net.Conn, commands Commands) bool {
 	_ = tcp.Close() // its descriptor; ours is a duplicate
 	b := buffers.Get().(*[]byte)
 	defer buffers.Put(b)
+	s.writing.Lock()
 	s.sweep(b, false) // the first frames, written by the opener
 	return true
 }

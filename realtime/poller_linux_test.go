@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -24,6 +25,9 @@ import (
 
 // patience bounds waits for what should happen at once; it is not a performance threshold.
 const patience = 20 * time.Second
+
+// noRing is a ring that holds one event at most.
+const noRing = 1
 
 // polledBench is a hub that serves streams over TCP with its poller.
 type polledBench struct {
@@ -206,6 +210,48 @@ func TestFullSocketContinuesOnceWritable(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A client that leaves while its stream reads the log delays no other stream.
+func TestReadingTheLogDelaysNoOtherStream(t *testing.T) {
+	onSockets(t, noRing, func(b *polledBench) {
+		slow, leaving := b.connect(1, NDJSON, nil, "lobby")
+		_, other := b.connect(2, NDJSON, nil, "den")
+		reading, release := make(chan struct{}), make(chan struct{})
+		var first atomic.Bool
+		b.log.onRead = func() {
+			if first.CompareAndSwap(false, true) {
+				close(reading)
+				<-release
+			}
+		}
+		b.postText("lobby", "from the log")
+		<-reading
+		_ = leaving.Close()
+		eventually(t, "the server has closed its side", func() bool {
+			c := slow.conn.(*polled)
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return c.fd < 0
+		})
+		b.postText("den", "to others")
+		if _, err := lines(other, says("to others")); err != nil {
+			t.Errorf("the other reader got no event: %v", err)
+		}
+		close(release)
+	})
+}
+
+// A stream that must read the log is pinged too, even if the log has nothing for it.
+func TestStreamsBehindTheRingArePinged(t *testing.T) {
+	onSockets(t, noRing, func(b *polledBench) {
+		s, far := b.connect(1, NDJSON, nil, "den")
+		b.postText("lobby", "to others")
+		s.pingNow()
+		if _, err := lines(far, func(e event) bool { return e.Type == "ping" }); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // A stalled reader that is cut ends, even if another goroutine waits to send control frames to it.

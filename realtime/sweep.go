@@ -63,7 +63,11 @@ func (w *sweeps) run() {
 			return
 		}
 		for _, s := range share[:n] {
-			s.sweep(b, false)
+			if s.writing.TryLock() {
+				s.sweep(b, false)
+			} else {
+				go s.sweepAlone(false) // its writer may be reading the log
+			}
 		}
 		runtime.Gosched()
 	}
@@ -87,8 +91,8 @@ func (w *sweeps) take(share []*Stream) int {
 
 // sweep writes what the stream has to send, about 32 KiB at most, without waiting for the reader. The stream is busy
 // and stays so if it is not done: it waits for room in its socket, or for the next sweep. A panic ends its connection.
+// The caller has locked writing.
 func (s *Stream) sweep(b *[]byte, mayRead bool) {
-	s.writing.Lock()
 	defer s.writing.Unlock()
 	defer panics.Catch(s.hub.logger, "writing to a stream's client")
 	goesOn := false
@@ -131,7 +135,7 @@ func (s *Stream) sweepOnce(b *[]byte, mayRead bool) bool {
 		s.silence()
 		s.linger()
 	case err == errLogNeeded: // unwrapped, as we return it
-		go s.sweepFromLog()
+		go s.sweepAlone(true)
 	case err != nil:
 		s.state.Store(idle)
 		time.AfterFunc(logRetry, s.wake)
@@ -141,9 +145,10 @@ func (s *Stream) sweepOnce(b *[]byte, mayRead bool) bool {
 	return true
 }
 
-// sweepFromLog is sweep for a stream that needs the log.
-func (s *Stream) sweepFromLog() {
+// sweepAlone is sweep in a goroutine of its own, which may wait: for another writer, and with mayRead for the log.
+func (s *Stream) sweepAlone(mayRead bool) {
 	b := buffers.Get().(*[]byte)
 	defer buffers.Put(b)
-	s.sweep(b, true)
+	s.writing.Lock()
+	s.sweep(b, mayRead)
 }

@@ -178,17 +178,18 @@ func TestCustomEvents(t *testing.T) {
 	})
 	harness.OnPushing(t, func(t *testing.T, over harness.Transport) {
 		ada, bob := ada.In(t), bob.In(t)
-		s, own := bob.Open(over, "room=lobby"), ada.Open(over, "")
+		s, own, late := bob.Open(over, "room=lobby"), ada.Open(over, ""), bob.Open(over, "room=lobby&history=20")
 		s.Opening()
 		own.Opening()
+		late.Opening()
 		head := ada.Head()
 		moved := ada.Do("POST", harness.RoomPath("lobby")+"/events", harness.Fields{"name": "cursor.moved", "data": harness.Fields{"x": 1}, "ephemeral": true}).Want(202)
 		if e := s.Until(func(e harness.Event) bool { return e.Type == "custom_event" }); string(e[len(e)-1].Raw) != string(moved.Body) || e[len(e)-1].ID != 0 {
 			t.Errorf("want %s, got %s", moved.Body, harness.Show(e))
 		}
 		poked := ada.Do("POST", harness.PrivatePath("bob")+"/events", harness.Fields{"name": "poke", "ephemeral": true}).Want(202)
-		for _, s := range []*harness.Stream{s, own} {
-			if e := s.Until(func(e harness.Event) bool { return e.Type == "custom_event" }); string(e[len(e)-1].Raw) != string(poked.Body) {
+		for _, s := range []*harness.Stream{s, own, late} {
+			if e := s.Until(func(e harness.Event) bool { return e.Name == "poke" }); string(e[len(e)-1].Raw) != string(poked.Body) {
 				t.Errorf("want %s, got %s", poked.Body, harness.Show(e))
 			}
 		}

@@ -25,6 +25,7 @@ export class TandemError extends Error {
   /** The server refused: retrying makes no sense. */
   get final(): boolean {
     const { code, status } = this;
+    if (status === 413) return true; // a proxy's limit too: the same body is never small enough
     return !code.startsWith('http_') && status >= 400 && status < 500 && ![405, 408, 429].includes(status);
   }
 }

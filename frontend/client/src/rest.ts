@@ -150,22 +150,22 @@ export class Rest {
   /** A call with a JSON response, or none. Also throws TandemError `timeout`. */
   async json(method: string, path: string, call: Call, tokens?: Tokens): Promise<unknown> {
     const cut = child(call.signal);
-    // Without progress, the time covers the whole upload: 8 kB/s must be enough.
-    const upload = call.raw && !(call.progress && this.#xhr) ? call.raw.size / 8 : 0;
+    const size = call.raw?.size ?? 0;
     let late = false;
     let timer: ReturnType<typeof setTimeout>;
-    const watch = () => {
+    // What has no more progress to report may still be on its way, here or behind a proxy: 8 kB/s must be enough.
+    const watch = (sent: number) => {
       clearTimeout(timer);
       timer = setTimeout(
         () => {
           late = true;
           cut.abort();
         },
-        call.timeout ?? 15_000 + upload,
+        call.timeout ?? 15_000 + (sent < size ? 0 : size / 8),
       );
     };
-    watch();
-    const progress = call.progress && ((bytes: number) => (watch(), call.progress!(bytes)));
+    watch(call.progress && this.#xhr ? 0 : size);
+    const progress = call.progress && ((bytes: number) => (watch(bytes), call.progress!(bytes)));
     try {
       const res = await this.open(method, path, { ...call, progress, signal: cut.signal }, tokens);
       const text = await res.text();

@@ -1,6 +1,8 @@
 // Files in messages, against the real program, with a fetch that fails on demand.
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { Message, Tandem, Upload } from '../src/index.js';
+import { problem } from '../src/problem.js';
+import { Rest } from '../src/rest.js';
 import { faulty, lost, person, server, until } from './people.js';
 
 const running = server();
@@ -235,4 +237,46 @@ test('a link is requested once for all callers, and again before it expires', as
     Date.now = now;
   }
   expect(asked()).toBe(2);
+});
+
+test('an upload whose last bytes are handed over has as long to arrive as one without progress', async () => {
+  let now!: { upload: { onprogress?: (event: { loaded: number }) => void }; onabort?: () => void };
+  class Fake {
+    upload = {};
+    onabort?: () => void;
+    constructor() {
+      now = this; // eslint-disable-line @typescript-eslint/no-this-alias
+    }
+    open() {}
+    setRequestHeader() {}
+    send() {}
+    abort() {
+      this.onabort!();
+    }
+  }
+  vi.stubGlobal('XMLHttpRequest', Fake);
+  vi.useFakeTimers();
+  try {
+    const raw = new Blob([new Uint8Array(800_000)]); // 100 s at 8 kB/s
+    let failed: unknown;
+    const call = new Rest('http://tandem.test').json('POST', '/v1/me/files', { raw, progress: () => {} });
+    call.catch((err: unknown) => (failed = err));
+    await vi.advanceTimersByTimeAsync(14_000);
+    now.upload.onprogress!({ loaded: 400_000 });
+    await vi.advanceTimersByTimeAsync(14_000);
+    now.upload.onprogress!({ loaded: 800_000 });
+    await vi.advanceTimersByTimeAsync(114_000);
+    expect(failed).toBeUndefined();
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(failed).toMatchObject({ code: 'timeout' });
+  } finally {
+    vi.useRealTimers();
+    vi.unstubAllGlobals();
+  }
+});
+
+test("a proxy's limit on the size is final, its other errors are not", () => {
+  expect(problem(413, {}).final).toBe(true);
+  expect(problem(403, {}).final).toBe(false);
+  expect(problem(502, {}).final).toBe(false);
 });

@@ -117,7 +117,9 @@ export function reacted(
 ): Reaction[] {
   const mine = user === me;
   const old = reactions.find((r) => r.emoji === emoji) ?? { emoji, count: 0, me: false, users: [] };
-  const there = old.users.includes(user) || (mine && old.me);
+  // The server names the first 20: of the others only a removal says that they were there.
+  const unnamed = mine ? old.me : type === 'reaction_removed' && old.count > old.users.length;
+  const there = old.users.includes(user) || unnamed;
   if (there === (type === 'reaction_added')) return reactions;
   const users = there ? old.users.filter((u) => u !== user) : [...old.users, user];
   const now = { emoji, users, me: mine ? !there : old.me, count: old.count + (there ? -1 : 1) };

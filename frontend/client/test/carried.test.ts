@@ -1,7 +1,7 @@
 // Threads, custom events, and what messages carry besides text, against the real program.
 import { describe, expect, expectTypeOf, test } from 'vitest';
 import type { CustomEventOf, Message, RoomHandle, Tandem, ThreadHandle } from '../src/index.js';
-import { withReply } from '../src/message.js';
+import { reacted, withReply } from '../src/message.js';
 import { faulty, lost, person, range, server, until } from './people.js';
 
 declare module '../src/data.js' {
@@ -280,4 +280,16 @@ describe('a thread', () => {
     for (const c of [ada, bob]) await until('the root counts 2 replies', () => only(c)?.replies?.count === 2);
     expect(bob.getSnapshot().messages.map((m) => m.message)).toEqual(['root']);
   });
+});
+
+test('reactions of users whom the server does not name can be removed', () => {
+  const users = range(20, 'u');
+  const old = [{ emoji: '👍', count: 22, me: false, users }];
+  const by = (user: string, type = 'reaction_removed') => ({ type, user, emoji: '👍' });
+  const one = reacted(old, by('zed'), 'ada');
+  expect(one).toEqual([{ ...old[0], count: 21 }]);
+  expect(reacted(old, by('ada'), 'ada')).toBe(old); // the server does say whether the user is among them
+  const named = reacted(reacted(one, by('yan'), 'ada'), by('u0'), 'ada');
+  expect(named).toEqual([{ ...old[0], count: 19, users: users.slice(1) }]);
+  expect(reacted(named, by('u0'), 'ada')).toBe(named);
 });

@@ -26,13 +26,14 @@ export function createConversations(tandem: Tandem, seen: Ref<string | undefined
       case 'private_message': {
         // As on the server: replies in threads do not count.
         const counts = typeof event.thread !== 'number' && !event.deleted && seen.value !== `private ${event.user}`;
-        return change(event.user, ({ unread }) => ({
-          last_id: event.id,
-          unread: event.user === me ? 0 : unread + Number(counts),
-        }));
+        return change(event.user, ({ unread, last_id }) => {
+          // The list may be newer than the events, which come again after an interruption.
+          if (event.id <= last_id) return {};
+          return { last_id: event.id, unread: event.user === me ? 0 : unread + Number(counts) };
+        });
       }
       case 'private_message_delivered':
-        return change(event.target, () => ({ last_id: event.message_id }));
+        return change(event.target, ({ last_id }) => ({ last_id: Math.max(last_id, event.message_id) }));
       case 'message_read':
         if (event.user && !event.room) void load().catch(() => {});
     }

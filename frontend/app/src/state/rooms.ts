@@ -40,9 +40,12 @@ export function createRooms(tandem: Tandem, seen: Ref<string | undefined>) {
     switch (event.type) {
       case 'chat_message':
         return change(event.room, (room) => {
+          if (event.deleted) return {};
           const more = mentions(event, me ?? '') ? 1 : 0;
           // Unread counts are of the main line. Visible messages in it count as read.
           if (typeof event.thread === 'number') return { mentions: room.mentions + more };
+          // The list may be newer than the events, which come again after an interruption.
+          if (event.id <= room.last_id) return {};
           const read = event.user === me || seen.value === `room ${event.room}`;
           return {
             last_id: event.id,

@@ -47,6 +47,25 @@ test('an invisible user looks offline, and one who has left was last seen', asyn
   await until('cy is online again', async () => await note() === 'online');
 });
 
+test('a box whose change fails shows what is so, and nothing is saved before the profile is known', async () => {
+  const win = await newWindow();
+  await win.enter('login', 'bob');
+  await win.page.route('**/v1/me', (route) => route.abort());
+  await win.page.click('.account a');
+  await win.page.waitForSelector('.person .error');
+  assert.equal(await win.page.isDisabled('.person .primary'), true);
+  await win.page.unroute('**/v1/me');
+  await win.page.reload();
+  await until('it can be saved', () => win.page.isEnabled('.person .primary'));
+  await win.page.route('**/v1/me', (route) => route.abort());
+  for (const [name, is] of [['invisible', false], ['receipts', true]]) {
+    await win.page.click(`[name=${name}]`);
+    await until('the error is shown', () => win.page.isVisible('.person .error'));
+    await until('the box is as it was', async () => await win.page.isChecked(`[name=${name}]`) === is);
+    assert.equal(await win.page.evaluate(() => document.activeElement.name), name);
+  }
+});
+
 test('initials have a fixed colour, with legible white text', async () => {
   for (const colorScheme of ['light', 'dark']) {
     const win = await newWindow(on.server, { colorScheme });

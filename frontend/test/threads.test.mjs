@@ -40,6 +40,14 @@ test("a thread's messages are shown there only, and counted at its root", async 
   await until('the thread is closed', async () => await win.page.locator('.thread').count() === 0);
   await until('the user list is back', () => win.page.isVisible('.here'));
 
+  // In a menu, Escape closes that alone.
+  await other.page.hover('.thread .row:has-text("good")');
+  await other.page.click('.thread .row:has-text("good") .more');
+  await other.page.waitForSelector('.thread .menu:popover-open');
+  await other.page.keyboard.press('Escape');
+  await until('the menu is closed', async () => await other.page.locator('.thread .menu').count() === 0);
+  assert.equal(await other.page.locator('.thread').count(), 1);
+
   // A deleted reply is not counted, and replies can be edited and reacted to like any message.
   const last = other.page.locator('.thread .row', { hasText: 'good' });
   await last.hover();

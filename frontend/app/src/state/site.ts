@@ -43,12 +43,13 @@ function create() {
     computed(() => mentions.value + direct.value),
   );
 
+  let known = false;
+  async function know(): Promise<void> {
+    me.value = await tandem.request('GET', '/v1/me');
+    known = true;
+  }
   // If loading fails, a list keeps its state until the next poll.
-  const load = () => Promise.allSettled([rooms.load(), conversations.load()]);
-  void tandem.request('GET', '/v1/me').then(
-    (user) => (me.value = user),
-    () => {},
-  );
+  const load = () => Promise.allSettled([rooms.load(), conversations.load(), known || know()]);
 
   let fresh = false;
   useEvents((event) => {

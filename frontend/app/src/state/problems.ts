@@ -14,7 +14,7 @@ export function useProblems(names: Record<string, string> = {}) {
     if (!(error instanceof TandemError)) return t('errors.unknown', { what: String(error) });
     if (error.code === 'invalid_request' && error.errors.length) return error.errors.map(sayField).join(' ');
     // A proxy answered with its own page: http_502 and so on.
-    const known = `errors.${error.code.replace(/^http_.*/, 'http')}`;
+    const known = `errors.${error.code.replace('http_413', 'file_too_large').replace(/^http_.*/, 'http')}`;
     return own(known, { seconds: error.retryAfter ?? 1 }) ?? sentence(error.message);
   }
 

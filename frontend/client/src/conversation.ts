@@ -224,7 +224,7 @@ export abstract class Conversation {
         if (mine !== this.#loading) return;
         const final = !(err instanceof TandemError) || err.final;
         if (err instanceof TandemError) this.change({ error: err });
-        if (final || before) {
+        if (final) {
           this.#loading = 0;
           return this.change({ loading: false });
         }

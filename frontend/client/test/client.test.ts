@@ -276,6 +276,25 @@ describe('what one has written and not got out', () => {
 });
 
 describe('a room', () => {
+  test('loads earlier history when the network is back', async () => {
+    let away = true;
+    const spy = faulty((path, go) => (away && path.endsWith('/messages') ? lost() : go()));
+    const ada = await person(running.now.url);
+    await ada.room('earlier').enter();
+    for (const text of range(60)) await ada.room('earlier').send(text).sent();
+    away = false;
+    const room = (await person(running.now.url, { fetch: spy.fetch })).room('earlier');
+    room.subscribe(() => {});
+    await until('the first page is loaded', () => !room.getSnapshot().loading);
+    away = true;
+    const loaded = room.loadEarlier();
+    await until('the error is shown', () => room.getSnapshot().error?.code === 'unreachable');
+    away = false;
+    await loaded;
+    await until('all messages are loaded', () => room.getSnapshot().messages.length === 60);
+    expect(room.getSnapshot().error).toBeUndefined();
+  });
+
   test('shows its history, new messages and users, each message under one key', async () => {
     const [ada, bob] = [await person(running.now.url), await person(running.now.url)];
     await ada.room('shown').enter();

@@ -1,6 +1,7 @@
 // URLs and bytes of messages' files.
 import type { TandemFile } from './events.js';
 import type { Call } from './rest.js';
+import { insist } from './wait.js';
 
 /** What to get of a file: with `preview`, a picture of at most 640 × 640 instead. */
 export interface FileOptions {
@@ -39,6 +40,16 @@ export class Files {
     }
     const url = await link.url;
     return preview ? `${url}${url.includes('?') ? '&' : '?'}preview=1` : url;
+  }
+
+  /** @internal Calls fn with the URL once it is known, unless it is refused. Returns a function that ends the wait. */
+  follow(id: string, options: FileOptions, fn: (url: string) => void): () => void {
+    let wanted = true;
+    void insist(
+      () => this.link(id, options),
+      () => wanted,
+    ).then((url) => wanted && url && fn(url));
+    return () => void (wanted = false);
   }
 
   async #make(id: string, lasts: (seconds: number) => void): Promise<string> {

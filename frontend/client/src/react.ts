@@ -192,15 +192,7 @@ export function useFileLink(id: string | undefined, { preview }: FileOptions = {
   const tandem = useTandem();
   const [link, setLink] = useState<{ id: string; url: string }>();
   useEffect(() => {
-    let shown = true;
-    if (id)
-      tandem.files.link(id, { preview }).then(
-        (url) => shown && setLink({ id, url }),
-        () => {}, // there is none
-      );
-    return () => {
-      shown = false;
-    };
+    if (id) return tandem.files.follow(id, { preview }, (url) => setLink({ id, url }));
   }, [tandem, id, preview]);
   return link && link.id === id ? link.url : undefined;
 }

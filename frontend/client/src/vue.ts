@@ -248,14 +248,8 @@ export function useFileLink(
   watch(
     () => toValue(id),
     (now, _, cleanup) => {
-      let shown = true;
-      cleanup(() => (shown = false));
       link.value = undefined;
-      if (now && !onServer)
-        files.link(now, options).then(
-          (url) => shown && (link.value = url),
-          () => {}, // there is none
-        );
+      if (now && !onServer) cleanup(files.follow(now, options, (url) => (link.value = url)));
     },
     { immediate: true },
   );

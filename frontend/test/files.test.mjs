@@ -53,6 +53,20 @@ test('files are chosen, pasted and dropped, sent with a text, and received', asy
     await el.play();
     return el.duration > 0.9;
   }));
+  // After an hour its link has ended.
+  await reader.page.route('**/link', async (route) => {
+    const response = await route.fetch();
+    const { url, ...rest } = await response.json();
+    return route.fulfill({ response, json: { ...rest, url: `${url}&again=1` } });
+  });
+  await reader.page.$eval('audio', (el) => {
+    el.currentTime = 0.5;
+    window.old = el.src;
+    const now = Date.now;
+    Date.now = () => now() + 3_600_000;
+    el.dispatchEvent(new Event('error'));
+  });
+  await until('the sound has a new link, at the same place', () => reader.page.$eval('audio', (el) => el.src !== window.old && el.currentTime >= 0.5));
   const [download] = await Promise.all([reader.page.waitForEvent('download'), reader.page.click('[aria-label="Download pasted.txt"]')]);
   assert.equal(download.suggestedFilename(), 'pasted.txt');
   assert.equal(await readFile(await download.path(), 'utf8'), 'pasted');
@@ -67,6 +81,21 @@ test('a file alone is a message, and a message has at most ten', async () => {
   for (let i = 0; i < 10; i++) await win.page.click(`[aria-label="Remove ${i}.txt"]`);
   await win.page.press('[name=message]', 'Enter');
   await until('the message is sent', async () => await win.page.locator('.row.sent .files li').count() === 1);
+});
+
+test('files that are attached wait while a message is edited', async () => {
+  const win = await joined('login', 'bob', 'edited', 'sse');
+  await win.say('helo');
+  await showing(win, 1);
+  await attach(win, ...Array.from({ length: 11 }, (_, i) => ({ ...notes, name: `${i}.txt` })));
+  const attached = () => win.page.locator('.attachments li').count();
+  await until('the files are attached', async () => await attached() === 11);
+  await win.page.press('[name=message]', 'ArrowUp');
+  await until('the files are hidden', async () => await attached() === 0);
+  await win.page.fill('[name=message]', 'hello');
+  await win.page.press('[name=message]', 'Enter');
+  await until('the message is edited', async () => (await win.texts()).join() === 'hello');
+  await until('the files are back', async () => await attached() === 11);
 });
 
 test('each file shows its progress, can be cancelled, and is retried when it fails', async () => {
@@ -107,7 +136,11 @@ test('the space of a picture is reserved before it loads, so that nothing moves'
   const win = await joined('login', 'ada', 'elsewhere', 'ws');
   let let_go = () => {};
   const gate = new Promise((done) => { let_go = done; });
-  await win.page.route('**/v1/files/**', async (route) => { await gate; return route.continue(); });
+  let lost = 0;
+  await win.page.route('**/v1/files/**', async (route) => {
+    await gate;
+    return lost++ ? route.continue() : route.abort(); // a link is asked for again
+  });
   await win.go('still');
   await until('both placeholders are shown', async () => await win.page.locator('.files .picture').count() === 2);
   const places = () => win.page.$$eval('.row, .files .picture', (all) => all.map((el) => { const { top, width, height } = el.getBoundingClientRect(); return [el.tagName, Math.round(top), Math.round(width), Math.round(height)]; }));

@@ -51,7 +51,7 @@ test('mentions are counted separately, listed, and lead to their message', async
   await until('the list of mentions is empty', () => page.isVisible('.none'));
   const { id } = await ada.say('work', 'nothing for you');
   await ada.say('work', 'but this, @bob.');
-  await ada.call('POST', 'v1/rooms/work/messages', { message: 'and **this** @bob', thread: id });
+  const reply = await ada.call('POST', 'v1/rooms/work/messages', { message: 'and **this** @bob', thread: id });
   const badge = async () => (await page.locator('nav .item:has-text("work") .mentions').allTextContents()).join();
   await until('the badge counts two mentions', async () => (await badge()).startsWith('@2'));
   assert.equal(await win.unread('work'), 2); // the thread is not in the main line
@@ -67,6 +67,10 @@ test('mentions are counted separately, listed, and lead to their message', async
   await page.locator('.page li', { hasText: 'in a thread' }).locator('.show').click();
   await until('the thread is open', () => page.isVisible('.thread .text:has-text("and this @bob")'));
   await until('no mention is unread', async () => await badge() === '');
+
+  // A push does not say that its message is in a thread.
+  await page.goto(`${on.server.url}#/rooms/work?at=${reply.id}`);
+  await until('the thread is open', () => page.isVisible('.thread .text:has-text("and this @bob")'));
 });
 
 test('a notification is shown while no tab is visible, once for all tabs, and only if the user wants it', async () => {

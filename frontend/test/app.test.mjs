@@ -149,6 +149,48 @@ test('a message whose answer is lost is retried and posted once; a refused one i
   await win.page.click('text=Try again');
   assert.deepEqual((await showing(win, 3)).map((m) => m.text), ['once', 'after it', 'again']);
   assert.equal(await win.page.locator('.row .error').count(), 0);
+
+  // A firewall's page, which says nothing about whether a retry helps.
+  await win.page.route('**/messages', (route) => route.fulfill({ status: 403, contentType: 'text/html', body: '<h1>Blocked</h1>' }));
+  await win.say('<script>');
+  await win.page.click('.row .note >> text=Discard');
+  await until('the message is discarded', async () => await win.page.locator('.row').count() === 3);
+});
+
+test('a failed action on a room says so, and its menu shows what is so', async () => {
+  const win = await joined('login', 'bob', 'quiet', 'sse');
+  const open = async () => {
+    await win.page.click('.bell');
+    await until('the level is shown', () => win.page.isChecked('.levels:popover-open [value=mentions]'));
+  };
+  await open();
+  await win.page.route('**/quiet/notify', (route) => route.abort());
+  await win.page.click('.levels [value=none]');
+  await until('the error is shown', async () => await win.page.textContent('.bar .problem') === 'Cannot reach the server. Check your network. Close');
+  await open();
+  await win.page.click('.bar .problem button');
+  await until('the error is closed', async () => await win.page.locator('.problem').count() === 0);
+});
+
+test('what the stream repeats after an interruption is counted once', async () => {
+  const { eve } = on.people;
+  await eve.enter('twice');
+  const win = await joined('signup', 'fay', 'twice', 'sse');
+  await win.go('away');
+  await eve.enter('away');
+  await win.page.route('**/v1/events?*', (route) => route.abort());
+  await win.use('poll'); // ends the stream, and no other begins
+  await eve.say('twice', 'one');
+  await eve.say('twice', 'two');
+  for (const message of ['first', 'second']) await eve.call('POST', 'v1/private/fay/messages', { message });
+  await eve.call('DELETE', `v1/rooms/twice/messages/${(await eve.say('twice', 'three')).id}`);
+  await win.page.evaluate(() => document.dispatchEvent(new Event('visibilitychange'))); // loads the lists
+  const counts = async () => [await win.unread('twice'), await win.unread('eve')].join();
+  await until('the lists count two each', async () => await counts() === '2,2');
+  await win.page.unroute('**/v1/events?*');
+  await eve.say('away', 'after all these');
+  await until('the stream has caught up', async () => (await win.texts()).join() === 'after all these');
+  assert.equal(await counts(), '2,2');
 });
 
 test('unsent messages and drafts survive a reload', async () => {
@@ -217,6 +259,9 @@ test('messages are edited, answered, reacted to and deleted, and everybody sees 
   await until('bob sees cy typing', async () => await bob.page.textContent('.typing') === 'cy is typing…');
   await cy.page.fill('[name=message]', '');
 
+  // In the list of an input method, the key is not the composer's.
+  await bob.page.dispatchEvent('[name=message]', 'keydown', { key: 'ArrowUp', isComposing: true });
+  assert.equal(await bob.page.locator('.composer .about').count(), 0);
   await bob.page.press('[name=message]', 'ArrowUp'); // edits the user's last message
   await bob.page.fill('[name=message]', 'hello');
   await bob.page.press('[name=message]', 'Enter');
@@ -362,6 +407,12 @@ test('scrolling up loads history, and what is on the screen stays in place', asy
   await other.page.fill('[type=search]', 'eve 5');
   await other.page.locator('.search li button', { hasText: /eve 5$/ }).click();
   await until('the message found is on the screen', () => other.page.locator('.row.marked', { hasText: /eve 5/ }).isVisible());
+
+  // So is what a message replies to.
+  await eve.call('POST', 'v1/rooms/tall/messages', { message: 'about that', reply_to: Number(all[3].id) });
+  const third = await joined('login', 'dot', 'tall', 'sse');
+  await third.page.click('.quote:has-text("an earlier message")');
+  await until('the earlier message is on the screen', () => third.page.locator('.row.marked', { hasText: /eve 3/ }).isVisible());
 });
 
 test('rooms are created, private ones too; roles are changed, and bans apply', async () => {

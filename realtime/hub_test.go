@@ -25,7 +25,7 @@ type logbook struct {
 	mu      sync.Mutex
 	events  []chat.Event
 	reads   int // of ReadAll: what the hub had to read
-	onRead  func()
+	onRead  func(topics []chat.TopicSince)
 	failing bool
 	shaky   int    // this many more reads panic
 	name    string // "" means test
@@ -73,9 +73,10 @@ func (l *logbook) Head(context.Context) (chat.LogState, error) {
 func (l *logbook) Read(_ context.Context, topics []chat.TopicSince, upto int64, limit int) (found []chat.Event, err error) {
 	l.mu.Lock()
 	defer func() {
+		onRead := l.onRead
 		l.mu.Unlock()
-		if l.onRead != nil {
-			l.onRead()
+		if onRead != nil {
+			onRead(topics)
 		}
 	}()
 	if l.failing {
@@ -346,7 +347,7 @@ func TestEventsDuringTheReplayFollowIt(t *testing.T) {
 		b.post(lobby)
 		synctest.Wait()
 		posted := 0
-		b.log.onRead = func() {
+		b.log.onRead = func([]chat.TopicSince) {
 			if posted++; posted <= 3 {
 				b.post(lobby)
 			}

@@ -85,25 +85,6 @@ func TestGateStaysOpenForRequestsAndStreams(t *testing.T) {
 }
 
 // If only the wait for other nodes fails, what waking did is not done again: it would forget what has arrived since.
-func TestWakeRunsOnce(t *testing.T) {
-	bubble(t, func(t *testing.T, g *Gate) {
-		woken, gone := 0, errors.New("the client has gone")
-		err := gone
-		g.Wake = []func(context.Context) error{func(context.Context) error { woken++; return nil }}
-		g.Ready = func(context.Context) error { return err }
-		time.Sleep(2 * Quiet)
-		if got := g.Enter(t.Context()); !errors.Is(got, gone) {
-			t.Fatalf("Enter: got %v, want %v", got, gone)
-		}
-		err = nil
-		pass(t, g)
-		if woken != 1 {
-			t.Errorf("the node was woken %d times, want once", woken)
-		}
-	})
-}
-
-// If only the wait for other nodes fails, what waking did is not done again: it would forget what has arrived since.
 func TestNodeWakesOnce(t *testing.T) {
 	bubble(t, func(t *testing.T, g *Gate) {
 		woken, gone := 0, errors.New("the client has gone")

@@ -75,15 +75,18 @@ func cuts(t *T) {
 	defer func() { <-done }()
 	var seen []Event
 	over, next := t.Over, t.Then
+	stuck := 0 // connections since the last event
 	for moved, n := time.Now(), 0; len(seen) < posts; n++ {
 		if time.Since(moved) > 3*t.Patience || t.ctx.Err() != nil {
 			t.Fatalf("got only %[2]d of %[3]d events after %[1]d connections", n, len(seen), posts)
 		}
 		h := how{query: rooms(room, other) + "&since=" + cursor}
 		if !over.HTTP2 {
-			h.cutAfter = 400 + rand.IntN(4000) // an opening takes some hundred bytes,
+			// An opening takes some hundred bytes, and a TLS handshake some more. A poll that must catch up with many posts
+			// needs all of its answer: it is not cut for ever.
+			h.cutAfter = 400 + rand.IntN(4000+500*stuck)
 			if strings.HasPrefix(t.URL, "https:") {
-				h.cutAfter += 2000 // and a TLS handshake some more
+				h.cutAfter += 2000
 			}
 		}
 		s, refusal, err := t.TryOver(over, bob, h)
@@ -91,6 +94,7 @@ func cuts(t *T) {
 			t.Fatalf("resuming from %s: %s", cursor, refusal)
 		}
 		over, next = next, over
+		stuck++
 		if err != nil {
 			continue // cut in the response header
 		}
@@ -107,7 +111,7 @@ func cuts(t *T) {
 				if want := fmt.Sprint("number ", len(seen)); e.Message != want {
 					t.Fatalf("%s: got %[3]s, want %[2]q", s.Over.Name, want, clip(e.Raw))
 				}
-				seen, moved = append(seen, e), time.Now()
+				seen, moved, stuck = append(seen, e), time.Now(), 0
 				read++
 			}
 			cursor = s.cursor

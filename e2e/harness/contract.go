@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/maphash"
-	"io"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -209,35 +208,46 @@ var eventKeys = map[string][]string{
 	"stream_close": {"type", "reason", "retry_ms"},
 }
 
-// correct has the hashes of events that match the contract: most arrive on several streams.
-var correct = struct {
+// seen are events that match the contract, by the hash of their JSON: most arrive on several streams. Their slices are
+// shared, so tests must not change them.
+var seen = struct {
 	sync.Mutex
 	seed   maphash.Seed
-	hashes map[uint64]struct{}
-}{seed: maphash.MakeSeed(), hashes: map[uint64]struct{}{}}
+	events map[uint64]Event
+}{seed: maphash.MakeSeed(), events: map[uint64]Event{}}
+
+// maxSeen bounds the memory of seen.
+const maxSeen = 4000
+
+// ParseEvent decodes an event, and returns an error if its JSON does not match the contract.
+func ParseEvent(raw []byte) (Event, error) {
+	hash := maphash.Bytes(seen.seed, raw)
+	seen.Lock()
+	e, known := seen.events[hash]
+	seen.Unlock()
+	e.Raw = raw
+	if known {
+		return e, nil
+	}
+	if err := json.Unmarshal(raw, &e); err != nil {
+		return e, fmt.Errorf("%w: %w in %s", errContract, err, Clip(raw))
+	}
+	if err := checkEvent(raw); err != nil {
+		return e, fmt.Errorf("%w: event %s: %w", errContract, Clip(raw), err)
+	}
+	seen.Lock()
+	defer seen.Unlock()
+	if len(seen.events) == maxSeen {
+		clear(seen.events)
+	}
+	kept := e
+	kept.Raw = nil
+	seen.events[hash] = kept
+	return e, nil
+}
 
 // checkEvent returns an error if the JSON of an event does not match the contract.
 func checkEvent(raw []byte) error {
-	hash := maphash.Bytes(correct.seed, raw)
-	correct.Lock()
-	_, known := correct.hashes[hash]
-	correct.Unlock()
-	if known {
-		return nil
-	}
-	if err := checkNewEvent(raw); err != nil {
-		return err
-	}
-	correct.Lock()
-	defer correct.Unlock()
-	if len(correct.hashes) == 10_000 {
-		clear(correct.hashes)
-	}
-	correct.hashes[hash] = struct{}{}
-	return nil
-}
-
-func checkNewEvent(raw []byte) error {
 	var value any
 	if err := json.Unmarshal(raw, &value); err != nil {
 		return err
@@ -261,34 +271,29 @@ func checkNewEvent(raw []byte) error {
 	return nil
 }
 
-// KeysOf returns the keys of a JSON object in textual order.
+// KeysOf returns the keys of a valid JSON object in textual order. They are plain: no contract has others.
 func KeysOf(object []byte) []string {
-	d := json.NewDecoder(bytes.NewReader(object))
 	var keys []string
-	for depth, isKey := 0, false; ; {
-		token, err := d.Token()
-		if err == io.EOF {
-			return keys
-		}
-		if err != nil {
-			return nil
-		}
-		switch token {
-		case json.Delim('{'), json.Delim('['):
+	depth := 0
+	for i := 0; i < len(object); i++ {
+		switch object[i] {
+		case '{', '[':
 			depth++
-			isKey = depth == 1
-			continue
-		case json.Delim('}'), json.Delim(']'):
+		case '}', ']':
 			depth--
-		default:
-			if depth == 1 && isKey {
-				keys = append(keys, token.(string))
-				isKey = false
-				continue
+		case '"':
+			start := i + 1
+			for i = start; object[i] != '"'; i++ {
+				if object[i] == '\\' {
+					i++
+				}
+			}
+			if depth == 1 && object[i+1] == ':' {
+				keys = append(keys, string(object[start:i]))
 			}
 		}
-		isKey = depth == 1
 	}
+	return keys
 }
 
 func Clip(body []byte) string {

@@ -65,17 +65,6 @@ type Reaction struct {
 	Users []string `json:"users"`
 }
 
-func ParseEvent(raw []byte) (Event, error) {
-	e := Event{Raw: raw}
-	if err := json.Unmarshal(raw, &e); err != nil {
-		return e, fmt.Errorf("%w: %w in %s", errContract, err, Clip(raw))
-	}
-	if err := checkEvent(raw); err != nil {
-		return e, fmt.Errorf("%w: event %s: %w", errContract, Clip(raw), err)
-	}
-	return e, nil
-}
-
 // Position returns the id in the event's `since`.
 func (e Event) Position(t *testing.T) int64 {
 	t.Helper()

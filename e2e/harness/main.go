@@ -16,7 +16,7 @@ import (
 
 // atOnce is how many tests of an area run in parallel at least, beside other areas (make test). More would not finish sooner
 // on two processors, but wait longer for each other.
-const atOnce = 4
+const atOnce = 6
 
 // Main is called by each area's TestMain. It runs more tests in parallel than there are processors, since many only wait
 // for one of the contract's own times, and it cleans up what the tests share.

@@ -45,15 +45,15 @@ LONGEST = ./e2e/streams ./e2e/cluster ./e2e/security ./e2e/rooms ./e2e/hooks ./e
 # tests the other way.
 STREAM_TESTS = Stream|Socket|Frame|Slow|Stalled|Vanish|Conformance|SameBytes|Resume|Narrow|Merged|Private|Typing|Presence
 
-# With TANDEM_REQUIRE=all a test fails, rather than being skipped, if a program it needs is missing. The tests run side by
-# side because they often wait; the output of each part is printed when it has ended.
+# With TANDEM_REQUIRE=all a test fails, rather than being skipped, if a program it needs is missing. Two parts at a time run
+# side by side because they often wait; the output of each is printed when it has ended.
 test test-go test-plain test-app: export TMPDIR = $(shell scripts/tmpdir)
 test test-go test-plain test-app: export TANDEM_REQUIRE = all
 test test-go test-plain test-app: export TANDEM_BIN = $(CURDIR)/bin/tandem
 test: ## everything: linters, Go tests with the race detector, the app in a browser
 	scripts/setup
 	$(MAKE) -j2 --output-sync=target test-ready race-ready
-	$(MAKE) -j4 --output-sync=target test-go test-plain test-app lint-go
+	$(MAKE) -j2 --output-sync=target test-go test-app test-plain lint-go
 	@echo "The ten slowest Go tests:"
 	@go tool -modfile=tools/go.mod gotestsum tool slowest --jsonfile $(TEST_EVENTS) --threshold 1s --num 10
 

@@ -3,7 +3,7 @@
 // of history and back while a user posts. An empty tall page scrolls the same way, to show what the browser and the
 // machine cost.
 import { fileURLToPath } from 'node:url';
-import { Server, Window, launch, until } from './harness.mjs';
+import { CHROMIUM, Server, Window, launch, until } from './harness.mjs';
 import { png } from './pictures.mjs';
 
 const MESSAGES = 10_000, PICTURE_EVERY = 20, READERS = 49, POSTS_PER_SECOND = 5;
@@ -119,7 +119,7 @@ try {
   console.log(`${MESSAGES} messages, ${MESSAGES / PICTURE_EVERY} with a picture, posted in ${((performance.now() - begun) / 1000).toFixed(0)} s`);
 
   const readers = await Promise.all(people.map((person) => read(server, person, streams.signal)));
-  browser = await launch();
+  browser = await launch(CHROMIUM);
   const win = await Window.open(browser, server, { viewport: { width: 1280, height: 800 } });
   await win.enter('signup', 'app');
   await win.go(ROOM);

@@ -5,10 +5,10 @@ import { createDecipheriv, createECDH, hkdfSync, randomBytes } from 'node:crypto
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
-import { Server, until } from './harness.mjs';
-import { stage } from './stage.mjs';
+import { CHROMIUM, Server, launch, until } from './harness.mjs';
+import { stageIn } from './stage.mjs';
 
-const on = stage();
+const on = stageIn(() => launch(CHROMIUM));
 const { newWindow } = on;
 let server;
 const device = createECDH('prime256v1');

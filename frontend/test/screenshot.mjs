@@ -2,7 +2,7 @@
 // and more. The conversation goes through the real server; only its times are spread over a morning, since
 // the server has no way to set when a message was posted.
 import { join } from 'node:path';
-import { Server, Window, launch, until } from './harness.mjs';
+import { CHROMIUM, Server, Window, launch, until } from './harness.mjs';
 
 const talk = [ // days ago, time, who, what
   [1, '17:20', 'ada', 'Who could try the next build from somewhere with bad reception?'],
@@ -27,7 +27,7 @@ const rooms = { dev: ['grace', 'linus', 'мария', 'deploy-bot'], lobby: ['gr
 
 const dir = process.argv[2] ?? '.';
 const server = await Server.start('--admin', 'ada:correct horse');
-const browser = await launch();
+const browser = await launch(CHROMIUM);
 const streams = new AbortController();
 try {
   const people = {};

@@ -4,12 +4,14 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before } from 'node:test';
 import { Server, Window, launch, until } from './harness.mjs';
 
-
 /** names: the users with accounts. */
-export function stage(...names) {
+export const stage = (...names) => stageIn(launch, ...names);
+
+/** start starts the browser. */
+export function stageIn(start, ...names) {
   const all = { browser: undefined, server: undefined, windows: [], people: {}, newWindow, joined };
   before(async () => {
-    [all.browser, all.server] = await Promise.all([launch(), Server.start()]);
+    [all.browser, all.server] = await Promise.all([start(), Server.start()]);
     for (const name of names) all.people[name] = await all.server.person(name);
   });
   after(async () => {

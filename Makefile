@@ -53,7 +53,7 @@ test test-go test-plain test-app: export TANDEM_BIN = $(CURDIR)/bin/tandem
 test: ## everything: linters, Go tests with the race detector, the app in a browser
 	scripts/setup
 	$(MAKE) -j2 --output-sync=target test-ready race-ready
-	$(MAKE) -j2 --output-sync=target test-go test-app test-plain lint-go
+	$(MAKE) -j2 --output-sync=target test-go test-plain test-app lint-go
 	@echo "The ten slowest Go tests:"
 	@go tool -modfile=tools/go.mod gotestsum tool slowest --jsonfile $(TEST_EVENTS) --threshold 1s --num 10
 

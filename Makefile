@@ -36,7 +36,7 @@ RACE = -race $(foreach package,$(NO_RACE),-gcflags=$(package)=-race=false)
 TEST_EVENTS = bin/test-events.json
 GO_TEST = CGO_ENABLED=1 GOFLAGS= $$(go tool -modfile=tools/go.mod -n gotestsum) --format pkgname --format-hide-empty-pkg --jsonfile
 
-# lint-go has run go vet, and nobody debugs these binaries. At least three packages are tested at once, since their tests
+# lint-go runs go vet, and nobody debugs these binaries. At least three packages are tested at once, since their tests
 # often wait, and the longest start first.
 GO_TEST_FLAGS = -vet=off -ldflags=-w $(RACE) -timeout 40m -p $$(n=$$(nproc); echo $$((n > 3 ? n : 3)))
 LONGEST = ./e2e/streams ./e2e/cluster ./e2e/security ./e2e/rooms ./e2e/hooks ./e2e/accounts ./store

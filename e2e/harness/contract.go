@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"hash/maphash"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -206,44 +205,6 @@ var eventKeys = map[string][]string{
 	"ping":         {"type", "since"},
 	"stream_reset": {"type", "reason", "floor", "head"},
 	"stream_close": {"type", "reason", "retry_ms"},
-}
-
-// seen are events that match the contract, by the hash of their JSON: most arrive on several streams. Their slices are
-// shared, so tests must not change them.
-var seen = struct {
-	sync.Mutex
-	seed   maphash.Seed
-	events map[uint64]Event
-}{seed: maphash.MakeSeed(), events: map[uint64]Event{}}
-
-// maxSeen bounds the memory of seen.
-const maxSeen = 4000
-
-// ParseEvent decodes an event, and returns an error if its JSON does not match the contract.
-func ParseEvent(raw []byte) (Event, error) {
-	hash := maphash.Bytes(seen.seed, raw)
-	seen.Lock()
-	e, known := seen.events[hash]
-	seen.Unlock()
-	e.Raw = raw
-	if known {
-		return e, nil
-	}
-	if err := json.Unmarshal(raw, &e); err != nil {
-		return e, fmt.Errorf("%w: %w in %s", errContract, err, Clip(raw))
-	}
-	if err := checkEvent(raw); err != nil {
-		return e, fmt.Errorf("%w: event %s: %w", errContract, Clip(raw), err)
-	}
-	seen.Lock()
-	defer seen.Unlock()
-	if len(seen.events) == maxSeen {
-		clear(seen.events)
-	}
-	kept := e
-	kept.Raw = nil
-	seen.events[hash] = kept
-	return e, nil
 }
 
 // checkEvent returns an error if the JSON of an event does not match the contract.

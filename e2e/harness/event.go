@@ -3,8 +3,10 @@ package harness
 import (
 	"encoding/json"
 	"fmt"
+	"hash/maphash"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -63,6 +65,41 @@ type Reaction struct {
 	Count int      `json:"count"`
 	Me    bool     `json:"me"`
 	Users []string `json:"users"`
+}
+
+// seen are events that match the contract, by the hash of their JSON: most arrive on several streams. Their slices are
+// shared, so tests must not change them.
+var seen = struct {
+	sync.Mutex
+	seed   maphash.Seed
+	events map[uint64]Event
+}{seed: maphash.MakeSeed(), events: map[uint64]Event{}}
+
+// maxSeen bounds the memory of seen.
+const maxSeen = 4000
+
+// ParseEvent decodes an event, and returns an error if its JSON does not match the contract.
+func ParseEvent(raw []byte) (Event, error) {
+	hash := maphash.Bytes(seen.seed, raw)
+	seen.Lock()
+	e, known := seen.events[hash]
+	seen.Unlock()
+	if !known {
+		if err := json.Unmarshal(raw, &e); err != nil {
+			return Event{Raw: raw}, fmt.Errorf("%w: %w in %s", errContract, err, Clip(raw))
+		}
+		if err := checkEvent(raw); err != nil {
+			return Event{Raw: raw}, fmt.Errorf("%w: event %s: %w", errContract, Clip(raw), err)
+		}
+		seen.Lock()
+		if len(seen.events) == maxSeen {
+			clear(seen.events)
+		}
+		seen.events[hash] = e
+		seen.Unlock()
+	}
+	e.Raw = raw
+	return e, nil
 }
 
 // Position returns the id in the event's `since`.

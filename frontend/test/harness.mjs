@@ -105,12 +105,12 @@ export class Server {
 }
 
 /** The whole browser. */
-export const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
+export const CHROMIUM = process.env.CHROMIUM || '/usr/bin/chromium';
 /** Chromium without its user interface, for half the processor time. It shows no notifications. Not all systems have it. */
 const SHELL = '/usr/bin/chromium-headless-shell';
-const HEADLESS = existsSync(SHELL) ? SHELL : CHROMIUM;
+const HEADLESS = !process.env.CHROMIUM && existsSync(SHELL) ? SHELL : CHROMIUM;
 
-export function launch(executablePath = process.env.CHROMIUM ?? HEADLESS) {
+export function launch(executablePath = HEADLESS) {
   return chromium.launch({
     executablePath,
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',

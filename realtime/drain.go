@@ -8,11 +8,17 @@ import (
 	"tandem/chat"
 )
 
-// Drain refuses new streams, tells all open ones to reconnect, spread over some seconds so that they do not return all
-// at once, and returns when they have ended or, after cutting them, when ctx ends.
+// lastLook is how long Drain may read the log before it ends the streams.
+const lastLook = time.Second
+
+// Drain refuses new streams, sends the open ones what is committed and tells them to reconnect, spread over some seconds so
+// that they do not return all at once. It returns when they have ended or, after cutting them, when ctx ends.
 func (h *Hub) Drain(ctx context.Context) {
 	h.mu.Lock()
 	h.draining = true
+	h.mu.Unlock()
+	h.lookOnceMore(ctx)
+	h.mu.Lock()
 	// A millisecond per stream protects the next server from a stampede without delaying a few streams.
 	spread := min(500*time.Millisecond+time.Duration(h.streams.count)*time.Millisecond, 5*time.Second)
 	for s := range h.streams.all() {
@@ -44,4 +50,14 @@ func (h *Hub) Drain(ctx context.Context) {
 	}
 	h.mu.RUnlock()
 	<-ended
+}
+
+// lookOnceMore brings the hub to the log's head: the bus delivers later than a post is acknowledged.
+func (h *Hub) lookOnceMore(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lastLook)
+	go h.do("reading the log before the end", func() {
+		defer cancel()
+		_ = h.look(ctx) // what it cannot read, the clients get when they resume
+	})
+	<-ctx.Done()
 }

@@ -27,8 +27,9 @@ type logbook struct {
 	reads   int // of ReadAll: what the hub had to read
 	onRead  func(topics []chat.TopicSince)
 	failing bool
-	shaky   int    // this many more reads panic
-	name    string // "" means test
+	held    chan struct{} // Head waits until it is closed; nil: not at all
+	shaky   int           // this many more reads panic
+	name    string        // "" means test
 	shared  int64
 }
 
@@ -61,6 +62,9 @@ func (l *logbook) fail(yes bool) {
 }
 
 func (l *logbook) Head(context.Context) (chat.LogState, error) {
+	if l.held != nil {
+		<-l.held
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.mayPanic()
@@ -494,6 +498,29 @@ func TestDrainNotifiesEveryStream(t *testing.T) {
 			t.Errorf("opening while draining: got %v, want ErrDraining", err)
 		}
 	})
+}
+
+func TestDrainSendsWhatIsCommitted(t *testing.T) {
+	inBubble(t, bigRing, func(b *bench) {
+		c := b.open("ada", Request{Rooms: []string{"lobby"}})
+		c.seen()
+		b.log.commit(lobby) // the bus has not delivered it yet
+		b.Drain(b.ctx)
+		expect(t, c.seen(), "chat_message:1", "stream_close", "end")
+	})
+}
+
+func TestDrainDoesNotWaitForALogThatHangs(t *testing.T) {
+	log := &logbook{}
+	h, err := New(t.Context(), log, &rooms{}, NewMemory(), Config{RingBytes: bigRing, Plain: true, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.held = make(chan struct{})
+	defer close(log.held)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	h.Drain(ctx) // returns
 }
 
 // A post at any moment of an opening arrives without a later one: there is no gap between replay and live delivery.

@@ -37,6 +37,9 @@ func (s *Stream) next(ctx context.Context, buf []byte, mayRead bool) (out []byte
 	case ending != nil:
 		return append(out, ending...), true, nil
 	case closing != "":
+		if closing == chat.CloseRestart && !s.behind {
+			out = s.fromRing(out) // or the client must fetch it again
+		}
 		c := chat.StreamClose(closing, retry.Milliseconds())
 		out = s.framer.Frame(out, c.Type, chat.Cursor{}, c.JSON)
 		return s.framer.End(out, closing), true, nil

@@ -22,11 +22,9 @@ func TestTerminatedProgramNotifiesItsStreams(t *testing.T) {
 		s.Opening()
 	}
 	posted := ada.Post("lobby", "the last words")
-	for _, s := range streams {
-		s.Message("the last words") // before the end: what a stream has not sent by then, its client gets when it resumes
-	}
 	p.Terminate(t)
 	for _, s := range streams {
+		s.Message("the last words")
 		s.AssertClosed("restart", websocket.CloseServiceRestart)
 	}
 	again := ada.On(harness.StartBinary(t, dataDir).Server)

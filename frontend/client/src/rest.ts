@@ -1,6 +1,6 @@
 // REST calls, typed by the generated `paths`: a new endpoint only needs to be generated.
 import type { paths } from './openapi.js';
-import { noAnswer, problemOf, TandemError } from './problem.js';
+import { noAnswer, problem, problemOf, TandemError } from './problem.js';
 import { child } from './wait.js';
 import { xhr } from './xhr.js';
 
@@ -79,6 +79,18 @@ export interface Tokens {
 
 const enc = encodeURIComponent;
 
+/** The JSON of a response, or undefined if it is empty. What breaks off, or is not the server's, is worth another try. */
+async function contentOf(res: Response, signal: AbortSignal): Promise<unknown> {
+  let text: string | undefined;
+  try {
+    text = await res.text();
+    return text ? JSON.parse(text) : undefined;
+  } catch (cause) {
+    if (signal.aborted) throw cause;
+    throw text === undefined ? noAnswer('unreachable', 'The answer broke off.', cause) : problem(res.status, {});
+  }
+}
+
 export class Rest {
   /** @param own the app's own fetch for all calls; the platform's by default */
   constructor(
@@ -132,17 +144,17 @@ export class Rest {
   async open(method: string, path: string, call: Call, tokens?: Tokens): Promise<Response> {
     const who = tokens?.user;
     let refused: string | undefined;
-    let problem: TandemError | undefined;
+    let last: TandemError | undefined;
     for (;;) {
       const token = await tokens?.token(refused);
       // Another tab may have logged in another user: what one began is not done in the other's name.
       if (who && tokens?.user !== who) throw new TandemError('signed_out', 'Logged out.', 401);
-      if (problem && (!token || token === refused)) throw problem;
+      if (last && (!token || token === refused)) throw last;
       const res = await this.send(method, path, call, token);
       if (res.ok) return res;
-      const last = problem || !token || res.status !== 401;
-      problem = await problemOf(res);
-      if (last) throw problem;
+      const over = last || !token || res.status !== 401;
+      last = await problemOf(res);
+      if (over) throw last;
       refused = token;
     }
   }
@@ -168,8 +180,7 @@ export class Rest {
     const progress = call.progress && ((bytes: number) => (watch(bytes), call.progress!(bytes)));
     try {
       const res = await this.open(method, path, { ...call, progress, signal: cut.signal }, tokens);
-      const text = await res.text();
-      return text ? JSON.parse(text) : undefined;
+      return await contentOf(res, cut.signal);
     } catch (cause) {
       if (late) throw noAnswer('timeout', 'No answer in time.', cause);
       throw cause;

@@ -23,6 +23,10 @@ const (
 // reconnects within seconds costs hundreds of reads, however large it is.
 const headPace = 2 * time.Millisecond
 
+// mostReaders is how many streams read the log at once: those of a crowd that was away for long take turns, each with a
+// buffer, as a database has few connections anyway.
+const mostReaders = 64
+
 // Hub delivers the log's events, in order of id, to the streams that follow their topics.
 type Hub struct {
 	log       Log
@@ -81,7 +85,8 @@ type Hub struct {
 	meet    func()
 	stalls  stalls
 	sweeps  sweeps
-	poller  *poller // nil if there is none: streams then use their own goroutines
+	readers chan struct{} // one per stream that reads the log for a sweep
+	poller  *poller       // nil if there is none: streams then use their own goroutines
 	gate    *activity.Gate
 	memory  memoryLimit
 	serving sync.WaitGroup
@@ -117,6 +122,7 @@ func New(ctx context.Context, log Log, access Access, bus Bus, cfg Config) (*Hub
 		anonymous: make(map[string]int),
 		gone:      make(map[int64]time.Time),
 		lastSeen:  cfg.LastSeen,
+		readers:   make(chan struct{}, mostReaders),
 		openRooms: openRooms{rooms: make(map[string]chat.Room)},
 		gate:      cfg.Gate,
 		memory:    memoryLimit{used: cfg.MemoryUsed, logger: cfg.Logger},

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -240,6 +241,43 @@ func TestReadingTheLogDelaysNoOtherStream(t *testing.T) {
 			t.Errorf("the other reader got no event: %v", err)
 		}
 		close(release)
+	})
+}
+
+// Of a crowd that must read the log, only so many streams do so at once.
+func TestCrowdReadsTheLogInTurns(t *testing.T) {
+	onSockets(t, noRing, func(b *polledBench) {
+		const crowd = 2 * mostReaders
+		var fars []*net.TCPConn
+		for i := range crowd {
+			_, far := b.connect(int64(i+1), NDJSON, nil, "lobby")
+			fars = append(fars, far)
+		}
+		var reading, most atomic.Int64
+		var once sync.Once
+		full := make(chan struct{})
+		b.log.mu.Lock()
+		b.log.onRead = func([]chat.TopicSince) {
+			n := reading.Add(1)
+			defer reading.Add(-1)
+			for is := most.Load(); n > is && !most.CompareAndSwap(is, n); is = most.Load() {
+			}
+			if n == mostReaders {
+				once.Do(func() { close(full) })
+			}
+			<-full
+			runtime.Gosched()
+		}
+		b.log.mu.Unlock()
+		b.postText("lobby", "from the log")
+		for i, far := range fars {
+			if _, err := lines(far, says("from the log")); err != nil {
+				t.Fatalf("reader %d: %v", i, err)
+			}
+		}
+		if most.Load() != mostReaders {
+			t.Errorf("%d streams read the log at once, want %d", most.Load(), mostReaders)
+		}
 	})
 }
 

@@ -147,6 +147,10 @@ func (s *Stream) sweepOnce(b *[]byte, mayRead bool) bool {
 
 // sweepAlone is sweep in a goroutine of its own, which may wait: for another writer, and with mayRead for the log.
 func (s *Stream) sweepAlone(mayRead bool) {
+	if mayRead {
+		s.hub.readers <- struct{}{}
+		defer func() { <-s.hub.readers }()
+	}
 	b := buffers.Get().(*[]byte)
 	defer buffers.Put(b)
 	s.writing.Lock()

@@ -106,7 +106,8 @@ test('a picture replaces the initial, and is removed again', async () => {
   await showing(reader, 1);
   assert.equal(await reader.page.locator('.row .avatar img').count(), 0);
   await win.page.click('.account a');
-  await win.page.locator('.person .avatar').waitFor();
+  const idle = () => until('nothing is loaded or saved', () => win.page.isEnabled('.person .primary'));
+  await idle();
   const picture = await win.page.screenshot({ clip: { x: 0, y: 0, width: 64, height: 64 } });
   await win.page.setInputFiles('.person input[type=file]', { name: 'me.png', mimeType: 'image/png', buffer: picture });
   const there = (each, where) => until(`${where} shows the picture`, () => each.page.locator(`${where} .avatar img`).first().evaluate((el) => el.complete && el.naturalWidth > 0));
@@ -115,6 +116,7 @@ test('a picture replaces the initial, and is removed again', async () => {
   await there(reader, '.here');
   await win.page.click('.person .picture .plain');
   await until('the picture is removed', async () => await reader.page.locator('.row .avatar img').count() === 0);
+  await idle();
   await win.page.setInputFiles('.person input[type=file]', { name: 'me.png', mimeType: 'image/png', buffer: Buffer.from('no picture') });
   await until('a file that is not a picture is refused', () => win.page.isVisible('.person .error'));
 });

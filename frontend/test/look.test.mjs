@@ -163,6 +163,7 @@ test('reports, mutes, hooks, inlets and sessions can be used with the keyboard',
     await win.enter('login', 'root');
     await win.go('forum');
     const press = async (selector, key = 'Enter') => {
+      await until(`${selector} can be used`, () => page.locator(selector).first().isEnabled());
       for (let i = 0; i < 80; i++) {
         if (await page.evaluate((s) => document.activeElement.matches(s), selector)) return page.keyboard.press(key);
         await page.keyboard.press('Tab');
@@ -306,7 +307,7 @@ test('10,000 messages, with pictures among them, scroll smoothly', async (t) => 
       await new Promise((next) => requestAnimationFrame(next));
     }
     return !el.dataset.earlier;
-  }), 60_000);
+  }), 300_000);
   const { frames, rows } = await win.page.evaluate(async () => {
     const el = document.querySelector('.scroller');
     el.scrollTop = el.scrollHeight;

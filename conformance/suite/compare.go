@@ -163,22 +163,27 @@ func firstDifference(a, b string) string {
 	return fmt.Sprintf("first difference at byte %d: %q, %q", at, a[at:min(len(a), at+16)], b[at:min(len(b), at+16)])
 }
 
-// Ephemeral calls cause and compares the bytes of the events that fit, which every stream must get. Ephemeral events
-// are not kept between two polls, so for a poll cause is called again. mark posts what completes the poll.
-func (c *Comparison) Ephemeral(what string, cause func(), mark func() Event, fits func(Event) bool) {
+// Ephemeral calls cause and compares the bytes of the ephemeral events that fit, which every stream must get. They are not
+// kept between two polls, so for a poll cause is called again. mark posts what completes the poll.
+func (c *Comparison) Ephemeral(what string, cause func(), mark func() Event, is func(Event) bool) {
 	missing := map[string]Transport{}
 	for _, tr := range c.t.over {
 		missing[tr.Name] = tr
 	}
+	fits := func(e Event) bool { return e.ID == 0 && is(e) }
+	var read map[string][]Event
 	for deadline := time.Now().Add(c.t.Patience); len(missing) > 0; {
 		time.Sleep(100 * time.Millisecond) // polls are likely to be waiting by then; otherwise there is another attempt
 		cause()
-		time.Sleep(500 * time.Millisecond) // it is not ordered with posts: on a busy server the mark may overtake it
-		for column, raw := range c.ephemeral(what, mark(), fits) {
+		if read == nil {
+			read = c.await(what, fits)
+		}
+		for column, raw := range c.ephemeral(what, read, mark(), fits) {
 			if raw != "" {
 				delete(missing, column)
 			}
 		}
+		clear(read)
 		late := time.Now().After(deadline)
 		for column, tr := range missing {
 			if tr.Wire != Poll || late || c.live[column] == nil {
@@ -189,8 +194,33 @@ func (c *Comparison) Ephemeral(what string, cause func(), mark func() Event, fit
 	}
 }
 
-// ephemeral reads all streams up to an event, and returns the bytes of what fits by column.
-func (c *Comparison) ephemeral(what string, upto Event, fits func(Event) bool) map[string]string {
+// await reads the streams other than polls until they have what fits, which is not ordered with posts: on a busy server a
+// mark may overtake it. It returns what they have read by column. If there are only polls, it waits.
+func (c *Comparison) await(what string, fits func(Event) bool) map[string][]Event {
+	read := map[string][]Event{}
+	var mu sync.Mutex
+	streams := 0
+	c.t.Each(func(t *T) {
+		s := c.live[t.column]
+		if s == nil || s.Over.Wire == Poll {
+			return
+		}
+		mu.Lock()
+		streams++
+		mu.Unlock()
+		events := s.Until(what, fits)
+		mu.Lock()
+		read[t.column] = events
+		mu.Unlock()
+	})
+	if streams == 0 {
+		time.Sleep(500 * time.Millisecond)
+	}
+	return read
+}
+
+// ephemeral reads all streams up to an event, and returns the bytes of what fits by column; read is what was read before.
+func (c *Comparison) ephemeral(what string, read map[string][]Event, upto Event, fits func(Event) bool) map[string]string {
 	seen := map[string]string{}
 	var mu sync.Mutex
 	c.t.Each(func(t *T) {
@@ -198,8 +228,8 @@ func (c *Comparison) ephemeral(what string, upto Event, fits func(Event) bool) m
 		if s == nil {
 			return
 		}
-		for _, e := range s.Until("the mark", func(e Event) bool { return e.ID >= upto.ID }) {
-			if e.ID == 0 && fits(e) {
+		for _, e := range append(read[t.column], s.Until("the mark", func(e Event) bool { return e.ID >= upto.ID })...) {
+			if fits(e) {
 				mu.Lock()
 				if seen[t.column] != "" {
 					t.Errorf("%s delivered twice: %s", what, e.Raw)

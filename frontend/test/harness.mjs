@@ -26,13 +26,36 @@ export async function until(what, check, ms = PATIENCE) {
   }
 }
 
+const PORTS = { first: 8192, count: 4096 }; // below the kernel's ephemeral ports, and beside those of the Go tests
+
+/**
+ * Returns a TCP port on 127.0.0.1 that nobody listens on: a stopped server finds it free when it starts again. No other call
+ * returns it while this process runs, also in other processes: it listens on a second port, which stands for the first.
+ */
 export async function freePort() {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address();
-  probe.close();
-  await once(probe, 'close');
-  return port;
+  for (;;) {
+    const port = PORTS.first + Math.floor(Math.random() * PORTS.count);
+    const lock = await listen(port + PORTS.count);
+    const probe = lock && await listen(port);
+    if (probe) {
+      lock.unref();
+      probe.close();
+      await once(probe, 'close');
+      return port;
+    }
+    lock?.close();
+  }
+}
+
+/** Returns a server; undefined if the port is in use. */
+async function listen(port) {
+  const server = createServer().listen(port, '127.0.0.1');
+  try {
+    await once(server, 'listening');
+    return server;
+  } catch (err) {
+    if (err.code !== 'EADDRINUSE') throw err;
+  }
 }
 
 export class Server {

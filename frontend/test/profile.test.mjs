@@ -55,12 +55,14 @@ test('a box whose change fails shows what is so, and nothing is saved before the
   await win.page.waitForSelector('.person .error');
   assert.equal(await win.page.isDisabled('.person .primary'), true);
   await win.page.unroute('**/v1/me');
-  let answer;
-  await win.page.route('**/v1/me', (route) => { answer = () => route.continue(); });
+  const held = [];
+  let hold = true;
+  await win.page.route('**/v1/me', (route) => hold ? held.push(route) : route.continue());
   await win.page.reload();
-  await until('the profile is requested', () => answer);
+  await until('the profile is requested', () => held.length);
   assert.equal(await win.page.isEditable('[name=display_name]'), false, 'a name typed now would be replaced by the profile');
-  answer();
+  hold = false;
+  for (const route of held) await route.continue();
   await until('it can be saved', () => win.page.isEnabled('.person .primary'));
   assert.equal(await win.page.isEditable('[name=display_name]'), true);
   await win.page.unroute('**/v1/me');

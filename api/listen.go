@@ -11,7 +11,8 @@ const sendBuffer = 40 << 10
 
 // Listen listens on a TCP address with the limits that streams need.
 func Listen(ctx context.Context, addr string) (net.Listener, error) {
-	l := net.ListenConfig{Control: limitSocket, KeepAlive: -1} // streams are pinged, and requests have deadlines
-	l.SetMultipathTCP(false)                                   // it has no TCP_USER_TIMEOUT
+	// No keep-alives: streams are pinged, and requests have deadlines.
+	l := net.ListenConfig{Control: limitSocket, KeepAlive: -1}
+	l.SetMultipathTCP(false) // it has no TCP_USER_TIMEOUT
 	return l.Listen(ctx, "tcp", addr)
 }

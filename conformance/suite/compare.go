@@ -195,25 +195,21 @@ func (c *Comparison) Ephemeral(what string, cause func(), mark func() Event, is 
 }
 
 // await reads the streams other than polls until they have what fits, which is not ordered with posts: on a busy server a
-// mark may overtake it. It returns what they have read by column. If there are only polls, it waits.
+// mark may overtake it. It returns what they have read by column.
 func (c *Comparison) await(what string, fits func(Event) bool) map[string][]Event {
 	read := map[string][]Event{}
 	var mu sync.Mutex
-	streams := 0
 	c.t.Each(func(t *T) {
 		s := c.live[t.column]
 		if s == nil || s.Over.Wire == Poll {
 			return
 		}
-		mu.Lock()
-		streams++
-		mu.Unlock()
 		events := s.Until(what, fits)
 		mu.Lock()
+		defer mu.Unlock()
 		read[t.column] = events
-		mu.Unlock()
 	})
-	if streams == 0 {
+	if len(read) == 0 { // only polls
 		time.Sleep(500 * time.Millisecond)
 	}
 	return read
